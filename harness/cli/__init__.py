@@ -1,0 +1,161 @@
+"""The command line: one file per command, imported only when that command is called.
+
+Owns the group, the global options and how errors end the program. Imports nothing heavy, so that
+``edgebench --help`` answers at once; the one-line helps stand here for the same reason.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from harness import __version__
+from harness.errors import EdgebenchError
+
+#: command -> what it does, in the order of a newcomer's day.
+COMMANDS: dict[str, str] = {
+    "run": "Measure a suite: every framework x precision x device in it.",
+    "table": "Print the comparison table of a session.",
+    "show": "Show a session, cell, run or artifact, down to its samples.",
+    "list": "List suites, frameworks, models, recipes, precisions, devices or metrics.",
+    "doctor": "Say what this machine has, and what would bring what it lacks.",
+    "env": "List, make, verify and remove the frameworks' environments.",
+    "model": "List, fetch and verify models; list and remove artifacts.",
+    "db": "Look after the results database.",
+    "completion": "Print the shell completion script.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"harness.cli.{cmd_name}_command").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            ctx.fail(f"No such command '{args[0]}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+EPILOG = """\b
+Examples:
+  edgebench run quickstart            measure nine cells in some minutes
+  edgebench run full --dry-run        see what this machine could run
+  edgebench table --format markdown   the newest session's table
+  edgebench doctor                    what this machine has, and lacks
+"""
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="edgebench")
+@click.option("--traceback", is_flag=True, help="Show the stack trace of an error.")
+@click.pass_context
+def group(ctx: click.Context, traceback: bool) -> None:
+    """Measure language models on devices: memory, tokens per second, energy and accuracy.
+
+    Every framework x precision x device runs through one common runner; every sample is kept in a database.
+    """
+    ctx.obj = {"traceback": traceback}
+
+
+def _report(error: EdgebenchError) -> None:
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.what}", err=True)
+    click.echo(f" {click.style('next:', bold=True)} {error.next_step}", err=True)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its status.
+
+    Status 0: done. 1: something failed. 2: wrong words, files or settings. 130: interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # Accepted anywhere, because one adds it after having seen an error.
+    wants_traceback = "--traceback" in arguments
+    arguments = [word for word in arguments if word != "--traceback"]
+    sys.exit(_invoke(arguments, wants_traceback))
+
+
+def _invoke(arguments: list[str], wants_traceback: bool) -> int:
+    try:
+        result: Any = group.main(args=arguments, prog_name="edgebench", standalone_mode=False)
+    except EdgebenchError as error:
+        if wants_traceback:
+            traceback.print_exc()
+        _report(error)
+        return error.status
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        return 130
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away (`edgebench table | head`); nothing is left to say to it.
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        if wants_traceback:
+            traceback.print_exc()
+        _report(_from_os_error(error))
+        return 1
+    except Exception as error:  # noqa: BLE001 - the outermost frame: a defect must not show as a stack trace
+        if wants_traceback:
+            traceback.print_exc()
+        _report(
+            EdgebenchError(
+                f"a defect in edgebench: {type(error).__name__}: {error}",
+                next_step="run the same command with --traceback and report what it prints",
+            )
+        )
+        return 70
+    return result if isinstance(result, int) else 0
+
+
+def _from_os_error(error: OSError) -> EdgebenchError:
+    import errno
+
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return EdgebenchError(
+            f"the disk is full{where}; what was measured before stays in the database",
+            next_step="free some space (see `edgebench env list`), then `edgebench run ... --resume`",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return EdgebenchError(
+            f"no permission to write or read{where}: {error.strerror}",
+            next_step="choose another place: --db for the database, EDGEBENCH_CACHE_DIR for the cache",
+        )
+    return EdgebenchError(
+        f"{error.strerror or error}{where}",
+        next_step="run the same command with --traceback for where it happened",
+    )

@@ -1,0 +1,52 @@
+"""Which runs a session holds, and in which order.
+
+Pure functions: a session's plan follows from its cells, the number of runs and the seed alone, so that a resumed
+session continues the very same plan.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One timed run that the session will make.
+
+    Attributes:
+        cell_id: the cell it executes.
+        index: which of the cell's runs, from 0.
+        position: place in the session's order, from 0.
+        seed: seed of the run's prompts: equal for equal ``index`` in every cell, so that all frameworks get the
+            same token ids.
+    """
+
+    cell_id: str
+    index: int
+    position: int
+    seed: int
+
+
+def plan_runs(cell_ids: Sequence[str], runs: int, seed: int) -> list[PlannedRun]:
+    """``runs`` runs of every cell, shuffled with ``seed``.
+
+    Rounds keep a cell's runs apart: every cell runs once, in shuffled order, before any cell runs again. Drift of
+    the machine then falls on all cells alike, and an interrupted session holds about as many runs of each.
+    """
+    order = random.Random(seed)
+    planned: list[PlannedRun] = []
+    for index in range(runs):
+        round_of_cells = list(cell_ids)
+        order.shuffle(round_of_cells)
+        planned += [
+            PlannedRun(cell_id, index, len(planned) + place, run_seed(seed, index))
+            for place, cell_id in enumerate(round_of_cells)
+        ]
+    return planned
+
+
+def run_seed(session_seed: int, index: int) -> int:
+    """Seed of the prompts of every cell's run number ``index``."""
+    return (session_seed * 1_000_003 + index) % 2**31
