@@ -5,11 +5,14 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+EPILOG = """\b
+Examples:
+  eval "$(edgebench completion bash)"
+  edgebench completion fish > ~/.config/fish/completions/edgebench.fish
+"""
 
-@click.command(
-    "completion",
-    epilog='\b\nExamples:\n  eval "$(edgebench completion bash)"\n  edgebench completion fish > ~/.config/fish/completions/edgebench.fish',
-)
+
+@click.command("completion", epilog=EPILOG)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
