@@ -20,7 +20,20 @@ from typing import Any, Literal
 
 VERSION = 1
 
-Method = Literal["hello", "devices", "make", "tokenize", "load", "timed", "energy", "score", "unload", "exit"]
+Method = Literal[
+    "hello",
+    "devices",
+    "make",
+    "tokenize",
+    "load",
+    "timed",
+    "energy",
+    "score",
+    "generate",
+    "logits",
+    "unload",
+    "exit",
+]
 Kind = Literal["request", "event", "result", "error"]
 
 
