@@ -1,0 +1,19 @@
+"""Energy meters behind one interface: powercap (RAPL) and NVML, and the arithmetic on their readings."""
+
+from harness.meter.base import EnergyWindow, Meter, MeterError, MissingMeter
+from harness.meter.energy import EnergyResult, Interval, MeterFacts, energy_result
+from harness.meter.find import find_meters, meter_for, unavailable_reason
+
+__all__ = [
+    "EnergyResult",
+    "EnergyWindow",
+    "Interval",
+    "Meter",
+    "MeterError",
+    "MeterFacts",
+    "MissingMeter",
+    "energy_result",
+    "find_meters",
+    "meter_for",
+    "unavailable_reason",
+]
