@@ -1,0 +1,565 @@
+"""llama.cpp, through the low-level C functions of llama-cpp-python.
+
+Owns the declarations (what it needs, recipes, devices) and the adapter. Imports ``llama_cpp`` in `start` only, so that
+the lab half can read the declarations. Contract: that of `harness.worker.api`; settings that nobody names are those
+of llama-bench, so that figures compare: batches of 2048 and 512, f16 KV cache, automatic flash attention and load
+mode, a sliding-window cache of the window's size, one thread count for both phases. The high-level ``Llama`` class is
+not used: it copies every logit through Python and costs 27 % of prefill.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from harness.backends import _llamacpp_ggml as ggml
+from harness.worker.api import (
+    Backend,
+    Capability,
+    Device,
+    Host,
+    Loaded,
+    LoadSpec,
+    Logits,
+    Made,
+    MakeRequest,
+    ModelFacts,
+    Recipe,
+    Requirements,
+    Tokens,
+    Unsupported,
+)
+
+_VERSION = "0.3.36"
+_F32 = "llamacpp:F32"
+
+#: Rows of logits computed at once while scoring, and the memory they may take.
+_BLOCK_ROWS = 128
+_BLOCK_BYTES = 64 * 2**20
+
+#: All layers and the output: llama.cpp takes as many as the model has.
+_ALL_LAYERS = 2**15
+
+_FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
+_NEEDS_IMATRIX = "needs an importance matrix, which this version does not make"
+
+
+def _recipe(name: str, precision: str, *, default: bool = False) -> Recipe:
+    """A recipe that llama.cpp quantises from F32 under its own name."""
+    parameters = {"ftype": f"MOSTLY_{name}", "allow_requantize": True}
+    return Recipe(name, precision, _F32, "llama-cpp-python", parameters, default)
+
+
+def _flag(text: str) -> bool:
+    """``0`` or ``1``, as llama-bench's switches."""
+    if text not in ("0", "1"):
+        raise ValueError("0 or 1")
+    return text == "1"
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("a number above 0")
+    return number
+
+
+def _poll(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 100:
+        raise ValueError("0 to 100")
+    return number
+
+
+def _choice(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(" or ".join(words))
+        return text
+
+    return parse
+
+
+#: Options of `LoadSpec.options`: how each is read. The names and defaults are llama-bench's.
+_OPTIONS: Mapping[str, tuple[Callable[[str], Any], str]] = {
+    "n_batch": (_positive, "2048"),
+    "n_ubatch": (_positive, "512"),
+    "type_k": (str, "f16"),
+    "type_v": (str, "f16"),
+    "flash_attn": (_choice(*_FLASH_ATTENTION), "auto"),
+    "load_mode": (_choice("auto", "none", "mmap", "mlock", "mmap+mlock", "dio"), "auto"),
+    "repack": (_flag, "1"),
+    "swa_full": (_flag, "0"),
+    "poll": (_poll, "50"),
+}
+
+
+def parse_options(options: Mapping[str, str]) -> dict[str, Any]:
+    """Every option with its value, given or default.
+
+    Raises:
+        ValueError: an unknown option, or a value that is none; the message names it and what would do.
+    """
+    if unknown := sorted(options.keys() - _OPTIONS.keys()):
+        raise ValueError(f"llama.cpp has no option {unknown[0]!r} here; it has: {', '.join(_OPTIONS)}")
+    values = {}
+    for name, (parse, default) in _OPTIONS.items():
+        text = options.get(name, default)
+        try:
+            values[name] = parse(text)
+        except ValueError as error:
+            raise ValueError(f"option {name}={text!r} of llama.cpp: expected {error}") from error
+    return values
+
+
+class LlamaCpp(Backend):
+    """llama.cpp on CPU, CUDA, Metal or Vulkan."""
+
+    framework: ClassVar[str] = "llamacpp"
+    title: ClassVar[str] = "llama.cpp"
+    requirements: ClassVar[Requirements] = Requirements(
+        packages=(f"llama-cpp-python=={_VERSION}",),
+        import_name="llama_cpp",
+        lock="llamacpp.txt",
+        # The multimodal library is not used and would be a tenth of the build. GGML_NATIVE is on by default, except
+        # where SOURCE_DATE_EPOCH is set; a build that silently lacks the machine's instructions would be measured.
+        build={
+            "cpu": {"CMAKE_ARGS": "-DLLAVA_BUILD=OFF -DGGML_NATIVE=ON"},
+            "cuda": {"CMAKE_ARGS": "-DLLAVA_BUILD=OFF -DGGML_NATIVE=ON -DGGML_CUDA=ON"},
+            "vulkan": {"CMAKE_ARGS": "-DLLAVA_BUILD=OFF -DGGML_NATIVE=ON -DGGML_VULKAN=ON"},
+            "metal": {"CMAKE_ARGS": "-DLLAVA_BUILD=OFF -DGGML_NATIVE=ON -DGGML_METAL=ON"},
+        },
+        from_source=("llama-cpp-python",),
+    )
+    recipes: ClassVar[tuple[Recipe, ...]] = (
+        Recipe(
+            "F32",
+            "fp32",
+            "model",
+            "llama-cpp-python",
+            {"ftype": "ALL_F32", "allow_requantize": True},
+            default=True,
+        ),
+        _recipe("F16", "fp16", default=True),
+        _recipe("BF16", "bf16", default=True),
+        _recipe("Q8_0", "int8", default=True),
+        _recipe("Q6_K", "int6", default=True),
+        _recipe("Q5_K_M", "int5", default=True),
+        _recipe("Q5_1", "int5"),
+        _recipe("Q5_0", "int5"),
+        _recipe("Q4_K_M", "int4", default=True),
+        _recipe("Q4_K_S", "int4"),
+        _recipe("Q4_0", "int4"),
+        _recipe("Q4_1", "int4"),
+        _recipe("IQ4_XS", "int4"),
+        _recipe("IQ4_NL", "int4"),
+        _recipe("Q3_K_M", "int3", default=True),
+        _recipe("IQ3_XXS", "int3"),
+        _recipe("Q2_K", "int2", default=True),
+        _recipe("IQ2_XXS", "int2"),
+        _recipe("TQ1_0", "ternary", default=True),
+        _recipe("TQ2_0", "ternary"),
+        _recipe("IQ1_S", "int1", default=True),
+    )
+    known_devices: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("cpu", "cpu"),
+        ("gpu:0", "cuda"),
+        ("gpu:0", "metal"),
+        ("gpu:0", "vulkan"),
+    )
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {"prefill", "decode", "score", "tokenize", "make"}
+    )
+    baseline_precision: ClassVar[str | None] = "fp16"
+
+    def __init__(self) -> None:
+        self._llama: Any = None
+        self._package: Any = None
+        self._ggml: ggml.Ggml | None = None
+        self._log: ggml.Log | None = None
+        self._model: int | None = None
+        self._context: int | None = None
+        self._threadpool: ggml.Threadpool | None = None
+        self._vocab_size = 0
+        self._batch_tokens = 0
+        self._token = np.zeros(1, dtype=np.int32)
+        self._token_batch: Any = None
+
+    # -- planning ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def unavailable(cls, host: Host, device: str, api: str) -> str | None:
+        """Why this device cannot be used on this machine; None where it may be tried."""
+        if (device, api) == ("cpu", "cpu"):
+            return None
+        if api not in cls.requirements.build:
+            return f"this version builds llama.cpp for {', '.join(cls.requirements.build)}, not for {api}"
+        if api == "metal" and host.system != "darwin":
+            return "Metal exists on macOS only"
+        if api not in host.accelerators:
+            return f"no {api} device with its driver was found on this machine"
+        return None
+
+    @classmethod
+    def unsupported(cls, recipe: Recipe, model: ModelFacts) -> str | None:
+        """Why this recipe cannot be made for this model; None where it may be tried."""
+        if recipe.name in ("IQ2_XXS", "IQ1_S"):
+            return f"{recipe.name} {_NEEDS_IMATRIX}"
+        if recipe.made_from == "model" and model.format != "gguf":
+            return f"llama.cpp takes GGUF files here, and {model.id} is {model.format}"
+        return None
+
+    # -- the framework ----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Import llama_cpp and take over its log."""
+        import llama_cpp
+        from llama_cpp import _ctypes_extensions
+        from llama_cpp import llama_cpp as low
+
+        self._package, self._llama = llama_cpp, low
+        set_path = os.environ.get("LLAMA_CPP_LIB_PATH")
+        folder = Path(set_path) if set_path else Path(llama_cpp.__file__).parent / "lib"
+        self._log = ggml.Log(low.llama_log_callback)
+        low.llama_log_set(self._log.callback, ctypes.c_void_p(0))
+        low.llama_backend_init()
+        self._ggml = ggml.Ggml(
+            lambda name: _ctypes_extensions.load_shared_library(name, folder), low.GGML_TYPE_COUNT
+        )
+
+    def versions(self) -> Mapping[str, str]:
+        """The bindings' version, and those of the llama.cpp and ggml inside."""
+        library, _ = self._started()
+        version = str(self._package.__version__)
+        return {
+            "framework": version,
+            "llama-cpp-python": version,
+            "llama.cpp": self._llama.llama_version().decode(),
+            "ggml": library.version,
+            "ggml-commit": library.commit,
+            "numpy": np.__version__,
+        }
+
+    def devices(self) -> list[Device]:
+        """The CPU and the GPUs that ggml enumerates."""
+        library, _ = self._started()
+        return [found.device for found in library.devices()]
+
+    # -- artifacts --------------------------------------------------------------------------------------------------
+
+    def make(self, request: MakeRequest) -> Made:
+        """Quantise (or, for F32, dequantise) a GGUF file into ``out``.
+
+        Raises:
+            Unsupported: the recipe needs an importance matrix.
+            ValueError: the source is no GGUF file, or a truncated one.
+            RuntimeError: llama.cpp made nothing usable; the message holds its last words.
+        """
+        library, log = self._started()
+        if request.recipe.name in ("IQ2_XXS", "IQ1_S"):
+            raise Unsupported(f"{request.recipe.name} {_NEEDS_IMATRIX}")
+        source_tensors = library.tensors(request.source)
+        target = request.out / f"{request.recipe.name}.gguf"
+        params = self._llama.llama_model_quantize_default_params()
+        params.ftype = getattr(self._llama, f"LLAMA_FTYPE_{request.recipe.parameters['ftype']}")
+        params.allow_requantize = bool(request.recipe.parameters["allow_requantize"])
+        params.nthread = request.threads
+        log.clear()
+        status = self._llama.llama_model_quantize(
+            os.fsencode(request.source), os.fsencode(target), ctypes.byref(params)
+        )
+        if status != 0:
+            target.unlink(missing_ok=True)
+            raise RuntimeError(
+                f"llama.cpp could not make {request.recipe.name}: {log.problem(f'status {status}')}"
+            )
+        tensors = library.tensors(target)
+        if len(tensors) != len(source_tensors):
+            raise RuntimeError(
+                f"llama.cpp wrote {len(tensors)} of {len(source_tensors)} tensors of {request.recipe.name}"
+            )
+        by_type: dict[str, dict[str, int]] = {}
+        for tensor in tensors:
+            entry = by_type.setdefault(tensor.type, {"tensors": 0, "bytes": 0})
+            entry["tensors"] += 1
+            entry["bytes"] += tensor.size_bytes
+        return Made(
+            weight_bytes=sum(tensor.size_bytes for tensor in tensors),
+            entry=target.name,
+            tool_version=str(self._package.__version__),
+            notes={
+                "tensor_types": by_type,
+                "tensors_fallen_back": ggml.fallback_count(log.text),
+                "llama_ftype": self._llama.llama_ftype_name(params.ftype).decode(),
+            },
+        )
+
+    def tokenize(self, model: Path, text: str) -> tuple[list[int], int | None]:
+        """Token ids by the vocabulary inside a GGUF file; special tokens in the text are read as plain text."""
+        llama = self._llama
+        _, log = self._started()
+        params = llama.llama_model_default_params()
+        params.vocab_only = True
+        no_devices = (ctypes.c_void_p * 1)(None)
+        params.devices = ctypes.cast(no_devices, ctypes.c_void_p)
+        log.clear()
+        handle = llama.llama_model_load_from_file(os.fsencode(model), params)
+        if not handle:
+            raise RuntimeError(
+                f"llama.cpp cannot read the vocabulary of {model.name}: {log.problem('no reason given')}"
+            )
+        try:
+            vocab = llama.llama_model_get_vocab(handle)
+            raw = text.encode()
+            # No token is shorter than a byte, but a tokenizer may put a space before the text.
+            room = len(raw) + 8
+            ids = np.empty(room, dtype=np.int32)
+            count = llama.llama_tokenize(vocab, raw, len(raw), _ids(ids), room, False, False)
+            if count < 0:
+                raise RuntimeError(
+                    f"llama.cpp cannot tokenize {len(raw)} bytes of text: {log.problem(str(count))}"
+                )
+            bos = int(llama.llama_vocab_bos(vocab)) if llama.llama_vocab_get_add_bos(vocab) else None
+            return ids[:count].tolist(), bos
+        finally:
+            llama.llama_model_free(handle)
+
+    # -- computing --------------------------------------------------------------------------------------------------
+
+    def load(self, spec: LoadSpec) -> Loaded:
+        """Load a GGUF file wholly onto one device.
+
+        Raises:
+            ValueError: an option is unknown or wrong.
+            RuntimeError: no such device, no such file, a damaged file, or another device would compute.
+        """
+        library, log = self._started()
+        options = parse_options(spec.options)
+        chosen, others = self._choose(spec)
+        self.unload()
+        log.clear()
+        try:
+            self._load_model(spec, options, None if chosen.device.api == "cpu" else chosen.handle)
+            self._make_context(spec, options)
+            self._check_device(chosen, others, log.text)
+            self._threadpool = library.new_threadpool(spec.threads, options["poll"])
+            self._llama._lib.llama_attach_threadpool(
+                ctypes.c_void_p(self._context), ctypes.c_void_p(self._threadpool.handle), None
+            )
+        except Exception:
+            self.unload()
+            raise
+        llama, context = self._llama, self._context
+        vocab = llama.llama_model_get_vocab(self._model)
+        self._vocab_size = int(llama.llama_vocab_n_tokens(vocab))
+        self._batch_tokens = int(llama.llama_n_batch(context))
+        self._token_batch = llama.llama_batch_get_one(_ids(self._token), 1)
+        self.reset()
+        return Loaded(
+            device=chosen.device,
+            vocab_size=self._vocab_size,
+            threads=int(llama.llama_n_threads(context)),
+            hints=self._hints(options, log.text),
+            kv_cache_bytes=sum(ggml.buffer_bytes(log.text, "KV").values()) or None,
+        )
+
+    def reset(self) -> None:
+        """Empty the KV cache and llama.cpp's own counters."""
+        context = self._loaded()
+        self._llama.llama_memory_clear(self._llama.llama_get_memory(context), False)
+        self._llama.llama_perf_context_reset(context)
+
+    def prefill(self, tokens: Tokens) -> None:
+        """Process a prompt in batches of ``n_batch``, with logits for the last token, as llama-bench does."""
+        context, llama = self._loaded(), self._llama
+        tokens = np.ascontiguousarray(tokens, dtype=np.int32)
+        for start in range(0, len(tokens), self._batch_tokens):
+            part = tokens[start : start + self._batch_tokens]
+            self._check(llama.llama_decode(context, llama.llama_batch_get_one(_ids(part), len(part))))
+        llama.llama_synchronize(context)
+
+    def decode(self, token: int) -> None:
+        """Process one token."""
+        self._token[0] = token
+        status = self._llama.llama_decode(self._context, self._token_batch)
+        self._llama.llama_synchronize(self._context)
+        if status != 0:
+            self._check(status)
+
+    def sample(self) -> int:
+        """The token with the largest logit; the logits stay where they are."""
+        row = self._llama.llama_get_logits_ith(self._loaded(), -1)
+        if not row:
+            raise RuntimeError(
+                "llama.cpp has no logits yet: nothing was processed since the cache was emptied"
+            )
+        return int(np.ctypeslib.as_array(row, shape=(self._vocab_size,)).argmax())
+
+    def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
+        """Logits at ``first .. n-1``, in views of llama.cpp's own buffer of at most 128 rows and 64 MiB."""
+        context, llama = self._loaded(), self._llama
+        tokens = np.ascontiguousarray(tokens, dtype=np.int32)
+        self.reset()
+        if first > 0:
+            self.prefill(tokens[:first])
+        rows = max(1, min(_BLOCK_ROWS, self._batch_tokens, _BLOCK_BYTES // (4 * self._vocab_size)))
+        wanted = np.ones(rows, dtype=np.int8)
+        flags = wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+        for start in range(first, len(tokens), rows):
+            part = tokens[start : start + rows]
+            batch = llama.llama_batch_get_one(_ids(part), len(part))
+            batch.logits = flags
+            self._check(llama.llama_decode(context, batch))
+            llama.llama_synchronize(context)
+            yield (
+                start,
+                np.ctypeslib.as_array(llama.llama_get_logits(context), shape=(len(part), self._vocab_size)),
+            )
+
+    def counters(self) -> Mapping[str, float]:
+        """llama.cpp's own times since `reset`; a prompt of a single token counts as decoding there."""
+        data = self._llama.llama_perf_context(self._loaded())
+        return {"prefill_s": data.t_p_eval_ms / 1e3, "decode_s": data.t_eval_ms / 1e3}
+
+    def unload(self) -> None:
+        """Free the context, the threads and the model; does nothing where nothing is loaded."""
+        if self._context is not None:
+            self._llama.llama_free(self._context)
+            self._context = None
+        if self._threadpool is not None:
+            self._threadpool.free()
+            self._threadpool = None
+        if self._model is not None:
+            self._llama.llama_model_free(self._model)
+            self._model = None
+
+    # -- parts of load ----------------------------------------------------------------------------------------------
+
+    def _choose(self, spec: LoadSpec) -> tuple[ggml.EnumeratedDevice, list[ggml.EnumeratedDevice]]:
+        """The device that the spec names, and the GPUs that it does not."""
+        library, _ = self._started()
+        found = library.devices()
+        for candidate in found:
+            if (candidate.device.id, candidate.device.api) == (spec.device, spec.api):
+                return candidate, [
+                    other for other in found if other.device.id != "cpu" and other is not candidate
+                ]
+        names = ", ".join(f"{each.device.id} ({each.device.api})" for each in found)
+        raise RuntimeError(f"llama.cpp sees no {spec.device} through {spec.api} here, only: {names}")
+
+    def _load_model(self, spec: LoadSpec, options: Mapping[str, Any], gpu: int | None) -> None:
+        llama, (_, log) = self._llama, self._started()
+        params = llama.llama_model_default_params()
+        # An explicit list: left to itself llama.cpp takes every GPU it finds, or silently none.
+        devices = (ctypes.c_void_p * 2)(gpu, None)
+        params.devices = ctypes.cast(devices, ctypes.c_void_p)
+        params.n_gpu_layers = 0 if gpu is None else _ALL_LAYERS
+        params.split_mode = llama.LLAMA_SPLIT_MODE_LAYER
+        params.load_mode = llama.llama_load_mode_from_str(options["load_mode"].encode())
+        params.use_extra_bufts = options["repack"]
+        self._model = llama.llama_model_load_from_file(os.fsencode(spec.artifact), params)
+        if not self._model:
+            self._model = None
+            raise RuntimeError(
+                f"llama.cpp cannot load {spec.artifact.name}: {log.problem('no reason given')}"
+            )
+
+    def _make_context(self, spec: LoadSpec, options: Mapping[str, Any]) -> None:
+        llama, (library, log) = self._llama, self._started()
+        params = llama.llama_context_default_params()
+        params.n_ctx = spec.context_tokens
+        params.n_batch = options["n_batch"]
+        params.n_ubatch = options["n_ubatch"]
+        params.n_threads = params.n_threads_batch = spec.threads
+        for name in ("type_k", "type_v"):
+            number = library.type_number(options[name])
+            if number is None:
+                raise ValueError(
+                    f"option {name}={options[name]!r}: ggml has no such type (f16, f32, q8_0 ...)"
+                )
+            setattr(params, name, number)
+        params.flash_attn_type = _FLASH_ATTENTION[options["flash_attn"]]
+        params.swa_full = options["swa_full"]
+        params.no_perf = False
+        self._context = llama.llama_init_from_model(self._model, params)
+        if not self._context:
+            self._context = None
+            raise RuntimeError(f"llama.cpp cannot make a context: {log.problem('no reason given')}")
+
+    def _check_device(
+        self, chosen: ggml.EnumeratedDevice, others: list[ggml.EnumeratedDevice], log: str
+    ) -> None:
+        """Refuse a load that left work to another device, by the buffers that llama.cpp reports."""
+        buffers = {kind: ggml.buffer_bytes(log, kind) for kind in ("model", "KV", "compute")}
+        for kind, sizes in buffers.items():
+            for other in others:
+                if any(name.startswith(other.ggml_name) for name in sizes):
+                    raise RuntimeError(
+                        f"llama.cpp put its {kind} buffer on {other.ggml_name}, which was not asked for"
+                    )
+        if chosen.device.api == "cpu":
+            return
+        layers = ggml.offloaded_layers(log)
+        if layers is None or layers[0] < layers[1]:
+            raise RuntimeError(
+                f"llama.cpp fell back to the CPU: {'no' if layers is None else f'{layers[0]} of {layers[1]}'} layers "
+                f"are on {chosen.device.id} ({chosen.device.api})"
+            )
+        for kind, sizes in buffers.items():
+            if not any(name.startswith(chosen.ggml_name) for name in sizes):
+                raise RuntimeError(
+                    f"llama.cpp fell back to the CPU: it has no {kind} buffer on {chosen.ggml_name}"
+                )
+
+    def _hints(self, options: Mapping[str, Any], log: str) -> dict[str, str]:
+        """The settings in force, read back where llama.cpp tells them."""
+        llama, context = self._llama, self._context
+        model_buffers = ggml.buffer_bytes(log, "model").items()
+        return {
+            "n_ctx": str(llama.llama_n_ctx(context)),
+            "n_batch": str(llama.llama_n_batch(context)),
+            "n_ubatch": str(llama.llama_n_ubatch(context)),
+            "n_threads": str(llama.llama_n_threads(context)),
+            "n_threads_batch": str(llama.llama_n_threads_batch(context)),
+            "type_k": options["type_k"],
+            "type_v": options["type_v"],
+            "flash_attn": ggml.flash_attention(log) or options["flash_attn"],
+            "load_mode": ggml.load_mode(log) or options["load_mode"],
+            "repack": str(int(options["repack"])),
+            "swa_full": str(int(options["swa_full"])),
+            "poll": str(options["poll"]),
+            "model_buffers": " ".join(f"{name}={size / 2**20:.2f}MiB" for name, size in model_buffers),
+            "system_info": llama.llama_print_system_info().decode().strip(" |\n"),
+        }
+
+    # -- small things -----------------------------------------------------------------------------------------------
+
+    def _started(self) -> tuple[ggml.Ggml, ggml.Log]:
+        if self._ggml is None or self._log is None:
+            raise RuntimeError("start() comes first")
+        return self._ggml, self._log
+
+    def _loaded(self) -> int:
+        if self._context is None:
+            raise RuntimeError("load() comes first")
+        return self._context
+
+    def _check(self, status: int) -> None:
+        """Raise for a status of llama_decode other than success."""
+        if status == 0:
+            return
+        _, log = self._started()
+        if status == 1:
+            room = self._llama.llama_n_ctx(self._context)
+            raise RuntimeError(f"llama.cpp's KV cache is full: it has room for {room} tokens")
+        raise RuntimeError(f"llama.cpp failed to compute (status {status}): {log.problem('no reason given')}")
+
+
+def _ids(tokens: Tokens) -> Any:
+    """A C pointer to token ids, which must stay alive while it is used."""
+    return tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
