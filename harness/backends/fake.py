@@ -1,0 +1,411 @@
+"""A scripted framework for tests: a tiny deterministic model, and every way in which a real one fails.
+
+Owns nothing real; imports numpy and the worker half only. Contract: without a script it is a correct backend (its
+logits depend only on the tokens and the artifact, teacher-forced equals stepwise, fewer bits give more noise); with a
+script it does what the script says, where it says. It is never part of ``all``, and known only while
+``EDGEBENCH_FAKE=1``.
+
+A script is JSON, an object from stage to a list of actions. Stages are ``import``, ``start``, ``versions``,
+``devices``, ``make``, ``tokenize``, ``load``, ``reset``, ``prefill``, ``decode``, ``sample``, ``logits``, ``unload``.
+It comes from the environment variable ``EDGEBENCH_FAKE_SCRIPT`` and, from ``load`` on, from the load option
+``script``, stage by stage.
+An action is ``{"do": NAME, ...}``, with ``"at": n`` to act only in the stage's n-th call (from 0):
+
+=========  ====================================================  =======================================================
+do         arguments                                             effect
+=========  ====================================================  =======================================================
+raise      type (a builtin exception, or Unsupported), message   raises it
+crash      how: segv, abort, kill, exit; status                  ends the process so
+hang       gil (false)                                           never returns, holding the GIL or not
+print      text, stream (stdout, stderr), fd (false)             prints, at Python's or at descriptor level
+pipe       text                                                  writes onto the protocol's own pipe
+allocate   bytes, hang (true)                                    touches memory, 16 MiB at a time, then stays there
+wait       seconds: number, or a list by call                    takes that long (a list's last one then holds)
+spawn      pid_file, session (false)                             starts a child that sleeps, maybe in its own session
+device     id, api                                               (load) reports that device
+nan        positions: list                                       (logits) NaN there
+narrow     vocab_size                                            (load) has logits of another width
+bos        id                                                    (tokenize) tells a BOS
+size       bytes                                                 (make) makes an artifact of that many weight bytes
+=========  ====================================================  =======================================================
+"""
+
+from __future__ import annotations
+
+import builtins
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.worker import orphan
+from harness.worker.api import (
+    Backend,
+    Device,
+    Host,
+    Loaded,
+    LoadSpec,
+    Logits,
+    Made,
+    MakeRequest,
+    ModelFacts,
+    Recipe,
+    Requirements,
+    Tokens,
+    Unsupported,
+)
+
+#: Weights of the pretended model: ``bits`` per weight of them make an artifact's size.
+PARAMETERS = 65_536
+VOCAB_SIZE = 256
+ENTRY = "fake.json"
+SCRIPT_VARIABLE = "EDGEBENCH_FAKE_SCRIPT"
+
+#: Common bytes of English, most frequent first: text is then more likely than noise, as it is to a real model.
+_COMMON = b" etaoinshrdlcumwfgypbvk,."
+#: Standard deviation of the noise on the logits, by nominal bits of a weight.
+_NOISE = {32: 0.0, 16: 1e-3, 8: 2e-2, 4: 0.3}
+_KEPT: list[npt.NDArray[np.uint8]] = []
+
+
+def _act_raise(action: Mapping[str, Any]) -> None:
+    name, message = str(action.get("type", "RuntimeError")), str(action.get("message", "scripted"))
+    kind = Unsupported if name == "Unsupported" else getattr(builtins, name)
+    raise kind(message)
+
+
+def _act_crash(action: Mapping[str, Any]) -> None:
+    how = action["how"]
+    if how == "exit":
+        os._exit(int(action.get("status", 1)))
+    if how == "abort":
+        os.abort()
+    os.kill(os.getpid(), {"segv": signal.SIGSEGV, "kill": signal.SIGKILL}[how])
+    time.sleep(60)
+
+
+def _act_hang(action: Mapping[str, Any]) -> None:
+    while True:
+        if action.get("gil"):
+            _sleep_with_gil(3600)
+        else:
+            time.sleep(3600)
+
+
+def _sleep_with_gil(seconds: int) -> None:
+    """What native code does that never gives the GIL back: no Python thread runs meanwhile."""
+    if sys.platform == "win32":
+        ctypes.PyDLL("kernel32").Sleep(seconds * 1000)
+    else:
+        ctypes.PyDLL(None).sleep(seconds)
+
+
+def _act_print(action: Mapping[str, Any]) -> None:
+    text, stream = str(action["text"]), str(action.get("stream", "stdout"))
+    if action.get("fd"):
+        os.write(2 if stream == "stderr" else 1, text.encode())
+    else:
+        print(text, file=sys.stderr if stream == "stderr" else sys.stdout, flush=True)
+
+
+def _act_pipe(action: Mapping[str, Any]) -> None:
+    arguments = sys.orig_argv
+    os.write(int(arguments[arguments.index("--write-fd") + 1]), str(action["text"]).encode())
+
+
+def _act_allocate(action: Mapping[str, Any]) -> None:
+    left = int(action["bytes"])
+    while left > 0:
+        _KEPT.append(np.ones(min(left, 1 << 24), dtype=np.uint8))
+        left -= 1 << 24
+    if action.get("hang", True):
+        time.sleep(3600)
+
+
+def _act_spawn(action: Mapping[str, Any]) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-c", "import time; time.sleep(3600)"],
+        start_new_session=bool(action.get("session")),
+        preexec_fn=orphan.die_with_parent if sys.platform == "linux" else None,
+    )
+    Path(action["pid_file"]).write_text(str(child.pid), encoding="utf-8")
+
+
+def _act_wait(action: Mapping[str, Any], call: int) -> None:
+    seconds = action["seconds"]
+    if isinstance(seconds, list):
+        seconds = seconds[min(call, len(seconds) - 1)]
+    # Spinning, not sleeping: the scheduler's granularity is coarser than the durations that tests ask for.
+    end = time.perf_counter() + float(seconds)
+    while time.perf_counter() < end:
+        pass
+
+
+_ACTS = {
+    "raise": _act_raise,
+    "crash": _act_crash,
+    "hang": _act_hang,
+    "print": _act_print,
+    "pipe": _act_pipe,
+    "allocate": _act_allocate,
+    "spawn": _act_spawn,
+}
+#: Actions that the stage itself looks up.
+_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size"})
+
+
+class Script:
+    """A script and how often each of its stages was reached."""
+
+    def __init__(self, text: str) -> None:
+        self._actions: dict[str, list[dict[str, Any]]] = json.loads(text) if text else {}
+        self._calls: dict[str, int] = {}
+
+    def add(self, text: str) -> None:
+        """Let the stages of another script take the place of this one's."""
+        self._actions |= json.loads(text)
+
+    def run(self, stage: str) -> dict[str, dict[str, Any]]:
+        """Do what the script says for this call of ``stage``; its settings, by name."""
+        call = self._calls.get(stage, 0)
+        self._calls[stage] = call + 1
+        settings: dict[str, dict[str, Any]] = {}
+        for action in self._actions.get(stage, ()):
+            if action.get("at", call) != call:
+                continue
+            name = action["do"]
+            if name == "wait":
+                _act_wait(action, call)
+            elif name in _SETTINGS:
+                settings[name] = action
+            else:
+                _ACTS[name](action)
+        return settings
+
+
+_SCRIPT = Script(os.environ.get(SCRIPT_VARIABLE, ""))
+_SCRIPT.run("import")
+
+
+def _mix(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """A well-known 64-bit finaliser (splitmix64), elementwise."""
+    value = value ^ (value >> np.uint64(30))
+    value = value * np.uint64(0xBF58476D1CE4E5B9)
+    value = value ^ (value >> np.uint64(27))
+    value = value * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def _noise(state: int, salt: int, width: int) -> npt.NDArray[np.float64]:
+    """``float64[width]`` with mean 0 and standard deviation 1, the same for the same state and salt."""
+    index = np.arange(width, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    bits = _mix(index ^ np.uint64(state) ^ _mix(np.full(width, salt, dtype=np.uint64)))
+    return (bits.astype(np.float64) / 2.0**64 - 0.5) * float(np.sqrt(12.0))
+
+
+class _Model:
+    """Logits that depend on every token since the beginning, through a hash of them."""
+
+    def __init__(self, bits: int, broken: bool, width: int, bf16: bool) -> None:
+        self._scale = _NOISE[bits] + (2e-3 if bf16 else 0.0)
+        self._salt = bits
+        self._broken = broken
+        self._width = width
+        self._bias = np.zeros(width)
+        for rank, byte in enumerate(_COMMON):
+            self._bias[byte] = 6.0 - 0.1 * rank
+
+    def advance(self, state: int, token: int) -> int:
+        """The state after one more token."""
+        return (state * 0x100000001B3 + token + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+
+    def logits(self, state: int) -> npt.NDArray[np.float32]:
+        """``float32[vocab]`` after the tokens of a state."""
+        if self._broken:
+            return (3.0 * _noise(state, 99, self._width)).astype(np.float32)
+        values = self._bias + _noise(state, 0, self._width)
+        if self._scale:
+            values += self._scale * _noise(state, self._salt, self._width)
+        return values.astype(np.float32)
+
+
+class Fake(Backend):
+    """The scripted backend."""
+
+    framework: ClassVar[str] = "fake"
+    title: ClassVar[str] = "Fake"
+    hidden: ClassVar[bool] = True
+    requirements: ClassVar[Requirements] = Requirements(packages=("numpy>=1.26",), import_name="numpy")
+    recipes: ClassVar[tuple[Recipe, ...]] = (
+        Recipe("FP32", "fp32", "model", "numpy", {"bits": 32}, default=True),
+        Recipe("FP16", "fp16", "fake:FP32", "numpy", {"bits": 16}, default=True),
+        Recipe("INT8", "int8", "fake:FP32", "numpy", {"bits": 8}, default=True),
+        Recipe("INT4", "int4", "fake:FP32", "numpy", {"bits": 4}, default=True),
+        Recipe("INT4_BROKEN", "int4", "fake:FP32", "numpy", {"bits": 4, "broken": True}),
+    )
+    known_devices: ClassVar[tuple[tuple[str, str], ...]] = (("cpu", "cpu"), ("npu:0", "fake-npu"))
+    capabilities = frozenset({"prefill", "decode", "score", "tokenize", "make"})
+
+    def __init__(self) -> None:
+        self._script = _SCRIPT
+        self._model: _Model | None = None
+        self._width = VOCAB_SIZE
+        self._state = 0
+        self._held = 0
+        self._room = 0
+        self._newest: Logits | None = None
+        self._counters = {"prefill_s": 0.0, "decode_s": 0.0}
+
+    @classmethod
+    def unavailable(cls, host: Host, device: str, api: str) -> str | None:
+        """The CPU is everywhere, the NPU nowhere."""
+        del host
+        return None if (device, api) == ("cpu", "cpu") else "no machine has a fake NPU"
+
+    @classmethod
+    def unsupported(cls, recipe: Recipe, model: ModelFacts) -> str | None:
+        """Everything can be made of everything."""
+        del recipe, model
+        return None
+
+    def start(self) -> None:
+        """Nothing to import."""
+        self._script.run("start")
+
+    def versions(self) -> Mapping[str, str]:
+        """Its own and numpy's."""
+        self._script.run("versions")
+        return {"framework": "1.0", "numpy": np.__version__}
+
+    def devices(self) -> list[Device]:
+        """The CPU."""
+        self._script.run("devices")
+        return [Device("cpu", "cpu", "fake CPU")]
+
+    def make(self, request: MakeRequest) -> Made:
+        """Write the description of the model and that many bytes of pretended weights."""
+        settings = self._script.run("make")
+        recipe = request.recipe
+        if recipe.made_from != "model":
+            source = request.source / ENTRY if request.source.is_dir() else request.source
+            if "bits" not in json.loads(source.read_text(encoding="utf-8")):
+                raise ValueError(f"{source} was not made by this framework")
+        bits = int(recipe.parameters["bits"])
+        size = int(settings["size"]["bytes"]) if "size" in settings else PARAMETERS * bits // 8
+        with (request.out / "weights.bin").open("wb") as weights:
+            weights.truncate(size)
+        description = {"bits": bits, "broken": bool(recipe.parameters.get("broken")), "recipe": recipe.name}
+        (request.out / ENTRY).write_text(json.dumps(description), encoding="utf-8")
+        return Made(size, ENTRY, np.__version__, {"parameters": PARAMETERS})
+
+    def load(self, spec: LoadSpec) -> Loaded:
+        """Load a description that `make` wrote; options are ``script`` and ``compute`` (``f32`` or ``bf16``)."""
+        options = dict(spec.options)
+        self._script.add(options.pop("script", "{}"))
+        compute = options.pop("compute", "f32")
+        if options:
+            raise ValueError(f"unknown option {min(options)!r} (known: compute, script)")
+        if compute not in ("f32", "bf16"):
+            raise ValueError(f"compute is f32 or bf16, not {compute!r}")
+        settings = self._script.run("load")
+        if (spec.device, spec.api) != ("cpu", "cpu"):
+            raise ValueError(f"no device {spec.device} ({spec.api}): this framework has cpu (cpu)")
+        description = json.loads(spec.artifact.read_text(encoding="utf-8"))
+        self._width = int(settings["narrow"]["vocab_size"]) if "narrow" in settings else VOCAB_SIZE
+        self._model = _Model(
+            int(description["bits"]), bool(description["broken"]), self._width, compute == "bf16"
+        )
+        self._room = spec.context_tokens
+        self.reset()
+        device = settings.get("device", {"id": "cpu", "api": "cpu"})
+        return Loaded(
+            device=Device(device["id"], device["api"], "fake device"),
+            vocab_size=self._width,
+            threads=spec.threads,
+            hints={"compute": compute},
+            kv_cache_bytes=8 * spec.context_tokens,
+        )
+
+    def reset(self) -> None:
+        """Forget the tokens."""
+        self._script.run("reset")
+        self._state, self._held, self._newest = 0, 0, None
+        self._counters = {"prefill_s": 0.0, "decode_s": 0.0}
+
+    def prefill(self, tokens: Tokens) -> None:
+        """Take the tokens in."""
+        begin = time.perf_counter()
+        self._script.run("prefill")
+        self._process(tokens)
+        self._counters["prefill_s"] += time.perf_counter() - begin
+
+    def decode(self, token: int) -> None:
+        """Take one token in."""
+        begin = time.perf_counter()
+        self._script.run("decode")
+        self._process(np.asarray([token], dtype=np.int32))
+        self._counters["decode_s"] += time.perf_counter() - begin
+
+    def _process(self, tokens: Tokens) -> None:
+        model = self._loaded()
+        self._held += len(tokens)
+        if self._held > self._room:
+            raise ValueError(f"{self._held} tokens do not fit into {self._room}")
+        for token in tokens:
+            self._state = model.advance(self._state, int(token))
+        self._newest = model.logits(self._state)
+
+    def _loaded(self) -> _Model:
+        if self._model is None:
+            raise RuntimeError("nothing is loaded")
+        return self._model
+
+    def sample(self) -> int:
+        """The likeliest token."""
+        self._script.run("sample")
+        if self._newest is None:
+            raise RuntimeError("no logits yet")
+        return int(self._newest.argmax())
+
+    def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
+        """Blocks of 16 positions."""
+        settings = self._script.run("logits")
+        model = self._loaded()
+        bad = set(settings["nan"]["positions"]) if "nan" in settings else set()
+        state = 0
+        rows: list[Logits] = []
+        for position, token in enumerate(tokens):
+            state = model.advance(state, int(token))
+            if position < first:
+                continue
+            row = model.logits(state)
+            if position in bad:
+                row[:] = np.nan
+            rows.append(row)
+            if len(rows) == 16 or position == len(tokens) - 1:
+                yield position + 1 - len(rows), np.stack(rows)
+                rows = []
+
+    def tokenize(self, model: Path, text: str) -> tuple[list[int], int | None]:
+        """The bytes of the text."""
+        del model
+        settings = self._script.run("tokenize")
+        return list(text.encode()), int(settings["bos"]["id"]) if "bos" in settings else None
+
+    def counters(self) -> Mapping[str, float]:
+        """What `prefill` and `decode` took."""
+        return dict(self._counters)
+
+    def unload(self) -> None:
+        """Forget the model."""
+        self._script.run("unload")
+        self._model = None

@@ -1,0 +1,330 @@
+"""Timed passes and energy windows: the same code for every framework.
+
+Owns the order of calls, the clock and the token ids. Imports numpy, `harness.worker.api` and the protocol. Contract: a
+timed span holds calls of the backend and clock readings, and nothing else: no write, no garbage collection, no reading
+of memory. A forward pass is timed apart from choosing a token.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from harness.worker.api import Backend, Tokens
+from harness.worker.protocol import MemoryReading, Sample, TimedSpec
+
+#: Sends an event of this name and body to the runner.
+Emit = Callable[[str, dict[str, Any]], None]
+#: Reads the worker's memory at the end of the named phase.
+ReadMemory = Callable[[str], MemoryReading]
+#: A monotonic clock, in nanoseconds.
+Clock = Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class TimedResult:
+    """Samples in order of repetition, warm-ups first; one memory reading for each phase that took place."""
+
+    samples: list[Sample]
+    memory: list[MemoryReading]
+
+
+@dataclass(frozen=True, slots=True)
+class EnergySpec:
+    """One long window of the same work, for an energy meter that the runner reads around it.
+
+    Attributes:
+        phase: the work: prefills, single-token decodes, or nothing.
+        seconds: the window lasts at least this long.
+        prompt_tokens: tokens of each prefill (``prefill`` only).
+        depth: tokens in the KV cache before the work.
+        seed: seed of the token ids.
+    """
+
+    phase: Literal["prefill", "decode", "idle"]
+    seconds: float
+    prompt_tokens: int = 0
+    depth: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyWindow:
+    """What was done in a window.
+
+    Attributes:
+        phase: as asked.
+        tokens: tokens processed as that phase's work.
+        fill_tokens: tokens processed only to refill the cache inside the window; where this is not small beside
+            ``tokens``, energy per token is not that phase's.
+        passes: prefills, or single-token forward passes.
+        begin_s: `time.monotonic` at the beginning, comparable with the runner's on the same machine.
+        end_s: the same at the end.
+    """
+
+    phase: str
+    tokens: int
+    fill_tokens: int
+    passes: int
+    begin_s: float
+    end_s: float
+
+
+def random_tokens(seed: int, repetition: int, count: int, vocab_size: int) -> Tokens:
+    """Fresh uniform token ids, ``int32[count]`` in ``[0, vocab_size)``, the same for the same arguments everywhere."""
+    generator = np.random.Generator(np.random.PCG64([seed, repetition]))
+    return generator.integers(0, vocab_size, size=count, dtype=np.int32)
+
+
+def check_timed(spec: TimedSpec, context_tokens: int) -> None:
+    """Raise ValueError where a spec asks for nothing, for negative counts, or for more than the cache holds."""
+    for name in ("prompt_tokens", "decode_tokens", "depth", "repetitions", "warmups", "seed"):
+        if getattr(spec, name) < 0:
+            raise ValueError(f"{name} is negative")
+    if spec.repetitions == 0:
+        raise ValueError("repetitions is 0: nothing to time")
+    if spec.prompt_tokens == 0 and spec.decode_tokens == 0:
+        raise ValueError("prompt_tokens and decode_tokens are both 0: nothing to time")
+    _check_room(spec.depth + spec.prompt_tokens + spec.decode_tokens, context_tokens)
+
+
+def _check_room(tokens: int, context_tokens: int) -> None:
+    if tokens > context_tokens:
+        raise ValueError(f"{tokens} tokens do not fit into the context of {context_tokens} that was loaded")
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def timed_passes(
+    backend: Backend,
+    spec: TimedSpec,
+    *,
+    vocab_size: int,
+    emit: Emit,
+    read_memory: ReadMemory,
+    clock: Clock = time.perf_counter_ns,
+) -> TimedResult:
+    """Run the warm-ups and the timed repetitions of a `TimedSpec` on a loaded backend.
+
+    A ``phase`` event goes out before each pass, never within one: ``warmup``, then ``prefill``, ``decode`` or
+    ``prefill+decode``, with ``done`` and ``total`` passes of that kind. Memory is read at the end of the warm-ups,
+    after the first timed prefill (the token clock stands still meanwhile), and at the end.
+    """
+    samples: list[Sample] = []
+    memory: list[MemoryReading] = []
+    timed_phase = "+".join(
+        name for name, count in (("prefill", spec.prompt_tokens), ("decode", spec.decode_tokens)) if count
+    )
+
+    def between() -> None:
+        memory.append(read_memory("prefill"))
+
+    for repetition in range(spec.warmups + spec.repetitions):
+        warmup = repetition < spec.warmups
+        done, total = (repetition, spec.warmups) if warmup else (repetition - spec.warmups, spec.repetitions)
+        emit("phase", {"phase": "warmup" if warmup else timed_phase, "done": done, "total": total})
+        first = repetition == spec.warmups
+        if first and spec.warmups:
+            memory.append(read_memory("warmup"))
+        with _no_garbage_collection():
+            samples.append(
+                one_pass(
+                    backend,
+                    spec,
+                    repetition,
+                    warmup=warmup,
+                    vocab_size=vocab_size,
+                    between=between if first and spec.prompt_tokens and spec.decode_tokens else None,
+                    clock=clock,
+                )
+            )
+    memory.append(read_memory("decode" if spec.decode_tokens else "prefill"))
+    return TimedResult(samples, memory)
+
+
+def one_pass(
+    backend: Backend,
+    spec: TimedSpec,
+    repetition: int,
+    *,
+    warmup: bool,
+    vocab_size: int,
+    between: Callable[[], None] | None = None,
+    clock: Clock = time.perf_counter_ns,
+) -> Sample:
+    """One repetition: reset, fill, prefill, decode.
+
+    Without a prompt the first token decoded is a random one, ``token_ns`` counts from the beginning of the decode, and
+    there is no ``prefill_s`` or ``ttft_s``; without decoding there is no ``decode_s``.
+
+    Args:
+        backend: loaded.
+        spec: what to do; its counts are taken as checked (`check_timed`).
+        repetition: from 0; with the seed it gives the token ids.
+        warmup: marks the sample.
+        vocab_size: ids are below it.
+        between: called between prefill and decode; its time is taken out of ``token_ns``.
+        clock: nanoseconds.
+    """
+    ids = random_tokens(spec.seed, repetition, spec.depth + spec.prompt_tokens + 1, vocab_size)
+    fill, prompt = ids[: spec.depth], ids[spec.depth : spec.depth + spec.prompt_tokens]
+    token = int(ids[-1])
+    backend.reset()
+    if spec.depth:
+        backend.prefill(fill)
+    before = dict(backend.counters())
+    forward_ns: list[int] = [0] * spec.decode_tokens
+    token_ns: list[int] = []
+    sampling_ns = 0
+    values: dict[str, float] = {}
+
+    submitted = clock()
+    if spec.prompt_tokens:
+        backend.prefill(prompt)
+        computed = clock()
+        token = backend.sample()
+        chosen = clock()
+        values["prefill_s"] = (computed - submitted) / 1e9
+        values["ttft_s"] = (chosen - submitted) / 1e9
+        sampling_ns = chosen - computed
+        token_ns.append(chosen - submitted)
+    if between is not None:
+        paused = clock()
+        between()
+        submitted += clock() - paused
+    for index in range(spec.decode_tokens):
+        begun = clock()
+        backend.decode(token)
+        computed = clock()
+        token = backend.sample()
+        chosen = clock()
+        forward_ns[index] = computed - begun
+        sampling_ns += chosen - computed
+        token_ns.append(chosen - submitted)
+
+    if spec.decode_tokens:
+        values["decode_s"] = sum(forward_ns) / 1e9
+    values["sampling_s"] = sampling_ns / 1e9
+    values |= _own_counters(before, backend.counters(), spec)
+    return Sample(repetition, warmup, values, forward_ns, token_ns)
+
+
+def _own_counters(
+    before: Mapping[str, float], after: Mapping[str, float], spec: TimedSpec
+) -> dict[str, float]:
+    """The framework's own figures of the pass, without the untimed fill; a phase that did not take place has none."""
+    counted = {"prefill_s": spec.prompt_tokens, "decode_s": spec.decode_tokens}
+    return {
+        f"framework_{name}": after[name] - before.get(name, 0.0)
+        for name, tokens in counted.items()
+        if tokens and name in after
+    }
+
+
+def energy_window(
+    backend: Backend | None, spec: EnergySpec, *, vocab_size: int, context_tokens: int, emit: Emit
+) -> EnergyWindow:
+    """Repeat one kind of work for at least ``spec.seconds``.
+
+    A ``window`` event with ``edge`` ``begin`` goes out right before the window and one with ``end`` right after it, so
+    that the runner reads its meter without the preparation.
+
+    Args:
+        backend: loaded; None is enough for ``idle``.
+        spec: the work.
+        vocab_size: token ids are below it.
+        context_tokens: room in the cache.
+        emit: sends the events.
+
+    Raises:
+        ValueError: the spec asks for work that does not fit.
+    """
+    work = _work(backend, spec, vocab_size, context_tokens)
+    tokens = fill_tokens = passes = 0
+    with _no_garbage_collection():
+        emit("window", {"edge": "begin", "phase": spec.phase, "monotonic_s": time.monotonic()})
+        begin = time.monotonic()
+        deadline = begin + spec.seconds
+        while (now := time.monotonic()) < deadline:
+            if work is None:
+                time.sleep(deadline - now)
+                continue
+            done, filled = next(work)
+            tokens += done
+            fill_tokens += filled
+            passes += 1
+        end = time.monotonic()
+        emit("window", {"edge": "end", "phase": spec.phase, "monotonic_s": end})
+    return EnergyWindow(spec.phase, tokens, fill_tokens, passes, begin, end)
+
+
+def _work(
+    backend: Backend | None, spec: EnergySpec, vocab_size: int, context_tokens: int
+) -> Iterator[tuple[int, int]] | None:
+    """Prepared work whose steps give (tokens of the phase, tokens of refilling); None for idle."""
+    if spec.seconds <= 0:
+        raise ValueError("seconds must be above 0")
+    if min(spec.prompt_tokens, spec.depth, spec.seed) < 0:
+        raise ValueError("prompt_tokens, depth and seed must not be negative")
+    if spec.phase == "idle":
+        return None
+    if backend is None:
+        raise ValueError(f"nothing is loaded for {spec.phase!r}")
+    if spec.phase == "prefill":
+        if spec.prompt_tokens == 0:
+            raise ValueError("prompt_tokens is 0: nothing to prefill")
+        _check_room(spec.depth + spec.prompt_tokens, context_tokens)
+        return _prefills(backend, spec, vocab_size)
+    if spec.phase == "decode":
+        _check_room(spec.depth + 1, context_tokens)
+        steps = _decodes(backend, spec, vocab_size, context_tokens)
+        next(steps)  # the first step fills the cache, outside the window
+        return steps
+    raise ValueError(f"unknown phase {spec.phase!r}")
+
+
+def _prefills(backend: Backend, spec: EnergySpec, vocab_size: int) -> Iterator[tuple[int, int]]:
+    repetition = 0
+    while True:
+        ids = random_tokens(spec.seed, repetition, spec.depth + spec.prompt_tokens, vocab_size)
+        backend.reset()
+        if spec.depth:
+            backend.prefill(ids[: spec.depth])
+        backend.prefill(ids[spec.depth :])
+        yield spec.prompt_tokens, spec.depth
+        repetition += 1
+
+
+def _decodes(
+    backend: Backend, spec: EnergySpec, vocab_size: int, context_tokens: int
+) -> Iterator[tuple[int, int]]:
+    repetition = 0
+    while True:
+        ids = random_tokens(spec.seed, repetition, spec.depth + 1, vocab_size)
+        backend.reset()
+        if spec.depth:
+            backend.prefill(ids[:-1])
+        if repetition == 0:
+            yield 0, 0
+        token = int(ids[-1])
+        for step in range(context_tokens - spec.depth):
+            backend.decode(token)
+            token = backend.sample()
+            yield 1, spec.depth if repetition and step == 0 else 0
+        repetition += 1
