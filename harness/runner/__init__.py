@@ -1,0 +1,1 @@
+"""Running cells: worker processes with their limits, and sessions of them."""

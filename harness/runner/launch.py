@@ -1,0 +1,68 @@
+"""What a worker is started with: which Python, which backend, which packages it may import.
+
+Owns the command line of `harness/worker/bootstrap.py`. Imports `harness.frameworks`. Contract: a `Launch` names
+everything that a worker process depends on besides the machine and the environment variables that it inherits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import harness
+from harness.frameworks import FrameworkEntry, framework
+
+_HARNESS = Path(harness.__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How to start a worker.
+
+    Attributes:
+        python: the environment's interpreter.
+        backend: ``module:Class``.
+        packages: top-level import names and the folders (or single files) to import them from; ``harness`` is one.
+        env: environment variables on top of the runner's own.
+    """
+
+    python: Path
+    backend: str
+    packages: Mapping[str, Path] = field(default_factory=lambda: {"harness": _HARNESS})
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, read_fd: int, write_fd: int) -> list[str]:
+        """The command line, for the worker's ends of the two pipes."""
+        packages = [f"--package={name}={path}" for name, path in sorted(self.packages.items())]
+        return [
+            os.fspath(self.python),
+            # Isolated: neither PYTHON* variables nor the working folder nor the user's site-packages take part.
+            "-I",
+            "-u",
+            # Isolation also drops PYTHONUTF8; what frameworks print must not depend on the locale.
+            *("-X", "utf8", "-X", "faulthandler"),
+            os.fspath(self.packages["harness"] / "worker" / "bootstrap.py"),
+            *("--read-fd", str(read_fd), "--write-fd", str(write_fd), "--parent-pid", str(os.getpid())),
+            *packages,
+            *("--backend", self.backend),
+        ]
+
+
+def launch_for(
+    framework_: str | FrameworkEntry, python: Path, env: Mapping[str, str] | None = None
+) -> Launch:
+    """The launch of a framework's worker.
+
+    Args:
+        framework_: its id, or its entry.
+        python: interpreter of the framework's environment.
+        env: environment variables on top of the runner's own.
+
+    Raises:
+        UsageError: there is no such framework.
+        EdgebenchError: its backend cannot be imported.
+    """
+    entry = framework(framework_) if isinstance(framework_, str) else framework_
+    return Launch(python=python, backend=entry.value, packages=entry.packages, env=dict(env or {}))
