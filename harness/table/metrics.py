@@ -1,0 +1,181 @@
+"""Every column of the comparison table, each defined once.
+
+Owns the registry that `list metrics`, the documentation and all formats read. Imports only the standard library.
+Contract: the keys of `METRICS` are the JSON keys of one row, in order: a stable interface. Formatters turn
+bytes, seconds, joules and shares into what a person reads; nothing else converts units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["identity", "state", "metric", "provenance"]
+Better = Literal["higher", "lower"]
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number with this many significant digits, without an exponent where it stays readable."""
+    if value == 0:
+        return "0"
+    text = f"{value:.{digits}g}"
+    if "e" not in text:
+        return text
+    return f"{value:,.0f}" if abs(value) >= 1 else text
+
+
+def as_text(value: Any) -> str:
+    """A word as it is; several after one another."""
+    return ", ".join(str(each) for each in value) if isinstance(value, list | tuple) else str(value)
+
+
+def as_bytes(value: float) -> str:
+    """Bytes in decimal units, as disks and vendors count: ``98.4 MB``."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(value) >= size:
+            return f"{significant(value / size)} {unit}"
+    return f"{value:.0f} B"
+
+
+def as_seconds(value: float) -> str:
+    """A duration in the unit that suits it: ``33.1 ms``."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if abs(value) >= size:
+            return f"{significant(value / size)} {unit}"
+    return f"{significant(value * 1e9)} ns"
+
+
+def as_joules(value: float) -> str:
+    """Energy in the unit that suits it: ``12.5 mJ``."""
+    for unit, size in (("J", 1.0), ("mJ", 1e-3)):
+        if abs(value) >= size:
+            return f"{significant(value / size)} {unit}"
+    return f"{significant(value * 1e6)} µJ"
+
+
+def as_percent(value: float) -> str:
+    """A share as per cent: ``62.3 %``."""
+    return f"{100 * value:.1f} %"
+
+
+def as_factor(value: float) -> str:
+    """A ratio: ``2.31×``."""
+    return f"{value:.2f}×"
+
+
+def as_number(value: float) -> str:
+    """A plain figure with three or four significant digits."""
+    return significant(value, 4)
+
+
+def as_count(value: float) -> str:
+    """A whole number."""
+    return f"{value:.0f}"
+
+
+def as_tasks(value: Any) -> str:
+    """Task results: ``blimp acc 0.812``."""
+    return "; ".join(f"{each['task']} {each['metric']} {significant(each['value'])}" for each in value)
+
+
+def as_intervals(value: Any) -> str:
+    """How many intervals there are; their bounds stand beside the figures."""
+    return ", ".join(sorted(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One column.
+
+    Attributes:
+        name: the JSON key.
+        title: column head for a person.
+        kind: what a cell is (``identity``), how it ended (``state``), what was measured (``metric``), or where it
+            comes from (``provenance``).
+        unit: of the raw value; empty for words and ratios.
+        better: which way is better; None where neither is.
+        format: raw value to text; never called with None.
+        description: one sentence.
+        column: place in the default table, None where it is not shown unasked.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    unit: str
+    better: Better | None
+    format: Callable[[Any], str]
+    description: str
+    column: int | None = None
+
+
+def _all() -> tuple[Metric, ...]:
+    m = Metric
+    return (
+        m("framework", "Framework", "identity", "", None, as_text, "Id of the framework under test.", 0),
+        m("model", "Model", "identity", "", None, as_text, "Id of the model in `models.yaml`."),
+        m("precision", "Precision", "identity", "", None, as_text, "Canonical precision of the weights.", 1),
+        m("recipe", "Recipe", "identity", "", None, as_text, "The framework's own name of the precision.", 2),
+        m("device", "Device", "identity", "", None, as_text, "Processor that computed.", 3),
+        m("workload", "Workload", "identity", "", None, as_text, "Prompt and generated tokens, and depth."),
+        m("status", "Status", "state", "", None, as_text,
+          "`ok` if all runs of the cell are; else the worst of `skipped`, `timeout`, `oom`, `failed`."),
+        m("reason", "Reason", "state", "", None, as_text, "Why the status is not `ok`."),
+        m("runs", "Runs", "state", "runs", None, as_count, "Timed runs that ended as ok, suspect ones included."),
+        m("prefill_tps", "Prefill t/s", "metric", "tokens/s", "higher", as_number,
+          "Prompt tokens divided by prefill seconds.", 6),
+        m("decode_tps", "Decode t/s", "metric", "tokens/s", "higher", as_number,
+          "Generated tokens divided by the sum of their synchronised forward times, without sampling.", 7),
+        m("ttft_s", "TTFT", "metric", "s", "lower", as_seconds, "Prompt submitted to first token."),
+        m("itl_s_p50", "ITL p50", "metric", "s", "lower", as_seconds, "Median gap between two tokens of a run."),
+        m("itl_s_p99", "ITL p99", "metric", "s", "lower", as_seconds,
+          "99th percentile of the gaps between two tokens of a run."),
+        m("peak_rss_bytes", "Memory", "metric", "bytes", "lower", as_bytes,
+          "Peak resident set of the worker, from its own high-water mark.", 4),
+        m("weight_bytes", "Weights", "metric", "bytes", "lower", as_bytes, "Weight tensors on disk."),
+        m("bits_per_weight", "Bits/weight", "metric", "bits", "lower", as_number,
+          "Weight bytes times 8 over parameters: measured, not nominal."),
+        m("energy_joules_per_prefill_token", "Energy / prefill token", "metric", "J/token", "lower", as_joules,
+          "Gross energy of the device's domains per prompt token, from a window of its own."),
+        m("energy_joules_per_decode_token", "Energy / token", "metric", "J/token", "lower", as_joules,
+          "Gross energy of the device's domains per generated token, from a window of its own.", 10),
+        m("perplexity", "PPL", "metric", "", "lower", as_number,
+          "exp of the mean negative log-likelihood over the scored positions."),
+        m("perplexity_ratio", "PPL ratio", "metric", "", "lower", as_number,
+          "Perplexity over the quality reference's on the same windows.", 13),
+        m("kld_mean", "KLD", "metric", "nats", "lower", significant,
+          "Mean Kullback-Leibler divergence of the next-token distribution from the quality reference's.", 11),
+        m("same_top", "Same top", "metric", "share", "higher", as_percent,
+          "Share of positions whose top token is the quality reference's.", 12),
+        m("speedup_prefill", "Speed-up prefill", "metric", "", "higher", as_factor,
+          "Prefill tokens/s over the speed baseline's.", 8),
+        m("speedup_decode", "Speed-up decode", "metric", "", "higher", as_factor,
+          "Decode tokens/s over the speed baseline's.", 9),
+        m("memory_reduction", "Memory saved", "metric", "share", "higher", as_percent,
+          "1 less the ratio of peaks to the speed baseline's, each less the worker's size after its imports.", 5),
+        m("quality_reference", "Quality reference", "provenance", "", None, as_text,
+          "What quality is measured against: one for all frameworks."),
+        m("speed_baseline", "Speed baseline", "provenance", "", None, as_text,
+          "What speed-up and memory saved are measured against: the same framework at its native half precision."),
+        m("artifact_verdict", "Artifact", "state", "", None, as_text,
+          "`broken` where the artifact does not compute the model's function, else `ok`."),
+        m("validity", "Validity", "state", "", None, as_text,
+          "`suspect` where something could have spoiled every run behind the figures, else `ok`."),
+        m("flags", "Flags", "state", "", None, as_text, "What speaks against runs, with figures."),
+        m("stream_tps", "Stream t/s", "metric", "tokens/s", "higher", as_number,
+          "Tokens after the first over the time from first to last token, sampling included."),
+        m("intervals", "95 % intervals", "metric", "", None, as_intervals,
+          "95 % interval `[low, high]` by metric."),
+        m("tasks", "Tasks", "metric", "", None, as_tasks, "Results of evaluation tasks."),
+        m("session", "Session", "provenance", "", None, as_text, "Id of the session that measured."),
+        m("machine", "Machine", "provenance", "", None, as_text, "Stable id of the machine that measured."),
+        m("framework_version", "Version", "provenance", "", None, as_text, "The framework's version in the runs."),
+    )  # fmt: skip
+
+
+#: Every column by its JSON key, in the order of the keys.
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _all()}
+
+#: The JSON keys of one row, in order.
+ROW_KEYS: tuple[str, ...] = tuple(METRICS)

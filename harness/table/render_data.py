@@ -1,0 +1,34 @@
+"""The rows for programs: JSON and CSV, raw values in raw units."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from harness.table.rows import Row
+
+
+def render_json(rows: Sequence[Row], keys: Sequence[str]) -> str:
+    """``{"rows": [...]}``; missing is null."""
+    listed = [{key: row[key] for key in keys} for row in rows]
+    return json.dumps({"rows": listed}, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def render_csv(rows: Sequence[Row], keys: Sequence[str]) -> str:
+    """One line a row after a line of keys; missing is empty, lists and mappings are JSON."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(keys)
+    writer.writerows([_field(row[key]) for key in keys] for row in rows)
+    return text.getvalue()
+
+
+def _field(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, dict | list):
+        return json.dumps(value, allow_nan=False, ensure_ascii=False)
+    return value

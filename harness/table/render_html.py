@@ -1,0 +1,18 @@
+"""The table as one HTML page that needs nothing beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+
+from harness.table.view import View
+
+
+def render_html(view: View) -> str:
+    """A whole page, style included, light or dark as the reader's system is."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    template = Path(__file__).with_name("table.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(template).render(view=view)

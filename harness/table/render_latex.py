@@ -1,0 +1,40 @@
+r"""The table for LaTeX, with booktabs: ``\usepackage{booktabs}`` is all that it needs."""
+
+from __future__ import annotations
+
+from harness.table.view import View
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", "±": r"\ensuremath{\pm}", "×": r"\ensuremath{\times}",
+    "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}", "–": "--", "µ": r"\ensuremath{\mu}", "[": "{[}", "]": "{]}",
+    # With the default font encoding \textquotedbl is undefined; two apostrophes look the same.
+    '"': "''",
+}  # fmt: skip
+
+
+def escape(text: str) -> str:
+    """Text that LaTeX sets as it is."""
+    return "".join(_ESCAPES.get(character, character) for character in " ".join(text.split()))
+
+
+def render_latex(view: View) -> str:
+    """A table environment with its notes below it."""
+    shape = "".join("r" if column.figures else "l" for column in view.columns)
+    lines = [
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{escape(view.title)}}}",
+        rf"  \begin{{tabular}}{{{shape}}}",
+        r"    \toprule",
+        "    " + " & ".join(escape(column.title) for column in view.columns) + r" \\",
+        r"    \midrule",
+    ]
+    lines += ["    " + " & ".join(escape(text) for text in row) + r" \\" for row in view.body]
+    lines += [r"    \bottomrule", r"  \end{tabular}"]
+    for section in view.sections:
+        lines.append(rf"  \par\smallskip\footnotesize\raggedright\textbf{{{escape(section.title)}.}}")
+        lines += [f"  {escape(line)}" + r"\par" for line in section.lines]
+    lines.append(r"\end{table}")
+    return "\n".join(lines) + "\n"

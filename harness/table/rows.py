@@ -1,0 +1,412 @@
+"""From stored samples to the rows of the comparison table.
+
+Owns the definitions of every figure in a row (in words: ``docs/method.md``). Imports only the standard library
+and its own room. Contract: `Row.values` has exactly the keys of `ROW_KEYS`; what is missing is None, never 0 and
+never NaN, and `Row.notes` says why, under the same key.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from harness.table import estimates
+from harness.table.facts import (
+    CellFacts,
+    MemoryFacts,
+    RunFacts,
+    SampleFacts,
+    ScoreFacts,
+    SessionFacts,
+    Status,
+)
+from harness.table.metrics import ROW_KEYS
+
+#: From best to worst.
+_SEVERITY: tuple[Status, ...] = ("ok", "skipped", "timeout", "oom", "failed")
+
+NOT_RUN = "not run: the session ended before it"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One cell of one session.
+
+    Attributes:
+        values: the JSON of the row.
+        notes: why a value is None, or what must be known about it, by key.
+        hints: the framework's settings in force, as read back.
+    """
+
+    values: Mapping[str, Any]
+    notes: Mapping[str, str] = field(default_factory=dict)
+    hints: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A row while its figures come in."""
+
+    cell: CellFacts
+    runs: list[RunFacts]
+    values: dict[str, Any]
+    notes: dict[str, str] = field(default_factory=dict)
+    intervals: dict[str, list[float]] = field(default_factory=dict)
+    own_bytes: float | None = None
+
+    def put(self, key: str, value: float | None, why_not: str) -> None:
+        if value is None or not math.isfinite(value):
+            self.values[key] = None
+            self.notes[key] = why_not
+        else:
+            self.values[key] = value
+
+    def bound(
+        self, key: str, interval: estimates.Bounds | None, low: float = -math.inf, high: float = math.inf
+    ) -> None:
+        if interval is not None and self.values[key] is not None and all(map(math.isfinite, interval)):
+            self.intervals[key] = [max(low, interval[0]), min(high, interval[1])]
+
+
+def comparison_rows(facts: SessionFacts) -> list[Row]:
+    """The rows of one session, in the order of its cells."""
+    drafts = [_draft(facts, cell) for cell in facts.cells]
+    for draft in drafts:
+        _compare(draft, drafts)
+    return [_row(draft) for draft in drafts]
+
+
+def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
+    values: dict[str, Any] = dict.fromkeys(ROW_KEYS)
+    for key in ("framework", "model", "precision", "recipe", "device", "workload"):
+        values[key] = getattr(cell, key)
+    status, reason = status_of(cell)
+    done = [run for run in cell.runs if run.status == "ok"]
+    clean = [run for run in done if run.validity == "ok"]
+    values.update(
+        status=status,
+        reason=reason,
+        runs=len(done),
+        validity=("ok" if clean else "suspect") if done else None,
+        flags=_flags(done, clean),
+        session=facts.id,
+        machine=facts.machine_id,
+        framework_version=", ".join(sorted({run.framework_version for run in done if run.framework_version}))
+        or None,
+        tasks=[asdict(task) for task in cell.tasks],
+    )
+    draft = _Draft(cell, clean or done, values)
+    if not done:
+        draft.notes["validity"] = reason or "no run ended as ok"
+    if values["framework_version"] is None:
+        draft.notes["framework_version"] = reason or "no run told it"
+    _artifact(draft)
+    _speed(draft)
+    _memory(draft)
+    _energy(draft, facts.energy_reason)
+    _quality(draft)
+    return draft
+
+
+def status_of(cell: CellFacts) -> tuple[Status, str | None]:
+    """Status of a cell and its reason: ok if all runs are, else that of the worst run (scoring counts)."""
+    if cell.reason is not None:
+        return "skipped", cell.reason
+    ended: list[tuple[Status, str | None]] = [(run.status, run.reason) for run in cell.runs]
+    # An artifact that a framework cannot score is a hole in the quality columns, not in the timed runs.
+    if cell.score_status not in (None, "ok", "skipped"):
+        ended.append((cell.score_status, f"scoring: {cell.score_reason or 'no reason was stored'}"))
+    if not cell.runs:
+        ended.append(("skipped", NOT_RUN))
+    worst = max(ended, key=lambda each: _SEVERITY.index(each[0]))
+    return worst[0], None if worst[0] == "ok" else worst[1] or "no reason was stored"
+
+
+def _flags(done: Sequence[RunFacts], clean: Sequence[RunFacts]) -> list[str]:
+    seen: dict[str, None] = {}
+    for run in done:
+        for flag in run.flags:
+            seen.setdefault(flag)
+    flags = list(seen)
+    if clean and len(clean) < len(done):
+        flags.insert(0, f"{len(done) - len(clean)} of {len(done)} runs suspect and left out of the figures")
+    return flags
+
+
+def _artifact(draft: _Draft) -> None:
+    artifact, why = draft.cell.artifact, draft.values["reason"] or "no artifact was stored"
+    draft.put("weight_bytes", artifact.weight_bytes if artifact else None, why)
+    draft.put("bits_per_weight", artifact.bits_per_weight if artifact else None, why)
+    if artifact is None or artifact.verdict is None:
+        draft.notes["artifact_verdict"] = draft.cell.score_reason or (
+            why if artifact is None else "not scored"
+        )
+        return
+    draft.values["artifact_verdict"] = artifact.verdict
+    if artifact.verdict_reason:
+        draft.notes["artifact_verdict"] = artifact.verdict_reason
+
+
+# -- speed ---------------------------------------------------------------------------------------------------------
+
+
+def prefill_tps(sample: SampleFacts, prompt_tokens: int) -> float | None:
+    """Prompt tokens over prefill seconds."""
+    return _over(prompt_tokens, sample.values.get("prefill_s"))
+
+
+def decode_tps(sample: SampleFacts, decode_tokens: int) -> float | None:
+    """Generated tokens over the sum of their forward times."""
+    if sample.forward_ns:
+        return _over(len(sample.forward_ns), sum(sample.forward_ns) / 1e9)
+    return _over(decode_tokens, sample.values.get("decode_s"))
+
+
+def stream_tps(sample: SampleFacts) -> float | None:
+    """``(n - 1) / (t_n - t_1)`` over token times."""
+    if len(sample.token_ns) < 2:
+        return None
+    return _over(len(sample.token_ns) - 1, (sample.token_ns[-1] - sample.token_ns[0]) / 1e9)
+
+
+def ttft_s(sample: SampleFacts) -> float | None:
+    """Prompt submitted to first token."""
+    if "ttft_s" in sample.values:
+        return sample.values["ttft_s"]
+    return sample.token_ns[0] / 1e9 if sample.token_ns else None
+
+
+def token_gaps_s(samples: Iterable[SampleFacts]) -> list[float]:
+    """Gaps between two tokens, of all repetitions together."""
+    return [
+        (later - earlier) / 1e9
+        for sample in samples
+        for earlier, later in zip(sample.token_ns, sample.token_ns[1:], strict=False)
+    ]
+
+
+def _over(count: float, seconds: float | None) -> float | None:
+    return count / seconds if count > 0 and seconds is not None and seconds > 0 else None
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _per_run(draft: _Draft, key: str, value_of: Callable[[RunFacts], float | None], why_not: str) -> None:
+    """One value a run, their median, and its interval."""
+    values = _known(value_of(run) for run in draft.runs)
+    draft.put(key, estimates.median(values), draft.values["reason"] or why_not)
+    draft.bound(key, estimates.median_interval(values))
+
+
+def _over_repetitions(of_sample: Callable[[SampleFacts], float | None]) -> Callable[[RunFacts], float | None]:
+    return lambda run: estimates.median(_known(of_sample(sample) for sample in run.samples))
+
+
+def _speed(draft: _Draft) -> None:
+    cell = draft.cell
+    none_generated = "the workload generates no token" if cell.decode_tokens < 1 else "no sample holds it"
+    none_prompted = "the workload has no prompt" if cell.prompt_tokens < 1 else "no sample holds it"
+    gaps = "fewer than two tokens are timed"
+    per_run = (
+        (
+            "prefill_tps",
+            _over_repetitions(lambda sample: prefill_tps(sample, cell.prompt_tokens)),
+            none_prompted,
+        ),
+        (
+            "decode_tps",
+            _over_repetitions(lambda sample: decode_tps(sample, cell.decode_tokens)),
+            none_generated,
+        ),
+        ("ttft_s", _over_repetitions(ttft_s), none_prompted),
+        ("itl_s_p50", lambda run: estimates.quantile(token_gaps_s(run.samples), 50), gaps),
+        ("itl_s_p99", lambda run: estimates.quantile(token_gaps_s(run.samples), 99), gaps),
+        ("stream_tps", _over_repetitions(stream_tps), gaps),
+    )
+    for key, value_of, why_not in per_run:
+        _per_run(draft, key, value_of, why_not)
+
+
+# -- memory and energy -----------------------------------------------------------------------------------------------
+
+
+def _peak(readings: Sequence[MemoryFacts]) -> int | None:
+    peaks = [reading.peak_rss_bytes for reading in readings if reading.peak_rss_bytes is not None]
+    return peaks[-1] if peaks else None
+
+
+def own_bytes(run: RunFacts) -> float | None:
+    """Peak of a run less the worker's size after importing its framework."""
+    peak = _peak(run.memory)
+    imported = [reading.rss_bytes for reading in run.memory if reading.phase == "import"]
+    if peak is None or not imported or imported[0] is None:
+        return None
+    return peak - imported[0]
+
+
+def _memory(draft: _Draft) -> None:
+    _per_run(draft, "peak_rss_bytes", lambda run: _peak(run.memory), "no memory reading was stored")
+    if draft.values["peak_rss_bytes"] is not None:
+        draft.values["peak_rss_bytes"] = round(
+            draft.values["peak_rss_bytes"]
+        )  # an even median may lie between
+    draft.own_bytes = estimates.median(_known(own_bytes(run) for run in draft.runs))
+    methods = {reading.method for run in draft.runs for reading in run.memory} - {"VmHWM"}
+    if methods and draft.values["peak_rss_bytes"] is not None:
+        draft.notes["peak_rss_bytes"] = f"peak by {', '.join(sorted(methods))}"
+
+
+def _energy(draft: _Draft, session_reason: str | None) -> None:
+    for phase in ("prefill", "decode"):
+        key = f"energy_joules_per_{phase}_token"
+        readings = [each for run in draft.runs for each in run.energy if each.phase == phase]
+        reasons = sorted({each.reason for each in readings if each.reason})
+        why_not = "; ".join(reasons) or session_reason or "no energy window was measured"
+
+        def value_of(run: RunFacts, phase: str = phase) -> float | None:
+            return estimates.median(
+                _known(each.joules_per_token for each in run.energy if each.phase == phase)
+            )
+
+        _per_run(draft, key, value_of, why_not)
+        if draft.values[key] is not None:
+            meters = sorted({each.meter for each in readings if each.meter})
+            drift = ", idle power drifted" if any(each.drift for each in readings) else ""
+            draft.notes[key] = f"gross, by {', '.join(meters) or 'an unnamed meter'}{drift}"
+
+
+# -- quality ---------------------------------------------------------------------------------------------------------
+
+
+def _quality(draft: _Draft) -> None:
+    score = draft.cell.score
+    if score is None or not score.windows:
+        why = draft.cell.score_reason or draft.values["reason"] or "the artifact was not scored"
+        for key in ("perplexity", "perplexity_ratio", "kld_mean", "same_top", "quality_reference"):
+            draft.notes[key] = why
+        return
+    windows = score.windows
+    counts = [window.positions for window in windows]
+    nll = [window.nll_sum for window in windows]
+    bounds = estimates.ratio_interval(nll, counts)
+    draft.put("perplexity", _exp(_mean(nll, counts)), "the log-likelihoods are not finite")
+    draft.bound("perplexity", _exp_bounds(bounds))
+    draft.values["quality_reference"] = score.quality_reference
+    if score.quality_reference is None:
+        draft.notes["quality_reference"] = "no quality reference was computed"
+    _divergence(draft, score, counts)
+    _perplexity_ratio(draft, score)
+
+
+def _divergence(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None:
+    for key, sums, limit in (
+        ("kld_mean", [window.kld_sum for window in score.windows], math.inf),
+        ("same_top", [window.same_top for window in score.windows], 1.0),
+    ):
+        known = _known(sums)
+        if len(known) < len(sums):
+            draft.put(key, None, "no quality reference was computed")
+            continue
+        draft.put(key, _mean(known, counts), "the logits are not finite")
+        draft.bound(key, estimates.ratio_interval(known, counts), 0.0, limit)
+
+
+def _perplexity_ratio(draft: _Draft, score: ScoreFacts) -> None:
+    reference = {window.window: window for window in score.reference}
+    pairs = [(window, reference[window.window]) for window in score.windows if window.window in reference]
+    if len(pairs) < len(score.windows) or any(own.positions != ref.positions for own, ref in pairs):
+        draft.put("perplexity_ratio", None, "the quality reference was not scored on the same windows")
+        return
+    counts = [own.positions for own, _ in pairs]
+    excess = [own.nll_sum - ref.nll_sum for own, ref in pairs]
+    draft.put("perplexity_ratio", _exp(_mean(excess, counts)), "the log-likelihoods are not finite")
+    draft.bound("perplexity_ratio", _exp_bounds(estimates.ratio_interval(excess, counts)))
+
+
+def _mean(sums: Sequence[float], counts: Sequence[int]) -> float | None:
+    total = sum(counts)
+    return math.fsum(sums) / total if total > 0 else None
+
+
+def _exp(value: float | None) -> float | None:
+    # exp overflows above 709; no language model is that surprised, so such a value is none.
+    return math.exp(value) if value is not None and value < 700 else None
+
+
+def _exp_bounds(bounds: estimates.Bounds | None) -> estimates.Bounds | None:
+    if bounds is None:
+        return None
+    low, high = _exp(bounds[0]), _exp(bounds[1])
+    return None if low is None or high is None else (low, high)
+
+
+# -- against the speed baseline --------------------------------------------------------------------------------------
+
+_COMPARED = {"speedup_prefill": "prefill_tps", "speedup_decode": "decode_tps"}
+
+
+def _compare(draft: _Draft, drafts: Sequence[_Draft]) -> None:
+    keys = (*_COMPARED, "memory_reduction")
+    baseline, why_not = _baseline(draft, drafts)
+    if baseline is None:
+        draft.notes["speed_baseline"] = why_not
+        for key in keys:
+            draft.put(key, None, draft.values["reason"] or why_not)
+        return
+    draft.values["speed_baseline"] = (
+        f"{baseline.cell.framework} {baseline.cell.precision} ({baseline.cell.recipe})"
+    )
+    for key, of in _COMPARED.items():
+        own, base = draft.values[of], baseline.values[of]
+        draft.put(key, own / base if own is not None and base else None, _hole(draft, baseline, of))
+    if draft.own_bytes is not None and baseline.own_bytes is not None and baseline.own_bytes > 0:
+        draft.put("memory_reduction", 1 - draft.own_bytes / baseline.own_bytes, "")
+    else:
+        draft.put("memory_reduction", None, _hole(draft, baseline, "peak_rss_bytes"))
+    if baseline is not draft and baseline.values["validity"] == "suspect" and draft.values["runs"]:
+        draft.values["flags"] = [*draft.values["flags"], "the speed baseline's runs are suspect"]
+
+
+def _hole(draft: _Draft, baseline: _Draft, of: str) -> str:
+    if draft.values["reason"]:
+        return str(draft.values["reason"])
+    if draft.values[of] is None:
+        return draft.notes.get(of, "it was not measured")
+    return f"the speed baseline has no figure: {baseline.notes.get(of) or baseline.values['reason'] or 'not measured'}"
+
+
+def _baseline(draft: _Draft, drafts: Sequence[_Draft]) -> tuple[_Draft | None, str]:
+    """The speed baseline of a row: same framework, model, device, workload and options at half precision."""
+    cell = draft.cell
+    wanted = cell.baseline_precision or "fp32"
+
+    def kin(other: CellFacts) -> bool:
+        return (
+            other.framework == cell.framework
+            and other.model == cell.model
+            and other.device == cell.device
+            and other.workload == cell.workload
+            and other.options == cell.options
+            and other.precision == wanted
+        )
+
+    found = [each for each in drafts if kin(each.cell)]
+    if not found:
+        return None, f"the session has no {cell.framework} cell at {wanted}, the speed baseline"
+    found.sort(
+        key=lambda each: not each.cell.default_recipe
+    )  # stable: the suite's order decides among equals
+    return found[0], ""
+
+
+def _row(draft: _Draft) -> Row:
+    draft.values["intervals"] = draft.intervals
+    hints = draft.runs[0].hints if draft.runs else draft.cell.score.hints if draft.cell.score else {}
+    return Row(draft.values, draft.notes, hints)

@@ -1,0 +1,346 @@
+"""The table as a person reads it, before any format: texts in columns, and what stands below.
+
+Owns the choice of columns and rows, marks, spreads, claims, and the notes: holes with their reasons, yardsticks,
+session, machine. Knows no format. Contract: no figure without its mark; no hole without its reason; rows are never
+pooled: an identity that tells rows apart is shown even when it was not asked for.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.table.claims import claim_for
+from harness.table.facts import About
+from harness.table.metrics import METRICS
+from harness.table.rows import Row
+from harness.table.where import columns as column_names
+from harness.table.where import parse_where
+
+IDENTITY: tuple[str, ...] = (
+    "framework",
+    "precision",
+    "recipe",
+    "device",
+    "model",
+    "workload",
+    "session",
+    "machine",
+)
+DEFAULT_ROWS: tuple[str, ...] = ("framework", "precision", "recipe", "device")
+DEFAULT_COLUMNS: tuple[str, ...] = tuple(
+    metric.name
+    for metric in sorted(
+        (each for each in METRICS.values() if each.column is not None), key=lambda m: m.column or 0
+    )
+    if metric.kind != "identity"
+)
+
+SUSPECT, BROKEN, PARTIAL, MISSING = "†", "‡", "*", "–"
+
+#: Figures that a spoiled run spoils.
+_TIMED = frozenset(
+    {
+        "prefill_tps", "decode_tps", "ttft_s", "itl_s_p50", "itl_s_p99", "stream_tps", "speedup_prefill",
+        "speedup_decode", "energy_joules_per_prefill_token", "energy_joules_per_decode_token",
+    }
+)  # fmt: skip
+_QUALITY = frozenset({"perplexity", "perplexity_ratio", "kld_mean", "same_top"})
+
+#: What a narrow terminal leaves out first.
+_DISPENSABLE = (
+    "claim_memory", "claim_speed_up", "perplexity_ratio", "speedup_prefill", "energy_joules_per_decode_token",
+    "same_top", "memory_reduction", "device", "kld_mean",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its key, its head, and whether it holds figures (set flush right)."""
+
+    key: str
+    title: str
+    figures: bool
+
+    @property
+    def dispensable(self) -> int:
+        """Order in which a narrow terminal leaves columns out, from 1; 0: never."""
+        return _DISPENSABLE.index(self.key) + 1 if self.key in _DISPENSABLE else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A head and its lines, below the table."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything that a format has to set."""
+
+    title: str
+    columns: tuple[Column, ...]
+    body: tuple[tuple[str, ...], ...]
+    sections: tuple[Section, ...] = field(default_factory=tuple)
+
+
+def select(
+    rows: Sequence[Row], *, row_keys: str | Sequence[str] | None = None, where: str | None = None
+) -> list[Row]:
+    """The rows that pass ``where``, sorted by ``row_keys`` if there are any, else in their own order."""
+    test = parse_where(where) if where else lambda _row: True
+    kept = [row for row in rows if test(row.values)]
+    if row_keys:
+        keys = column_names(row_keys)
+        kept.sort(key=lambda row: [_rank(key, row[key]) for key in keys])
+    return kept
+
+
+@functools.cache
+def _widest_first() -> tuple[str, ...]:
+    from harness.worker.api import PRECISIONS  # brings numpy along, which `list metrics` need not pay for
+
+    return PRECISIONS
+
+
+def _rank(key: str, value: Any) -> tuple[int, float, str]:
+    """Sorts figures as figures, precisions from wide to narrow, words as words, holes last."""
+    if value is None:
+        return 2, 0.0, ""
+    if key == "precision" and value in _widest_first():
+        return 0, float(_widest_first().index(value)), ""
+    if isinstance(value, int | float):
+        return 0, float(value), ""
+    return 1, 0.0, str(value)
+
+
+def shown_keys(
+    rows: Sequence[Row], row_keys: str | Sequence[str] | None, columns: str | Sequence[str] | None
+) -> tuple[list[str], list[str]]:
+    """Keys at the left of a row, and keys of its figures."""
+    left = column_names(row_keys) if row_keys else list(DEFAULT_ROWS)
+    figures = column_names(columns) if columns else list(DEFAULT_COLUMNS)
+    for key in IDENTITY:
+        if key not in left and key not in figures and _tells_apart(rows, left, key):
+            left.append(key)
+    return left, [key for key in figures if key not in left]
+
+
+def _tells_apart(rows: Sequence[Row], left: Sequence[str], key: str) -> bool:
+    values: dict[tuple[str, ...], set[str]] = {}
+    for row in rows:
+        values.setdefault(tuple(str(row[each]) for each in left), set()).add(str(row[key]))
+    return any(len(each) > 1 for each in values.values())
+
+
+def build_view(
+    rows: Sequence[Row],
+    about: Sequence[About],
+    *,
+    row_keys: str | Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
+    where: str | None = None,
+) -> View:
+    """The table of these rows.
+
+    Args:
+        rows: from `comparison_rows`, of one or several sessions.
+        about: the sessions they come from.
+        row_keys: columns at the left, by which rows are sorted; None: framework, precision, device, in the
+            suite's order.
+        columns: figures to show; None: the default ones with the claims.
+        where: conditions, see `harness.table.where`.
+
+    Raises:
+        UsageError: an unknown column or a malformed condition.
+    """
+    kept = select(rows, row_keys=row_keys, where=where)
+    left, figures = shown_keys(kept, row_keys, columns)
+    # A precision and the framework's name for it are one thing to a reader: int4 (Q4_K_M).
+    joined = "precision" in left and "recipe" in left
+    heads = [_column(key) for key in left if not (joined and key == "recipe")] + [
+        _column(key) for key in figures
+    ]
+    claimed = columns is None and any(claim_for(row.values) for row in kept)
+    if claimed:
+        heads += [
+            Column("claim_memory", "Memory (claim)", False),
+            Column("claim_speed_up", "Speed-up (claim)", False),
+        ]
+    body = tuple(tuple(_text(row, head.key, joined) for head in heads) for row in kept)
+    return View(_title(kept, left), tuple(heads), body, _sections(kept, about, left, figures, claimed))
+
+
+def _column(key: str) -> Column:
+    metric = METRICS[key]
+    return Column(key, metric.title, metric.kind == "metric" or key == "runs")
+
+
+def _text(row: Row, key: str, joined: bool) -> str:
+    if key.startswith("claim_"):
+        claim = claim_for(row.values)
+        return MISSING if claim is None else str(getattr(claim, key.removeprefix("claim_")))
+    if key == "precision" and joined:
+        return precision_text(row)
+    return figure_text(row, key)
+
+
+def precision_text(row: Row) -> str:
+    """``int4 (Q4_K_M)``, or the precision alone where the framework calls it the same."""
+    precision, recipe = str(row["precision"]), str(row["recipe"])
+    return precision if recipe.lower() == precision.lower() else f"{precision} ({recipe})"
+
+
+def figure_text(row: Row, key: str) -> str:
+    """A value as a person reads it: formatted, with its spread and its mark; a dash where there is none."""
+    value = row[key]
+    if value is None or value in ([], {}):
+        if key == "decode_tps" and row["status"] != "ok":
+            return str(row["status"])
+        return MISSING
+    text = METRICS[key].format(value)
+    interval = (row["intervals"] or {}).get(key)
+    if interval and value and interval[0] < interval[1]:
+        text += f" ±{_spread(100 * (interval[1] - interval[0]) / 2 / abs(value))} %"
+    if row["status"] != "ok" and METRICS[key].kind == "metric":
+        text += PARTIAL
+    if row["validity"] == "suspect" and key in _TIMED:
+        text += SUSPECT
+    if row["artifact_verdict"] == "broken" and key in _TIMED | _QUALITY:
+        text += BROKEN
+    return text
+
+
+def _spread(percent: float) -> str:
+    return f"{percent:.2g}" if percent < 10 else f"{percent:.0f}"
+
+
+def label(row: Row) -> str:
+    """A row's name in the notes: ``llamacpp int4 (Q4_K_M) cpu``."""
+    return f"{row['framework']} {precision_text(row)} {row['device']}"
+
+
+def _title(rows: Sequence[Row], left: Sequence[str]) -> str:
+    parts = []
+    for key in ("model", "workload"):
+        values = list(dict.fromkeys(str(row[key]) for row in rows))
+        if len(values) == 1 and key not in left:
+            parts.append(values[0])
+    return ", ".join(parts) or "Comparison"
+
+
+# -- below the table -------------------------------------------------------------------------------------------------
+
+
+def _sections(
+    rows: Sequence[Row], about: Sequence[About], left: Sequence[str], figures: Sequence[str], claimed: bool
+) -> tuple[Section, ...]:
+    sections = (
+        Section("Holes", tuple(_holes(rows, figures))),
+        Section("Marks", tuple(_marks(rows))),
+        Section("Yardsticks", tuple(_yardsticks(rows))),
+        Section("Reading", tuple(_reading(rows, left, figures, claimed))),
+        Section("Measured", tuple(_measured(rows, about))),
+    )
+    return tuple(section for section in sections if section.lines)
+
+
+def _grouped(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for text, name in pairs:
+        groups.setdefault(text, []).append(name)
+    return groups
+
+
+def _named(names: Sequence[str], of: int) -> str:
+    unique = list(dict.fromkeys(names))
+    return "every row" if len(names) == of and of > 1 else "; ".join(unique)
+
+
+def _holes(rows: Sequence[Row], figures: Sequence[str]) -> list[str]:
+    ended = [row for row in rows if row["status"] != "ok"]
+    lines = [
+        f"{'; '.join(dict.fromkeys(names))}: {text}"
+        for text, names in _grouped(
+            [(f"{row['status']}: {row['reason']}", label(row)) for row in ended]
+        ).items()
+    ]
+    measured = [row for row in rows if row["status"] == "ok"]
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for key in figures:
+        holes = [
+            (row.notes.get(key, "no reason was stored"), label(row)) for row in measured if row[key] is None
+        ]
+        for reason, names in _grouped(holes).items():
+            where = (_named(names, len(measured)), reason)
+            reasons.setdefault(where, []).append(METRICS[key].title)
+    return lines + [f"{', '.join(titles)} ({names}): {reason}" for (names, reason), titles in reasons.items()]
+
+
+def _marks(rows: Sequence[Row]) -> list[str]:
+    partial = [label(row) for row in rows if row["status"] != "ok" and row["runs"]]
+    lines = [f"{PARTIAL} {'; '.join(partial)}: not everything ended as ok, see Holes"] if partial else []
+    suspects = [row for row in rows if row["validity"] == "suspect"]
+    lines += [
+        f"{SUSPECT} {label(row)}: suspect: {'; '.join(row['flags']) or 'no flag was stored'}"
+        for row in suspects
+    ]
+    lines += [
+        f"{label(row)}: {'; '.join(row['flags'])}" for row in rows if row["validity"] == "ok" and row["flags"]
+    ]
+    lines += [
+        f"{BROKEN} {label(row)}: broken artifact: {row.notes.get('artifact_verdict', 'no reason was stored')}"
+        for row in rows
+        if row["artifact_verdict"] == "broken"
+    ]
+    return lines
+
+
+def _yardsticks(rows: Sequence[Row]) -> list[str]:
+    references = list(dict.fromkeys(row["quality_reference"] for row in rows if row["quality_reference"]))
+    baselines = list(dict.fromkeys(row["speed_baseline"] for row in rows if row["speed_baseline"]))
+    lines = []
+    if references:
+        lines.append(f"Quality is measured against {'; '.join(references)}.")
+    if baselines:
+        lines.append(
+            f"Speed-up and memory saved are measured against, each framework its own: {'; '.join(baselines)}."
+        )
+    return lines
+
+
+def _reading(rows: Sequence[Row], left: Sequence[str], figures: Sequence[str], claimed: bool) -> list[str]:
+    lines = []
+    shown = [*left, *figures]
+    if any((row["intervals"] or {}).keys() & set(shown) for row in rows):
+        lines.append(
+            "± is half the 95 % interval: of the median over runs, or over scored windows for quality."
+        )
+    remarks = {
+        f"{METRICS[key].title}: {row.notes[key]}."
+        for row in rows
+        for key in figures
+        if row[key] is not None and METRICS[key].kind == "metric" and key in row.notes
+    }
+    lines += sorted(remarks)
+    if claimed:
+        lines.append("Claims are what others say of the framework at this precision, not measurements.")
+    return lines
+
+
+def _measured(rows: Sequence[Row], about: Sequence[About]) -> list[str]:
+    versions = dict.fromkeys(
+        f"{row['framework']} {row['framework_version']}" for row in rows if row["framework_version"]
+    )
+    lines = []
+    for each in about:
+        words = [f"Session {each.session}", *([each.started] if each.started else [])]
+        words += [f"{key} {value}" for key, value in each.details.items()]
+        lines.append(f"{', '.join(words)}, on {each.machine_name} (machine {each.machine_id}).")
+    if versions:
+        lines.append(f"Versions: {', '.join(versions)}.")
+    return lines
