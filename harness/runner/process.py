@@ -45,7 +45,7 @@ _LOG_TAIL_BYTES = 16_384
 _SLICE_S = 0.25 if sys.platform == "win32" else threading.TIMEOUT_MAX
 
 
-class WorkerFailure(EdgebenchError):  # noqa: N818  the names say what the worker did
+class WorkerError(EdgebenchError):
     """A worker did not answer as asked.
 
     Attributes:
@@ -57,7 +57,7 @@ class WorkerFailure(EdgebenchError):  # noqa: N818  the names say what the worke
     phase: str | None = None
 
 
-class WorkerCrashed(WorkerFailure):
+class WorkerCrashed(WorkerError):  # noqa: N818  says what the worker did
     """The process ended by itself, or somebody else ended it.
 
     Attributes:
@@ -73,7 +73,7 @@ class WorkerCrashed(WorkerFailure):
         self.log_tail = log_tail
 
 
-class WorkerTimeout(WorkerFailure):
+class WorkerTimeout(WorkerError):  # noqa: N818  says what the worker did
     """No answer in time; the process was killed.
 
     Attributes:
@@ -87,7 +87,7 @@ class WorkerTimeout(WorkerFailure):
         self.log_tail = log_tail
 
 
-class WorkerOutOfMemory(WorkerFailure):
+class WorkerOutOfMemory(WorkerError):  # noqa: N818  says what the worker did
     """It exceeded its memory limit, was killed by the kernel for want of memory, or could not allocate.
 
     Attributes:
@@ -105,7 +105,7 @@ class WorkerOutOfMemory(WorkerFailure):
         self.log_tail = log_tail
 
 
-class WorkerRefused(WorkerFailure):
+class WorkerRefused(WorkerError):  # noqa: N818  says what the worker did
     """The worker answered with an error; it is alive and can be asked again.
 
     Attributes:
@@ -121,7 +121,7 @@ class WorkerRefused(WorkerFailure):
         self.traceback = traceback
 
 
-class ProtocolBroken(WorkerFailure):
+class ProtocolBroken(WorkerError):  # noqa: N818  says what the worker did
     """What came through the pipe is no message, or none that was expected; the process was killed.
 
     Attributes:
@@ -238,7 +238,7 @@ class WorkerProcess:
             reply = self._wait(request, timeout_s)
             writer.join()
             self._threads.remove(writer)
-        except WorkerFailure as failure:
+        except WorkerError as failure:
             failure.method, failure.phase = method, self._phase
             self.kill()
             raise
@@ -256,7 +256,7 @@ class WorkerProcess:
         if self._closed:
             return
         # However it ends is fine here: every run that mattered has been answered.
-        with contextlib.suppress(WorkerFailure):
+        with contextlib.suppress(WorkerError):
             self.call("exit", {}, timeout_s=timeout_s)
             deadline = time.monotonic() + timeout_s
             while not self._exited and (item := self._next(deadline - time.monotonic())) is not None:
@@ -364,7 +364,7 @@ class WorkerProcess:
 
     # -- how it ended ------------------------------------------------------------------------------------------------
 
-    def _refusal(self, reply: Message) -> WorkerFailure:
+    def _refusal(self, reply: Message) -> WorkerError:
         type_, message = str(reply.body.get("type", "")), str(reply.body.get("message", ""))
         if type_ == "MemoryError":
             return self._out_of_memory(f"The worker could not allocate memory: {message}")
@@ -375,7 +375,7 @@ class WorkerProcess:
             traceback=str(reply.body.get("traceback", "")),
         )
 
-    def _crashed(self, method: str) -> WorkerFailure:
+    def _crashed(self, method: str) -> WorkerError:
         code = self._end_tree()
         number = -code if code is not None and code < 0 else None
         where = f"during {method!r}" + (f", phase {self._phase!r}" if self._phase else "")

@@ -25,7 +25,7 @@ unload     {}                                                 {}
 exit       {}                                                 {}, and the process ends
 =========  =================================================  =======================================================
 
-``memory`` is always a list of MemoryReading. ``hello`` imports the framework; before it only ``exit`` is served.
+``memory`` is always a list of MemoryReading. The first request that needs the framework imports it.
 """
 
 from __future__ import annotations
@@ -180,9 +180,7 @@ class Worker:
 
     @property
     def _backend(self) -> Backend:
-        if self._started is None:
-            raise ProtocolError("'hello' comes first")
-        return self._started
+        return self._started or self._start()
 
     @property
     def _model(self) -> Loaded:
@@ -193,23 +191,26 @@ class Worker:
     def _read_memory(self, phase: str) -> MemoryReading:
         return read_memory(phase, self._backend.allocator_peak_bytes())
 
+    def _start(self) -> Backend:
+        self._emit("phase", {"phase": "import", "done": 0, "total": 1})
+        begin = time.perf_counter()
+        module, _, name = self._backend_name.partition(":")
+        backend: Backend = getattr(importlib.import_module(module), name)()
+        backend.start()
+        self._import_s = time.perf_counter() - begin
+        self._started = backend
+        # Right after the import: peaks are compared less this.
+        self._memory = [self._read_memory("import")]
+        return backend
+
     # -- requests --------------------------------------------------------------------------------------------------
 
     def _hello(self, _: _Nothing) -> dict[str, Any]:
-        if self._started is None:
-            self._emit("phase", {"phase": "import", "done": 0, "total": 1})
-            begin = time.perf_counter()
-            module, _separator, name = self._backend_name.partition(":")
-            backend: Backend = getattr(importlib.import_module(module), name)()
-            backend.start()
-            self._import_s = time.perf_counter() - begin
-            self._started = backend
-            # Right after the import: peaks are compared less this.
-            self._memory = [self._read_memory("import")]
+        backend = self._backend
         return {
             "protocol": VERSION,
-            "framework": self._backend.framework,
-            "versions": dict(self._backend.versions()),
+            "framework": backend.framework,
+            "versions": dict(backend.versions()),
             "python": platform.python_version(),
             "implementation": platform.python_implementation(),
             "platform": platform.platform(),
