@@ -1,0 +1,287 @@
+"""Connections: a file path or URL becomes an engine whose every connection is safe, and errors become sentences.
+
+Owns SQLite's settings (WAL, full synchronisation, foreign keys, waiting for other writers), transactions, and what a
+person reads when the database cannot be used. Contract: writers take their lock when they begin, so that two of
+them wait for one another instead of failing half-way; no message ever holds a password.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from harness.errors import EdgebenchError, UsageError
+from harness.store.ids import canonical_json
+
+#: How long to wait for another process that is writing.
+BUSY_TIMEOUT_S = 30.0
+
+_BEGIN_WRITING = {"begin": "BEGIN IMMEDIATE"}
+
+# What SQLite's result codes mean to a person: (what, next step); `{place}` is the file.
+_SQLITE_PROBLEMS: dict[int, tuple[str, str]] = {
+    sqlite3.SQLITE_BUSY: (
+        "{place} is locked: another process has been writing to it for too long",
+        "end the other process, or wait for it, and try again; what was stored before is safe",
+    ),
+    sqlite3.SQLITE_FULL: (
+        "the disk is full: nothing more can be written to {place}",
+        "free some space, then resume; everything that was stored before is safe",
+    ),
+    sqlite3.SQLITE_READONLY: (
+        "{place} is read-only",
+        "make the file and its folder writable, or name another database with --db",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        "{place} cannot be opened",
+        "check that the folder exists and that you may read and write there, or name another database with --db",
+    ),
+    sqlite3.SQLITE_NOTADB: (
+        "{place} is not a database",
+        "name another file with --db; this one was left as it is",
+    ),
+    sqlite3.SQLITE_CORRUPT: (
+        "{place} is damaged",
+        "restore a copy, or recover what can be read with `sqlite3 FILE .recover`",
+    ),
+    sqlite3.SQLITE_IOERR: (
+        "{place} cannot be read or written: the disk reports an error, or has no space left",
+        "check the disk and its free space; everything that was stored before is safe",
+    ),
+}
+
+# The same for PostgreSQL, by the first characters of its SQLSTATE, the longest that fits first.
+_POSTGRESQL_PROBLEMS: dict[str, tuple[str, str]] = {
+    "53100": ("the disk of {place} is full", "free some space on the server, then resume"),
+    "25006": ("{place} is read-only", "name another database with --db"),
+    "42501": ("this user may not do that in {place}", "ask for the right to create and write tables there"),
+    "55P03": ("{place} is locked by another session", "wait for it and try again"),
+    "28": ("{place} refuses this user or password", "check the user and password of the --db URL"),
+    "3D": ("{place} does not exist on the server", "create it with `createdb`, or name another with --db"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a database is.
+
+    Attributes:
+        url: SQLAlchemy's.
+        path: the file, None for a server or a database in memory.
+    """
+
+    url: URL
+    path: Path | None
+
+    def __str__(self) -> str:
+        """For messages: the file, or the URL without its password."""
+        return str(self.path) if self.path else self.url.render_as_string(hide_password=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether SQLite holds it."""
+        return self.url.get_backend_name() == "sqlite"
+
+
+def locate(target: str | Path) -> Place:
+    """A place from a path or an SQLAlchemy URL.
+
+    Raises:
+        UsageError: not a URL that can be understood, or of a database that is not supported.
+    """
+    if isinstance(target, Path) or "://" not in target:
+        path = Path(target).expanduser().absolute()
+        return Place(URL.create("sqlite", database=str(path)), path)
+    scheme = target.partition("://")[0]
+    try:
+        url = make_url(target)
+    except (ArgumentError, ValueError):
+        # The text itself may hold a password: only its scheme is repeated.
+        raise UsageError(
+            f"the database URL that begins with {scheme}:// cannot be understood",
+            next_step="write it as postgresql+psycopg://USER@HOST/DATABASE, or give the path of a file",
+        ) from None
+    if url.get_backend_name() == "sqlite":
+        if url.database in (None, "", ":memory:"):
+            return Place(url, None)
+        if url.query:
+            raise UsageError(
+                f"the settings after `?` in {scheme}:// are not supported",
+                next_step="give the path of the file alone",
+            )
+        path = Path(str(url.database)).expanduser().absolute()
+        return Place(url.set(database=str(path)), path)
+    if url.get_backend_name() != "postgresql":
+        raise UsageError(
+            f"{scheme}:// is no database that edgebench can store results in",
+            next_step="give the path of an SQLite file, or a postgresql+psycopg:// URL",
+        )
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    return Place(url, None)
+
+
+def connect(place: Place, *, read_only: bool, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
+    """An engine; nothing is opened yet.
+
+    Raises:
+        EdgebenchError: the driver is not installed.
+    """
+    if place.is_sqlite:
+        return _sqlite_engine(place, read_only=read_only, busy_timeout_s=busy_timeout_s)
+    try:
+        engine = create_engine(
+            place.url, json_serializer=canonical_json, hide_parameters=True, pool_pre_ping=True, future=True
+        )
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise EdgebenchError(
+            f"the driver for {place.url.drivername} is not installed",
+            next_step="pip install 'edgebench[postgresql]', and write the URL as postgresql+psycopg://...",
+        ) from error
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, record: Any) -> None:
+        del record
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = {int(busy_timeout_s * 1000)}")
+            cursor.execute("SET timezone = 'UTC'")
+            if read_only:
+                cursor.execute("SET default_transaction_read_only = on")
+        connection.commit()
+
+    return engine
+
+
+def _sqlite_engine(place: Place, *, read_only: bool, busy_timeout_s: float) -> Engine:
+    target = (
+        ":memory:"
+        if place.path is None
+        else f"{place.path.as_uri()}?{_mode(place.path, read_only=read_only)}"
+    )
+
+    def open_file() -> sqlite3.Connection:
+        # isolation_level=None: the driver begins no transactions behind our back; the listener below does.
+        return sqlite3.connect(
+            target, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+        )
+
+    engine = create_engine(
+        "sqlite://",
+        creator=open_file,
+        # One connection for a database in memory: a second one would see another, empty database.
+        poolclass=StaticPool if place.path is None else QueuePool,
+        json_serializer=canonical_json,
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: sqlite3.Connection, record: Any) -> None:
+        del record
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        # Functions in the views, triggers and constraints of a file from elsewhere do nothing by themselves.
+        connection.execute("PRAGMA trusted_schema=OFF")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(str(connection.get_execution_options().get("begin", "BEGIN")))
+
+    return engine
+
+
+def _mode(path: Path, *, read_only: bool) -> str:
+    if not read_only:
+        return "mode=rwc"
+    journal = path.with_name(path.name + "-wal")
+    pending = journal.exists() and journal.stat().st_size > 0
+    if not pending and not os.access(path.parent, os.W_OK):
+        # A reader needs to write its index beside the file. Where it cannot, nobody else can write either.
+        return "mode=ro&immutable=1"
+    return "mode=ro"
+
+
+@contextmanager
+def reading(engine: Engine, place: Place) -> Iterator[Connection]:
+    """One consistent view of the database.
+
+    Raises:
+        EdgebenchError: it cannot be read.
+    """
+    with explained(place), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine, place: Place) -> Iterator[Connection]:
+    """One transaction: all of it is on disk when the block ends, or none of it is stored.
+
+    Raises:
+        EdgebenchError: it cannot be written; what was stored before stays.
+    """
+    with (
+        explained(place),
+        engine.connect().execution_options(**_BEGIN_WRITING) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def explained(place: Place) -> Iterator[None]:
+    """Turns the errors that a user can act on into sentences; mistakes of this program pass as they are."""
+    try:
+        yield
+    except DBAPIError as error:
+        problem = explain(error.orig, place)
+        if problem is None:
+            raise
+        raise problem from error
+    except (sqlite3.Error, OSError) as error:
+        problem = explain(error, place)
+        if problem is None:
+            raise
+        raise problem from error
+
+
+def explain(error: BaseException | None, place: Place) -> EdgebenchError | None:
+    """The sentence for a driver's or system's error; None where it is a mistake of this program."""
+    if isinstance(error, sqlite3.Error):
+        # The low byte is the kind of result; the rest is detail.
+        found = _SQLITE_PROBLEMS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        return _problem(found, place) if found else None
+    if isinstance(error, OSError):
+        return EdgebenchError(
+            f"{place} cannot be used: {error.strerror or error}",
+            next_step="check the folder, its rights and its free space, or name another database with --db",
+        )
+    return _explain_postgresql(error, place)
+
+
+def _explain_postgresql(error: BaseException | None, place: Place) -> EdgebenchError | None:
+    state = getattr(error, "sqlstate", None)
+    for prefix in (str(state), str(state)[:2]) if state else ():
+        if prefix in _POSTGRESQL_PROBLEMS:
+            return _problem(_POSTGRESQL_PROBLEMS[prefix], place)
+    if type(error).__name__ != "OperationalError":
+        return None
+    text = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
+    if place.url.password:
+        text = text.replace(str(place.url.password), "***")
+    return EdgebenchError(
+        f"{place} cannot be reached: {text}",
+        next_step="check that the server runs and that the --db URL is right",
+    )
+
+
+def _problem(words: tuple[str, str], place: Place) -> EdgebenchError:
+    what, next_step = words
+    return EdgebenchError(what.format(place=place), next_step=next_step)

@@ -1,0 +1,420 @@
+"""What the comparison table, verdicts and reports are made of: one session with its runs and samples, as plain data.
+
+Owns the shapes and the few bulk queries that fill them. Contract: raw numbers only, in the order in which they were
+measured, warm-ups apart; every average is somebody else's. Frozen; nothing of SQLAlchemy leaves this module.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Select, and_, select
+
+from harness.store import records, traces
+from harness.store.tables import table
+
+Reading = TypeVar("Reading", records.MemoryRecord, records.EnergyRecord)
+Values = Mapping[str, tuple[float, ...]]
+Traces = Mapping[str, tuple[tuple[int, ...] | tuple[float, ...], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """One stored run. Fields as in `records.RunRecord`.
+
+    ``samples`` and ``warmups`` hold one value a repetition by metric; ``traces`` one tuple a repetition by
+    name, without warm-ups.
+    """
+
+    id: str
+    session_id: str
+    cell_id: str
+    kind: str
+    index: int
+    attempt: int
+    status: str
+    reason: str | None
+    phase: str | None
+    artifact_id: str | None
+    environment_id: str | None
+    framework_version: str | None
+    device: Mapping[str, Any] | None
+    hints: Mapping[str, str]
+    threads: int | None
+    started_at: datetime
+    duration_s: float | None
+    phases_s: Mapping[str, float]
+    harness_s: float | None
+    vocab_size: int | None
+    kv_cache_bytes: int | None
+    validity: str
+    flags: tuple[Any, ...]
+    samples: Values
+    warmups: Values
+    traces: Traces
+    memory: tuple[records.MemoryRecord, ...]
+    energy: tuple[records.EnergyRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreFacts:
+    """One stored score, its windows in order, and the score of its reference (None: it is one, or had none)."""
+
+    run_id: str
+    scoring_key: str
+    artifact_id: str
+    hints: Mapping[str, str]
+    corpus: str
+    corpus_sha256: str
+    window_tokens: int
+    stride_tokens: int
+    score_from: int
+    bos: int | None
+    positions: int
+    quality_reference: str | None
+    kld_median: float | None
+    kld_p99: float | None
+    kld_p999: float | None
+    kld_max: float | None
+    finite: bool
+    vocab_size: int
+    windows: tuple[records.WindowRecord, ...]
+    verdict: records.VerdictRecord | None
+    details: Mapping[str, Any]
+    reference: ScoreFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFacts:
+    """The size of a stored artifact."""
+
+    id: str
+    weight_bytes: int
+    parameters: int | None
+    bits_per_weight: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CellFacts:
+    """One cell of a session's plan, and what came of it.
+
+    ``reason`` says why it was planned as skipped. ``runs`` holds every attempt of every kind, in order of kind,
+    index and attempt.
+    """
+
+    cell: records.CellRecord
+    position: int
+    reason: str | None
+    expected_s: float | None
+    settings: Mapping[str, Any]
+    runs: tuple[RunFacts, ...]
+    artifact: ArtifactFacts | None
+    score: ScoreFacts | None
+
+    def timed(self) -> tuple[RunFacts, ...]:
+        """The timed runs, of each the last attempt."""
+        last = {run.index: run for run in self.runs if run.kind == "timed"}
+        return tuple(last.values())
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """One session. ``others`` are runs of cells outside its plan, such as the quality reference's."""
+
+    id: str
+    suite: str
+    suite_sha256: str
+    status: str
+    trigger: str
+    commit_sha: str | None
+    edgebench_version: str
+    command_line: tuple[str, ...]
+    settings: Mapping[str, Any]
+    system: Mapping[str, Any]
+    seed: int
+    started_at: datetime
+    ended_at: datetime | None
+    resumed: int
+    machine: records.MachineRecord
+    cells: tuple[CellFacts, ...]
+    others: tuple[RunFacts, ...] = field(default=())
+
+
+def session_facts(connection: Connection, session_id: str) -> SessionFacts:
+    """All of one session.
+
+    Raises:
+        LookupError: no such session.
+    """
+    sessions, machines = table("session"), table("machine")
+    row = connection.execute(select(sessions).where(sessions.c.id == session_id)).first()
+    if row is None:
+        raise LookupError(f"no session {session_id}")
+    machine = connection.execute(select(machines).where(machines.c.id == row.machine_id)).one()
+    runs = _runs(connection, session_id)
+    cells = _cells(connection, session_id, runs)
+    planned = {one.cell.id for one in cells}
+    return SessionFacts(
+        id=row.id,
+        suite=row.suite,
+        suite_sha256=row.suite_sha256,
+        status=row.status,
+        trigger=row.trigger,
+        commit_sha=row.commit_sha,
+        edgebench_version=row.edgebench_version,
+        command_line=tuple(row.command_line),
+        settings=row.settings,
+        system=row.system,
+        seed=row.seed,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        resumed=row.resumed,
+        machine=records.MachineRecord(**machine._mapping),
+        cells=cells,
+        others=tuple(run for cell_id, of_cell in runs.items() if cell_id not in planned for run in of_cell),
+    )
+
+
+def score_facts(connection: Connection, run_keys: Iterable[int]) -> dict[int, ScoreFacts]:
+    """Scores by the key of their run, each with its reference."""
+    wanted = set(run_keys)
+    rows = _score_rows(connection, wanted)
+    references = {row.reference_run_key for row in rows.values() if row.reference_run_key is not None}
+    rows |= _score_rows(connection, references - rows.keys())
+    windows = _windows(connection, rows.keys())
+    plain = {key: _score(row, windows[key], None) for key, row in rows.items()}
+    return {
+        key: _score(rows[key], windows[key], plain.get(rows[key].reference_run_key))
+        for key in wanted & rows.keys()
+    }
+
+
+def cell_record(row: Row[Any]) -> records.CellRecord:
+    """A cell from a row that has the columns of `cell`."""
+    cells = table("cell")
+    return records.CellRecord(**{column.name: row._mapping[column] for column in cells.c})
+
+
+def _cells(
+    connection: Connection, session_id: str, runs: Mapping[str, Sequence[RunFacts]]
+) -> tuple[CellFacts, ...]:
+    cells, planned, links = table("cell"), table("session_cell"), table("session_score")
+    query = (
+        select(cells, planned, links.c.run_key.label("score_key"))
+        .join(planned, planned.c.cell_id == cells.c.id)
+        .outerjoin(
+            links, and_(links.c.session_id == planned.c.session_id, links.c.cell_id == planned.c.cell_id)
+        )
+        .where(planned.c.session_id == session_id)
+        .order_by(planned.c.position)
+    )
+    rows = connection.execute(query).all()
+    scores = score_facts(connection, {row.score_key for row in rows if row.score_key is not None})
+    used = {run.artifact_id for of_cell in runs.values() for run in of_cell if run.artifact_id is not None}
+    artifacts = _artifacts(connection, used | {score.artifact_id for score in scores.values()})
+    made = []
+    for row in rows:
+        of_cell = runs.get(row._mapping[cells.c.id], ())
+        score = scores.get(row.score_key)
+        # The newest run that had one; a cell whose runs all failed early may still have been scored.
+        named = [run.artifact_id for run in of_cell if run.artifact_id is not None and run.kind == "timed"]
+        artifact_id = named[-1] if named else score.artifact_id if score else None
+        made.append(
+            CellFacts(
+                cell=cell_record(row),
+                position=row.position,
+                reason=row.reason,
+                expected_s=row.expected_s,
+                settings=row.settings,
+                runs=tuple(of_cell),
+                artifact=artifacts[artifact_id] if artifact_id else None,
+                score=score,
+            )
+        )
+    return tuple(made)
+
+
+def _artifacts(connection: Connection, wanted: set[str]) -> dict[str, ArtifactFacts]:
+    artifacts = table("artifact")
+    query = select(artifacts).where(artifacts.c.id.in_(sorted(wanted)))
+    return {
+        row.id: ArtifactFacts(row.id, row.weight_bytes, row.parameters, row.bits_per_weight)
+        for row in connection.execute(query)
+    }
+
+
+def _runs(connection: Connection, session_id: str) -> dict[str, list[RunFacts]]:
+    """Runs by cell, in order of kind, index and attempt."""
+    runs = table("run")
+    query = (
+        select(runs)
+        .where(runs.c.session_id == session_id)
+        .order_by(runs.c.cell_id, runs.c.kind, runs.c.run_index, runs.c.attempt)
+    )
+    rows = connection.execute(query).all()
+    mine = select(runs.c.key).where(runs.c.session_id == session_id)
+    found = load_children(connection, mine)
+    made: dict[str, list[RunFacts]] = defaultdict(list)
+    for row in rows:
+        made[row.cell_id].append(_run(row, found))
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """What belongs to runs, by their keys."""
+
+    samples: dict[int, dict[str, list[float]]]
+    warmups: dict[int, dict[str, list[float]]]
+    traces: dict[int, dict[str, list[Any]]]
+    memory: dict[int, list[records.MemoryRecord]]
+    energy: dict[int, list[records.EnergyRecord]]
+
+
+def load_children(connection: Connection, run_keys: Select[tuple[int]]) -> Children:
+    """Samples, traces and readings of the runs that a query of keys gives."""
+    found = Children(
+        {},
+        {},
+        {},
+        memory=_readings(connection, "memory_reading", records.MemoryRecord, run_keys),
+        energy=_readings(connection, "energy_reading", records.EnergyRecord, run_keys),
+    )
+    samples, metrics, numbers = table("sample"), table("metric"), table("trace")
+    names = dict(connection.execute(select(metrics.c.key, metrics.c.name)).all())
+    query = (
+        select(samples.c.run_key, samples.c.metric_key, samples.c.warmup, samples.c.value)
+        .where(samples.c.run_key.in_(run_keys))
+        .order_by(samples.c.run_key, samples.c.metric_key, samples.c.repetition)
+    )
+    for key, metric, warmup, value in connection.execute(query):
+        of_run = (found.warmups if warmup else found.samples).setdefault(key, {})
+        of_run.setdefault(names[metric], []).append(value)
+    query_traces = (
+        select(numbers.c.run_key, numbers.c.name, numbers.c.dtype, numbers.c.data)
+        .where(numbers.c.run_key.in_(run_keys), numbers.c.warmup.is_(False))
+        .order_by(numbers.c.run_key, numbers.c.name, numbers.c.repetition)
+    )
+    for key, name, dtype, data in connection.execute(query_traces):
+        found.traces.setdefault(key, {}).setdefault(name, []).append(traces.unpack(dtype, data))
+    return found
+
+
+def _readings(
+    connection: Connection, name: str, record_type: type[Reading], run_keys: Select[tuple[int]]
+) -> dict[int, list[Reading]]:
+    rows = table(name)
+    query = select(rows).where(rows.c.run_key.in_(run_keys)).order_by(rows.c.run_key, rows.c.position)
+    made: dict[int, list[Reading]] = defaultdict(list)
+    for row in connection.execute(query):
+        values = dict(row._mapping)
+        key = values.pop("run_key")
+        del values["position"]
+        made[key].append(record_type(**values))
+    return made
+
+
+def _run(row: Row[Any], found: Children) -> RunFacts:
+    return RunFacts(
+        id=row.id,
+        session_id=row.session_id,
+        cell_id=row.cell_id,
+        kind=row.kind,
+        index=row.run_index,
+        attempt=row.attempt,
+        status=row.status,
+        reason=row.reason,
+        phase=row.phase,
+        artifact_id=row.artifact_id,
+        environment_id=row.environment_id,
+        framework_version=row.framework_version,
+        device=row.device,
+        hints=row.hints,
+        threads=row.threads,
+        started_at=row.started_at,
+        duration_s=row.duration_s,
+        phases_s=row.phases_s,
+        harness_s=row.harness_s,
+        vocab_size=row.vocab_size,
+        kv_cache_bytes=row.kv_cache_bytes,
+        validity=row.validity,
+        flags=tuple(row.flags),
+        samples={name: tuple(values) for name, values in found.samples.get(row.key, {}).items()},
+        warmups={name: tuple(values) for name, values in found.warmups.get(row.key, {}).items()},
+        traces={name: tuple(values) for name, values in found.traces.get(row.key, {}).items()},
+        memory=tuple(found.memory.get(row.key, ())),
+        energy=tuple(found.energy.get(row.key, ())),
+    )
+
+
+def _score_rows(connection: Connection, run_keys: set[int]) -> dict[int, Row[Any]]:
+    scores, runs, verdicts = table("score"), table("run"), table("verdict")
+    query = (
+        select(
+            scores,
+            runs.c.id.label("run_id"),
+            runs.c.hints,
+            verdicts.c.verdict,
+            verdicts.c.reason.label("verdict_reason"),
+        )
+        .join(runs, runs.c.key == scores.c.run_key)
+        .outerjoin(verdicts, verdicts.c.run_key == scores.c.run_key)
+        .where(scores.c.run_key.in_(sorted(run_keys)))
+    )
+    return {row.run_key: row for row in connection.execute(query)}
+
+
+def _windows(connection: Connection, run_keys: Iterable[int]) -> dict[int, tuple[records.WindowRecord, ...]]:
+    windows = table("score_window")
+    query = (
+        select(windows)
+        .where(windows.c.run_key.in_(sorted(run_keys)))
+        .order_by(windows.c.run_key, windows.c.window_index)
+    )
+    made: dict[int, list[records.WindowRecord]] = defaultdict(list)
+    for row in connection.execute(query):
+        made[row.run_key].append(
+            records.WindowRecord(
+                row.window_index,
+                row.positions,
+                row.nll_sum,
+                row.kld_sum,
+                row.same_top,
+                row.delta_p_sq_sum,
+                row.bytes,
+            )
+        )
+    return {key: tuple(made[key]) for key in run_keys}
+
+
+def _score(
+    row: Row[Any], windows: tuple[records.WindowRecord, ...], reference: ScoreFacts | None
+) -> ScoreFacts:
+    return ScoreFacts(
+        run_id=row.run_id,
+        scoring_key=row.scoring_key,
+        artifact_id=row.artifact_id,
+        hints=row.hints,
+        corpus=row.corpus,
+        corpus_sha256=row.corpus_sha256,
+        window_tokens=row.window_tokens,
+        stride_tokens=row.stride_tokens,
+        score_from=row.score_from,
+        bos=row.bos,
+        positions=row.positions,
+        quality_reference=row.quality_reference,
+        kld_median=row.kld_median,
+        kld_p99=row.kld_p99,
+        kld_p999=row.kld_p999,
+        kld_max=row.kld_max,
+        finite=row.finite,
+        vocab_size=row.vocab_size,
+        windows=windows,
+        verdict=records.VerdictRecord(row.verdict, row.verdict_reason) if row.verdict else None,
+        details=row.details,
+        reference=reference,
+    )

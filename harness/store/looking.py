@@ -1,0 +1,323 @@
+"""Questions that are smaller than a whole session: what is missing, what is newest, what does an id name.
+
+Owns these queries. Imports SQLAlchemy Core and the tables. Contract: plain values out, ready for JSON where a program
+may read them; every function works inside its caller's transaction.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, not_, or_, select
+
+from harness.store import facts, records, traces
+from harness.store.tables import table
+
+#: Kinds of things that an id can name, in the order in which `find` gives them: the table of each.
+KINDS = ("session", "cell", "run", "artifact", "environment", "model", "machine")
+
+_FOUND_AT_MOST = 50
+_NEWEST_RUNS = 5
+
+
+def _missing(session_id: ColumnElement[str] | str) -> Any:
+    planned, runs, scored = table("planned_run"), table("run"), table("session_score")
+    stored = exists().where(
+        runs.c.session_id == planned.c.session_id,
+        runs.c.cell_id == planned.c.cell_id,
+        runs.c.kind == planned.c.kind,
+        runs.c.run_index == planned.c.run_index,
+    )
+    # A score that an earlier session measured under the same key stands in for the planned run.
+    reused = and_(
+        planned.c.kind == "score",
+        exists().where(scored.c.session_id == planned.c.session_id, scored.c.cell_id == planned.c.cell_id),
+    )
+    return select(planned).where(planned.c.session_id == session_id, not_(stored), not_(reused))
+
+
+def missing_runs(connection: Connection, session_id: str) -> list[records.PlannedRunRecord]:
+    """Planned less stored, in the planned order."""
+    planned = table("planned_run")
+    rows = connection.execute(_missing(session_id).order_by(planned.c.position))
+    return [
+        records.PlannedRunRecord(row.cell_id, row.kind, row.run_index, row.position, row.seed) for row in rows
+    ]
+
+
+def newest_session(
+    connection: Connection, *, suite: str | None, machine: str | None, unfinished: bool
+) -> str | None:
+    """Id of the session that began last; ``unfinished``: among those that lack runs or never ended."""
+    sessions = table("session")
+    query = select(sessions.c.id).order_by(sessions.c.started_at.desc(), sessions.c.id.desc()).limit(1)
+    if suite is not None:
+        query = query.where(sessions.c.suite == suite)
+    if machine is not None:
+        query = query.where(sessions.c.machine_id == machine)
+    if unfinished:
+        query = query.where(or_(sessions.c.ended_at.is_(None), _missing(sessions.c.id).exists()))
+    return connection.execute(query).scalar()
+
+
+def find_score(connection: Connection, scoring_key: str) -> facts.ScoreFacts | None:
+    """The newest score under a key from a run that is ok."""
+    scores, runs = table("score"), table("run")
+    key = connection.execute(
+        select(scores.c.run_key)
+        .join(runs, runs.c.key == scores.c.run_key)
+        .where(scores.c.scoring_key == scoring_key, runs.c.status == "ok")
+        .order_by(runs.c.started_at.desc(), runs.c.id)
+        .limit(1)
+    ).scalar()
+    return None if key is None else facts.score_facts(connection, [key])[key]
+
+
+def durations(
+    connection: Connection, machine_id: str, cell_ids: Collection[str]
+) -> dict[tuple[str, str], float]:
+    """Seconds that a run took here before, by cell and kind: the median of the newest five that were ok."""
+    runs, sessions = table("run"), table("session")
+    newest = func.row_number().over(
+        partition_by=(runs.c.cell_id, runs.c.kind), order_by=runs.c.started_at.desc()
+    )
+    ranked = (
+        select(runs.c.cell_id, runs.c.kind, runs.c.duration_s, newest.label("place"))
+        .join(sessions, sessions.c.id == runs.c.session_id)
+        .where(
+            sessions.c.machine_id == machine_id,
+            runs.c.cell_id.in_(sorted(cell_ids)),
+            runs.c.status == "ok",
+            runs.c.duration_s.is_not(None),
+        )
+        .subquery()
+    )
+    taken: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for cell_id, kind, duration_s, _place in connection.execute(
+        select(ranked).where(ranked.c.place <= _NEWEST_RUNS)
+    ):
+        taken[cell_id, kind].append(duration_s)
+    return {key: statistics.median(values) for key, values in taken.items()}
+
+
+def sessions(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """The newest sessions first, each with how many of its cells and runs ended how."""
+    rows, runs, cells = table("session"), table("run"), table("session_cell")
+    query = select(rows).order_by(rows.c.started_at.desc(), rows.c.id.desc()).limit(limit)
+    listed = [_plain(dict(row._mapping)) for row in connection.execute(query)]
+    wanted = [one["id"] for one in listed]
+    statuses: dict[str, dict[str, int]] = defaultdict(dict)
+    counted = (
+        select(runs.c.session_id, runs.c.status, func.count())
+        .where(runs.c.session_id.in_(wanted))
+        .group_by(runs.c.session_id, runs.c.status)
+    )
+    for session_id, status, count in connection.execute(counted):
+        statuses[session_id][status] = count
+    planned = (
+        select(cells.c.session_id, func.count(), func.count(cells.c.reason))
+        .where(cells.c.session_id.in_(wanted))
+        .group_by(cells.c.session_id)
+    )
+    numbers = {session_id: (count, skipped) for session_id, count, skipped in connection.execute(planned)}
+    for one in listed:
+        del one["suite_text"]
+        one["runs"] = statuses[one["id"]]
+        one["cells"], one["cells_skipped"] = numbers.get(one["id"], (0, 0))
+    return listed
+
+
+def find(connection: Connection, prefix: str) -> list[tuple[str, str]]:
+    """What an id or the beginning of one names: ``(kind, id)``, at most 50 of each kind; nothing for no prefix."""
+    if not prefix:
+        return []
+    found = []
+    for kind in KINDS:
+        column = table(kind).c.id
+        query = (
+            select(column).where(_begins(connection, column, prefix)).order_by(column).limit(_FOUND_AT_MOST)
+        )
+        found += [(kind, row_id) for row_id in connection.execute(query).scalars()]
+    return found
+
+
+def _begins(connection: Connection, column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    if connection.dialect.name == "sqlite":
+        # A range uses the index, LIKE does not. It is right only where text sorts by its bytes, as here.
+        return and_(column >= prefix, column < prefix[:-1] + chr(ord(prefix[-1]) + 1))
+    return column.startswith(prefix, autoescape=True)
+
+
+def describe(connection: Connection, kind: str, row_id: str) -> dict[str, Any]:
+    """All that is known of one thing, ready for JSON: its columns, and below them what belongs to it.
+
+    Raises:
+        LookupError: no such thing.
+    """
+    if kind not in KINDS:
+        raise LookupError(f"no kind {kind}")
+    rows = table(kind)
+    row = connection.execute(select(rows).where(rows.c.id == row_id)).first()
+    if row is None:
+        raise LookupError(f"no {kind} {row_id}")
+    found = _plain(dict(row._mapping))
+    key = found.pop("key", None)
+    return {"kind": kind, **found, **_BELOW[kind](connection, key if kind == "run" else row_id)}
+
+
+def _rows(connection: Connection, name: str, column: str, value: Any, *order: str) -> list[dict[str, Any]]:
+    """Rows of a table where a column has a value, without the keys that are local to the file."""
+    rows = table(name)
+    query = select(rows).where(rows.c[column] == value).order_by(*(rows.c[one] for one in order))
+    plain = []
+    for row in connection.execute(query):
+        kept = {field: one for field, one in row._mapping.items() if field not in ("key", "run_key", column)}
+        plain.append(_plain(kept))
+    return plain
+
+
+def _run_lines(connection: Connection, *where: ColumnElement[bool]) -> list[dict[str, Any]]:
+    runs = table("run")
+    columns = ("id", "session_id", "cell_id", "kind", "run_index", "attempt", "status", "reason", "validity")
+    query = select(*(runs.c[name] for name in (*columns, "framework_version", "started_at", "duration_s")))
+    ordered = query.where(*where).order_by(runs.c.started_at.desc(), runs.c.id).limit(1000)
+    return [_plain(dict(row._mapping)) for row in connection.execute(ordered)]
+
+
+def _of_session(connection: Connection, row_id: str) -> dict[str, Any]:
+    planned, cells = table("session_cell"), table("cell")
+    query = (
+        select(planned, cells)
+        .join(cells, cells.c.id == planned.c.cell_id)
+        .where(planned.c.session_id == row_id)
+        .order_by(planned.c.position)
+    )
+    lines = []
+    for row in connection.execute(query):
+        line = {column.name: row._mapping[column] for column in cells.c}
+        line |= {
+            name: row._mapping[planned.c[name]] for name in ("position", "reason", "expected_s", "settings")
+        }
+        lines.append(_plain(line))
+    return {
+        "cells": lines,
+        "runs": _run_lines(connection, table("run").c.session_id == row_id),
+        "missing": len(missing_runs(connection, row_id)),
+    }
+
+
+def _of_cell(connection: Connection, row_id: str) -> dict[str, Any]:
+    return {
+        "sessions": _rows(connection, "session_cell", "cell_id", row_id, "session_id"),
+        "runs": _run_lines(connection, table("run").c.cell_id == row_id),
+    }
+
+
+def _of_run(connection: Connection, key: int) -> dict[str, Any]:
+    metrics, samples, numbers = table("metric"), table("sample"), table("trace")
+    query = (
+        select(metrics.c.name, samples.c.repetition, samples.c.warmup, samples.c.value)
+        .join(metrics, metrics.c.key == samples.c.metric_key)
+        .where(samples.c.run_key == key)
+        .order_by(samples.c.repetition, metrics.c.name)
+    )
+    packed = select(numbers).where(numbers.c.run_key == key).order_by(numbers.c.repetition, numbers.c.name)
+    scores = facts.score_facts(connection, [key])
+    return {
+        "samples": [
+            {"metric": name, "repetition": repetition, "warmup": warmup, "value": value}
+            for name, repetition, warmup, value in connection.execute(query)
+        ],
+        "traces": [
+            {
+                "name": row.name,
+                "repetition": row.repetition,
+                "warmup": row.warmup,
+                "values": list(traces.unpack(row.dtype, row.data)),
+            }
+            for row in connection.execute(packed)
+        ],
+        "memory": _rows(connection, "memory_reading", "run_key", key, "position"),
+        "energy": _rows(connection, "energy_reading", "run_key", key, "position"),
+        "score": _score(connection, key, scores.get(key)),
+    }
+
+
+def _score(connection: Connection, key: int, score: facts.ScoreFacts | None) -> dict[str, Any] | None:
+    if score is None:
+        return None
+    row = _rows(connection, "score", "run_key", key)[0]
+    del row["reference_run_key"]
+    return {
+        **row,
+        "reference_run_id": score.reference.run_id if score.reference else None,
+        "verdict": {"verdict": score.verdict.verdict, "reason": score.verdict.reason}
+        if score.verdict
+        else None,
+        "windows": _rows(connection, "score_window", "run_key", key, "window_index"),
+    }
+
+
+def _of_artifact(connection: Connection, row_id: str) -> dict[str, Any]:
+    verdicts, runs = table("verdict"), table("run")
+    query = (
+        select(verdicts.c.verdict, verdicts.c.reason, runs.c.id.label("run_id"), runs.c.started_at)
+        .join(runs, runs.c.key == verdicts.c.run_key)
+        .where(verdicts.c.artifact_id == row_id)
+        .order_by(runs.c.started_at.desc())
+    )
+    return {
+        "lineage": _rows(connection, "lineage", "artifact_id", row_id, "made_at", "id"),
+        "verdicts": [_plain(dict(row._mapping)) for row in connection.execute(query)],
+        "runs": _run_lines(connection, runs.c.artifact_id == row_id),
+    }
+
+
+def _of_environment(connection: Connection, row_id: str) -> dict[str, Any]:
+    return {"packages": _rows(connection, "environment_package", "environment_id", row_id, "name")}
+
+
+def _of_model(connection: Connection, row_id: str) -> dict[str, Any]:
+    return {"artifacts": _rows(connection, "lineage", "model_id", row_id, "made_at", "id")}
+
+
+def _of_machine(connection: Connection, row_id: str) -> dict[str, Any]:
+    rows = table("session")
+    query = (
+        select(rows.c.id).where(rows.c.machine_id == row_id).order_by(rows.c.started_at.desc()).limit(1000)
+    )
+    return {"sessions": list(connection.execute(query).scalars())}
+
+
+_BELOW: dict[str, Any] = {
+    "session": _of_session,
+    "cell": _of_cell,
+    "run": _of_run,
+    "artifact": _of_artifact,
+    "environment": _of_environment,
+    "model": _of_model,
+    "machine": _of_machine,
+}
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """With times as ISO text."""
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def counts(connection: Connection, names: Collection[str]) -> dict[str, int]:
+    """Number of rows by table."""
+    return {
+        name: int(connection.execute(select(func.count()).select_from(table(name))).scalar_one())
+        for name in names
+    }
+
+
+def metrics(connection: Connection) -> dict[str, int]:
+    """Keys of all metrics by name."""
+    rows = table("metric")
+    return dict(connection.execute(select(rows.c.name, rows.c.key)).all())

@@ -1,0 +1,522 @@
+"""Plain records at the store's boundary: what the runner hands in and what the table gets out.
+
+Owns the shapes of facts outside the database. Imports the standard library, `ids` and the protocol's messages; never
+SQLAlchemy. Contract: frozen; an id that is left out is derived from the content; what could never be stored is refused
+here with a ValueError that names the field (it is a mistake of the caller, not of a user).
+
+Missing is None, never 0. Names end in their unit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from harness.store import ids
+from harness.worker import protocol
+
+RunKind = Literal["timed", "score", "reference"]
+RunStatus = Literal["ok", "skipped", "failed", "timeout", "oom"]
+SessionStatus = Literal["running", "ok", "failed", "interrupted"]
+Numbers = Sequence[int] | Sequence[float]
+
+_MEMORY_STEP_BYTES = 256 * 2**20
+
+
+def _finite(where: str, **values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"{where}: {name} is {value}; a figure that is none is None")
+
+
+def _derive_id(record: Any, kind: str, content: Mapping[str, Any]) -> None:
+    if not record.id:
+        object.__setattr__(record, "id", ids.content_id(kind, content))
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRecord:
+    """A host.
+
+    Attributes:
+        cpu_model: as the processor names itself.
+        arch: ``x86_64``, ``aarch64`` ...
+        physical_cores: None where the system does not tell.
+        logical_cores: hardware threads.
+        memory_bytes: main memory; kept to 256 MiB, because an update of the kernel changes the last megabytes and
+            must not make another machine.
+        accelerators: GPUs and NPUs, each with what names it; no serial numbers.
+        id: derived when left out.
+    """
+
+    cpu_model: str
+    arch: str
+    physical_cores: int | None
+    logical_cores: int
+    memory_bytes: int
+    accelerators: Sequence[Mapping[str, Any]] = ()
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "memory_bytes", round(self.memory_bytes / _MEMORY_STEP_BYTES) * _MEMORY_STEP_BYTES
+        )
+        content = {
+            "cpu_model": self.cpu_model,
+            "arch": self.arch,
+            "physical_cores": self.physical_cores,
+            "logical_cores": self.logical_cores,
+            "memory_bytes": self.memory_bytes,
+            "accelerators": sorted((dict(one) for one in self.accelerators), key=ids.canonical_json),
+        }
+        _derive_id(self, "machine", content)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One invocation, as it begins.
+
+    Attributes:
+        machine_id: of a machine that is stored.
+        suite: the suite's name.
+        suite_sha256: of its text.
+        suite_text: the file as it is.
+        command_line: arguments as typed.
+        edgebench_version: this program's.
+        seed: of the order and the token ids.
+        started_at: aware.
+        trigger: ``manual``, ``nightly``, ``gate`` ...
+        commit_sha: commit under test, None outside a repository.
+        system: OS, kernel, drivers, firmware, power mode; for people also the host's name.
+        settings: what the command line changed: selections, overrides.
+    """
+
+    machine_id: str
+    suite: str
+    suite_sha256: str
+    suite_text: str
+    command_line: Sequence[str]
+    edgebench_version: str
+    seed: int
+    started_at: datetime
+    trigger: str = "manual"
+    commit_sha: str | None = None
+    system: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRecord:
+    """One resolved package; ``hash`` is None where the installer told none."""
+
+    name: str
+    version: str
+    hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentRecord:
+    """A framework's environment: exactly these packages, in any order. The id is derived when left out."""
+
+    framework: str
+    variant: str
+    python: str
+    packages: Sequence[PackageRecord]
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        content = {
+            "framework": self.framework,
+            "variant": self.variant,
+            "python": self.python,
+            "packages": sorted([one.name, one.version, one.hash or ""] for one in self.packages),
+        }
+        _derive_id(self, "environment", content)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A source model; ``name`` is its id in the model list, ``parameters`` its number of weights if counted.
+
+    The id is derived when left out: two laboratories may mean different files by one name.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    architecture: str
+    licence: str | None = None
+    parameters: int | None = None
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        content = {
+            "name": self.name,
+            "source": self.source,
+            "sha256": self.sha256,
+            "architecture": self.architecture,
+            "licence": self.licence,
+            "parameters": self.parameters,
+        }
+        _derive_id(self, "model", content)
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRecord:
+    """Model files of one precision, and one way in which they were made.
+
+    Attributes:
+        id: SHA-256 of the content.
+        model_id: of a model that is stored.
+        framework: whose recipe it is.
+        recipe: the framework's own name of the precision.
+        precision: canonical.
+        weight_bytes: bytes of weight tensors on disk.
+        parameters: number of weights, None where unknown.
+        tool: distribution that made it.
+        tool_version: its version.
+        made_at: aware.
+        made_s: seconds it took; None where it was not made here.
+        source_artifact_id: stored artifact that it was made from, None: from the model's own file.
+        made_with: everything that changes the bytes.
+        notes: what the tool told.
+        files: ``path``, ``bytes``, ``sha256`` of each file.
+    """
+
+    id: str
+    model_id: str
+    framework: str
+    recipe: str
+    precision: str
+    weight_bytes: int
+    parameters: int | None
+    tool: str
+    tool_version: str
+    made_at: datetime
+    made_s: float | None = None
+    source_artifact_id: str | None = None
+    made_with: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    files: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def bits_per_weight(self) -> float | None:
+        """Weight bytes x 8 / parameters: measured, not nominal. None where the parameters are unknown."""
+        return self.weight_bytes * 8 / self.parameters if self.parameters else None
+
+
+@dataclass(frozen=True, slots=True)
+class CellRecord:
+    """Framework x model x precision x device x workload. The id, derived when left out, holds no version."""
+
+    framework: str
+    model: str
+    precision: str
+    recipe: str
+    device: str
+    api: str
+    workload: str
+    prompt_tokens: int
+    decode_tokens: int
+    depth: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        content = {
+            "framework": self.framework,
+            "model": self.model,
+            "precision": self.precision,
+            "recipe": self.recipe,
+            "device": self.device,
+            "api": self.api,
+            "workload": self.workload,
+            "prompt_tokens": self.prompt_tokens,
+            "decode_tokens": self.decode_tokens,
+            "depth": self.depth,
+            "options": dict(self.options),
+        }
+        _derive_id(self, "cell", content)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCellRecord:
+    """One cell of a session's plan; ``reason`` says why it cannot run here, None: it will."""
+
+    cell: CellRecord
+    position: int
+    reason: str | None = None
+    expected_s: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRunRecord:
+    """One run of a session's shuffled order; ``position`` from 0, ``index`` counts within cell and kind."""
+
+    cell_id: str
+    kind: RunKind
+    index: int
+    position: int
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRecord:
+    """One repetition: single numbers by metric, and traces (many numbers, all int or all float) by name."""
+
+    repetition: int
+    warmup: bool
+    values: Mapping[str, float]
+    traces: Mapping[str, Numbers] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _finite(f"sample of repetition {self.repetition}", **self.values)
+
+    @classmethod
+    def of(cls, sample: protocol.Sample) -> SampleRecord:
+        """From what a worker sent; its traces are called ``forward_ns`` and ``token_ns``."""
+        traces = {"forward_ns": sample.forward_ns, "token_ns": sample.token_ns}
+        kept = {name: numbers for name, numbers in traces.items() if numbers}
+        return cls(sample.repetition, sample.warmup, sample.values, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRecord:
+    """The worker's memory at the end of a phase; ``reason`` where the peak is None."""
+
+    phase: str
+    peak_rss_bytes: int | None
+    rss_bytes: int | None
+    anon_bytes: int | None
+    file_bytes: int | None
+    method: str
+    allocator_peak_bytes: int | None = None
+    device_bytes: int | None = None
+    reason: str | None = None
+
+    @classmethod
+    def of(cls, reading: protocol.MemoryReading) -> MemoryRecord:
+        """From what a worker sent."""
+        return cls(
+            phase=reading.phase,
+            peak_rss_bytes=reading.peak_rss_bytes,
+            rss_bytes=reading.rss_bytes,
+            anon_bytes=reading.anon_bytes,
+            file_bytes=reading.file_bytes,
+            method=reading.method,
+            allocator_peak_bytes=reading.allocator_peak_bytes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyRecord:
+    """The energy of one window, or the ``reason`` why ``gross_joules`` is None.
+
+    ``net_joules`` is gross less idle power x window. ``estimate_joules`` is of a power model and never compared
+    with a measurement.
+    """
+
+    phase: str
+    gross_joules: float | None = None
+    net_joules: float | None = None
+    tokens: int | None = None
+    window_s: float | None = None
+    idle_watts: float | None = None
+    meter: str | None = None
+    domain: str | None = None
+    method: str | None = None
+    resolution_joules: float | None = None
+    estimate_joules: float | None = None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.gross_joules is None and not self.reason:
+            raise ValueError(f"energy of {self.phase}: missing without a reason")
+        _finite(f"energy of {self.phase}", gross_joules=self.gross_joules, net_joules=self.net_joules)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRecord:
+    """Sums over the scored positions of one window, in nats; ``bytes`` of text, None where not counted."""
+
+    window: int
+    positions: int
+    nll_sum: float
+    kld_sum: float | None = None
+    same_top: int | None = None
+    delta_p_sq_sum: float | None = None
+    bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        _finite(
+            f"window {self.window}",
+            nll_sum=self.nll_sum,
+            kld_sum=self.kld_sum,
+            delta_p_sq_sum=self.delta_p_sq_sum,
+        )
+
+    @classmethod
+    def of(cls, score: protocol.WindowScore, *, text_bytes: int | None = None) -> WindowRecord:
+        """From what a worker sent."""
+        return cls(
+            window=score.window,
+            positions=score.positions,
+            nll_sum=score.nll_sum,
+            kld_sum=score.kld_sum,
+            same_top=score.same_top,
+            delta_p_sq_sum=score.delta_p_sq_sum,
+            bytes=text_bytes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRecord:
+    """Whether the artifact computes the model's function; ``reason`` says what was out of which limit."""
+
+    verdict: Literal["ok", "broken"]
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRecord:
+    """What scoring gave.
+
+    Attributes:
+        scoring_key: equal where scoring again would give the same; the caller's (artifact, environment, device,
+            hints, corpus, window).
+        artifact_id: what was scored.
+        corpus: name of the text.
+        corpus_sha256: of the text.
+        window_tokens: tokens of a window.
+        stride_tokens: tokens between the beginnings of two windows.
+        score_from: first position of a window that is scored.
+        bos: token id that replaces the first of each window, None: none.
+        finite: False where any scored logit was NaN or infinite.
+        vocab_size: width of the logits.
+        windows: in order.
+        reference_run_id: run of the quality reference, None when this is it or there was none.
+        quality_reference: that reference in words.
+        kld: ``median``, ``p99``, ``p999``, ``max`` over positions, None without a reference.
+        cells: cells of the run's session that this score stands for (an artifact may serve several workloads).
+        verdict: None where it is not judged yet.
+        details: anything else worth keeping.
+    """
+
+    scoring_key: str
+    artifact_id: str
+    corpus: str
+    corpus_sha256: str
+    window_tokens: int
+    stride_tokens: int
+    score_from: int
+    bos: int | None
+    finite: bool
+    vocab_size: int
+    windows: Sequence[WindowRecord]
+    reference_run_id: str | None = None
+    quality_reference: str | None = None
+    kld: Mapping[str, float] | None = None
+    cells: Sequence[str] = ()
+    verdict: VerdictRecord | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kld is not None:
+            unknown = self.kld.keys() - {"median", "p99", "p999", "max"}
+            if unknown:
+                raise ValueError(f"score: no column for the divergence's {', '.join(sorted(unknown))}")
+            _finite("score", **self.kld)
+
+    @property
+    def positions(self) -> int:
+        """Scored positions in all windows."""
+        return sum(one.positions for one in self.windows)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One worker process executing one cell once, or scoring one artifact once; also where it failed.
+
+    Attributes:
+        session_id: its session, stored.
+        cell_id: its cell, stored.
+        kind: ``timed``, ``score`` or ``reference``.
+        index: which run of this cell and kind, from 0.
+        status: ``ok``, ``skipped``, ``failed``, ``timeout`` or ``oom``.
+        started_at: aware.
+        attempt: from 1; the last one counts.
+        reason: why it is not ok, in a sentence; required then.
+        phase: where it ended when it is not ok.
+        error: the worker's own error text.
+        log_tail: last lines of the worker's output.
+        artifact_id: stored artifact, None where none was made.
+        environment_id: stored environment, None where none could be made.
+        framework_version: as the framework told, None where it never started.
+        versions: component versions as the framework told.
+        device: the device read back after loading (`api.Device` as a mapping), None where not loaded.
+        hints: settings in force, read back.
+        threads: compute threads.
+        seed: of its token ids.
+        duration_s: from spawn to exit, None where no process was started.
+        phases_s: seconds by phase.
+        harness_s: the runner's own work, outside all phases of the worker.
+        vocab_size: width of the logits.
+        kv_cache_bytes: the framework's own figure.
+        validity: ``ok`` or ``suspect``.
+        flags: what made it suspect, each a sentence or a mapping.
+        machine_state: load, pressure, clocks, calibration ...
+        samples: repetitions in order, warm-ups first.
+        memory: readings in order.
+        energy: readings in order.
+        score: of a score or reference run that is ok.
+        details: anything else worth keeping.
+    """
+
+    session_id: str
+    cell_id: str
+    kind: RunKind
+    index: int
+    status: RunStatus
+    started_at: datetime
+    attempt: int = 1
+    reason: str | None = None
+    phase: str | None = None
+    error: str | None = None
+    log_tail: str | None = None
+    artifact_id: str | None = None
+    environment_id: str | None = None
+    framework_version: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: Mapping[str, Any] | None = None
+    hints: Mapping[str, str] = field(default_factory=dict)
+    threads: int | None = None
+    seed: int | None = None
+    duration_s: float | None = None
+    phases_s: Mapping[str, float] = field(default_factory=dict)
+    harness_s: float | None = None
+    vocab_size: int | None = None
+    kv_cache_bytes: int | None = None
+    validity: Literal["ok", "suspect"] = "ok"
+    flags: Sequence[Any] = ()
+    machine_state: Mapping[str, Any] = field(default_factory=dict)
+    samples: Sequence[SampleRecord] = ()
+    memory: Sequence[MemoryRecord] = ()
+    energy: Sequence[EnergyRecord] = ()
+    score: ScoreRecord | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.status != "ok" and not self.reason:
+            raise ValueError(f"run of cell {self.cell_id} is {self.status} without a reason")
+        if self.validity == "suspect" and not self.flags:
+            raise ValueError(f"run of cell {self.cell_id} is suspect without a flag that says why")
+        _finite(f"run of cell {self.cell_id}", duration_s=self.duration_s, harness_s=self.harness_s)
+
+    @property
+    def id(self) -> str:
+        """Derived from session, cell, kind, index and attempt."""
+        return ids.run_id(self.session_id, self.cell_id, self.kind, self.index, self.attempt)

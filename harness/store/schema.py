@@ -1,0 +1,254 @@
+"""Schema revisions: what a database is, making a new one, and bringing an old one to the newest, after a backup.
+
+Owns the list of revisions and the upgrade. Imports Alembic only while upgrading: opening a database of the newest
+revision asks one question in plain SQL. Contract: an upgrade happens in one transaction, so one that is interrupted
+leaves the old database as it was; a database of a newer program, or of another program, is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, insert, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from harness.errors import EdgebenchError
+from harness.store.engine import Place, explain, explained, reading, writing
+from harness.store.tables import metadata, table
+
+#: Every revision ever released, oldest first, with the first version of edgebench that reads it.
+REVISIONS: dict[str, str] = {"0001": "0.1.0"}
+
+#: Alembic's scripts; one file a revision in `versions`.
+MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+
+# Alembic's own table, as it would make it.
+_VERSION_TABLE = (
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+    "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
+
+
+class State(Enum):
+    """What was found."""
+
+    NEW = "holds nothing yet"
+    CURRENT = "of the newest revision"
+    OLD = "of an older revision"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A database's state and its revision (None: it holds nothing yet)."""
+
+    state: State
+    revision: str | None
+
+
+def newest() -> str:
+    """The revision that this program writes."""
+    return next(reversed(REVISIONS))
+
+
+def prepare(engine: Engine, place: Place, *, read_only: bool) -> str | None:
+    """Brings a database to the newest revision: makes it, or upgrades it after a backup.
+
+    Returns:
+        For people: what was done, such as where the backup is; None where nothing was to do.
+
+    Raises:
+        EdgebenchError: it is newer, of another program, no database, read-only, locked or damaged.
+    """
+    found = _look(engine, place)
+    if found.state is State.CURRENT:
+        return None
+    if read_only:
+        if found.state is State.NEW:
+            raise EdgebenchError(
+                f"{place} holds no results yet", next_step="run a suite first: edgebench run quickstart"
+            )
+        raise EdgebenchError(
+            f"{place} is of an older edgebench (schema {found.revision}) and can only be read after an upgrade",
+            next_step="open it writable once: edgebench db upgrade",
+        )
+    if found.state is State.NEW:
+        _create(engine, place)
+        return None
+    return _upgrade(engine, place)
+
+
+def keep_journal(engine: Engine, place: Place) -> None:
+    """Has SQLite write ahead (WAL): readers and one writer do not wait for one another. Kept in the file."""
+    if not place.is_sqlite or place.path is None:
+        return
+    with explained(place), engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        if raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            raw.execute("PRAGMA journal_mode=WAL")
+
+
+def _look(engine: Engine, place: Place) -> Found:
+    with reading(engine, place) as connection:
+        return _classify(connection, place)
+
+
+def _classify(connection: Connection, place: Place) -> Found:
+    revision = _revision(connection, place)
+    if revision is None:
+        # Looked up by name: what else a shared server holds is not ours to judge; an SQLite file is one program's.
+        names = set(inspect(connection).get_table_names())
+        if names and (place.is_sqlite or names & metadata.tables.keys()):
+            raise EdgebenchError(
+                f"{place} is a database, but not one of edgebench's",
+                next_step="name another one with --db; this one was left as it is",
+            )
+        return Found(State.NEW, None)
+    if revision == newest():
+        return Found(State.CURRENT, revision)
+    if revision in REVISIONS:
+        return Found(State.OLD, revision)
+    raise _newer(connection, place, revision)
+
+
+def _revision(connection: Connection, place: Place) -> str | None:
+    try:
+        # Where a statement fails, PostgreSQL refuses all that follow until this savepoint is left.
+        with connection.begin_nested():
+            row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
+    except DBAPIError as error:
+        known = explain(error.orig, place)
+        if known is not None:
+            raise known from error
+        return None  # no such table
+    return str(row[0]) if row else None
+
+
+def _newer(connection: Connection, place: Place, revision: str) -> EdgebenchError:
+    if not inspect(connection).has_table("schema_revision"):
+        return EdgebenchError(
+            f"{place} is a database, but not one of edgebench's",
+            next_step="name another one with --db; this one was left as it is",
+        )
+    version = connection.execute(
+        text("SELECT edgebench_version FROM schema_revision WHERE revision = :revision"),
+        {"revision": revision},
+    ).scalar()
+    readable = f"edgebench {version} or newer" if version else "a newer edgebench"
+    return EdgebenchError(
+        f"{place} was written by {readable} (schema {revision}; this one reads up to {newest()})",
+        next_step=f"pip install --upgrade 'edgebench>={version}'"
+        if version
+        else "pip install --upgrade edgebench",
+    )
+
+
+def _create(engine: Engine, place: Place) -> None:
+    """Makes all tables in one transaction. The tests hold this equal to what the migrations make from nothing."""
+    keep_journal(engine, place)
+    try:
+        with writing(engine, place) as connection:
+            if _classify(connection, place).state is State.CURRENT:
+                return  # another process was faster
+            metadata.create_all(connection, checkfirst=False)
+            connection.execute(text(_VERSION_TABLE))
+            connection.execute(
+                text("INSERT INTO alembic_version (version_num) VALUES (:revision)"), {"revision": newest()}
+            )
+            _note_revisions(connection)
+    except DBAPIError:
+        # A server does not make others wait for new tables: whoever comes second finds them made.
+        if _look(engine, place).state is not State.CURRENT:
+            raise
+
+
+def _upgrade(engine: Engine, place: Place) -> str:
+    from alembic import command  # a third of a second, paid once per upgrade
+    from alembic.config import Config
+
+    config = Config()
+    # The parser of this option expands %.
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    try:
+        with explained(place), engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection:
+            if place.is_sqlite:
+                # Changing a table means copying it; the references are checked at the end instead. SQLite ignores
+                # this inside a transaction, and `connection.connection` does not begin one.
+                raw = connection.connection.driver_connection
+                assert isinstance(raw, sqlite3.Connection)
+                raw.execute("PRAGMA foreign_keys=OFF")
+            with connection.begin():
+                found = _classify(connection, place)
+                if found.state is State.CURRENT:
+                    return f"{place} was upgraded by another process"
+                # After the lock: nobody writes between the copy and the change.
+                copy = _back_up(place, str(found.revision))
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+                _check_references(connection, place)
+                _note_revisions(connection)
+    finally:
+        engine.dispose()  # that connection does not check foreign keys
+    kept = f"; the old one is kept as {copy.name}" if copy else ""
+    return f"{place} was upgraded from schema {found.revision} to {newest()}{kept}"
+
+
+def _note_revisions(connection: Connection) -> None:
+    """Writes down which program reads which revision, so that older programs can say so."""
+    revisions = table("schema_revision")
+    known = set(connection.execute(revisions.select().with_only_columns(revisions.c.revision)).scalars())
+    rows = [
+        {"revision": revision, "edgebench_version": version, "applied_at": datetime.now(UTC)}
+        for revision, version in REVISIONS.items()
+        if revision not in known
+    ]
+    if rows:
+        connection.execute(insert(revisions), rows)
+
+
+def _check_references(connection: Connection, place: Place) -> None:
+    if place.is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+        raise EdgebenchError(
+            f"{place} holds rows that refer to nothing; it was not upgraded and is as it was",
+            next_step="find them with `sqlite3 FILE 'PRAGMA foreign_key_check'`",
+        )
+
+
+def _back_up(place: Place, revision: str) -> Path | None:
+    """Copies an SQLite file beside itself, whole or not at all. A server's backups are its administrator's."""
+    if place.path is None:
+        return None
+    copy = place.path.with_name(f"{place.path.name}.{revision}-{datetime.now(UTC):%Y%m%dT%H%M%S}.backup")
+    copy_file(place.path, copy)
+    return copy
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """A consistent copy of an SQLite file that others may be using. An existing target is replaced at the end.
+
+    Raises:
+        OSError, sqlite3.Error: no copy was made, and nothing is left of it.
+    """
+    half = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        reader = sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)
+        try:
+            writer = sqlite3.connect(half)
+            try:
+                reader.backup(writer)
+                # The copy is one file: its journal is not beside it where it is carried to.
+                writer.execute("PRAGMA journal_mode=DELETE")
+            finally:
+                writer.close()
+        finally:
+            reader.close()
+        with half.open("rb") as written:
+            os.fsync(written.fileno())
+        half.replace(target)
+    finally:
+        half.unlink(missing_ok=True)

@@ -1,0 +1,306 @@
+"""`Store`: the one door to the results database, for the runner that writes and the tables that read.
+
+Owns when transactions begin and end, and that a file still is the one that was opened. Imports the store's other
+modules. Contract: records in, plain data out; a call that returned has its facts on disk (WAL, full synchronisation);
+a call that failed stored nothing and says in a sentence why.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine
+
+from harness.errors import EdgebenchError, UsageError
+from harness.store import engine as engines
+from harness.store import facts, looking, records, schema, writing
+from harness.store.tables import metadata
+
+
+class Store:
+    """An open results database. Make one with `Store.open`; it is a context manager.
+
+    Safe to use from several threads and beside other processes. Methods raise `EdgebenchError` where the database
+    cannot be used, and LookupError where a record names something that is not stored.
+
+    Attributes:
+        place: where it is; as text, without a password.
+        upgraded: what opening it changed, in a sentence for people; None where nothing.
+    """
+
+    def __init__(
+        self, engine: Engine, place: engines.Place, *, read_only: bool, upgraded: str | None
+    ) -> None:
+        self.place = place
+        self.read_only = read_only
+        self.upgraded = upgraded
+        self._engine = engine
+        self._metrics: dict[str, int] = {}
+        self._identity = _identity(place.path)
+
+    @classmethod
+    def open(
+        cls, target: str | Path, *, read_only: bool = False, busy_timeout_s: float = engines.BUSY_TIMEOUT_S
+    ) -> Store:
+        """Opens a database; a new file is made, an old one upgraded after a backup.
+
+        Args:
+            target: path of an SQLite file, or an SQLAlchemy URL of SQLite or PostgreSQL.
+            read_only: change nothing, make nothing; works on read-only files and folders.
+            busy_timeout_s: how long to wait for another process that is writing.
+
+        Raises:
+            UsageError: the URL cannot be understood or names a database that is not supported.
+            EdgebenchError: it cannot be used, with the reason and the next step.
+        """
+        place = engines.locate(target)
+        if place.path is not None:
+            _check_path(place.path, read_only=read_only)
+        engine = engines.connect(place, read_only=read_only, busy_timeout_s=busy_timeout_s)
+        try:
+            upgraded = schema.prepare(engine, place, read_only=read_only)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine, place, read_only=read_only, upgraded=upgraded)
+
+    def close(self) -> None:
+        """Ends all connections. SQLite then folds its journal into the file."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def record_machine(self, record: records.MachineRecord) -> str:
+        """Stores a machine; gives its id."""
+        with self._writing() as connection:
+            writing.machine(connection, record)
+        return record.id
+
+    def record_environment(self, record: records.EnvironmentRecord) -> str:
+        """Stores an environment with its packages; gives its id."""
+        with self._writing() as connection:
+            writing.environment(connection, record)
+        return record.id
+
+    def record_model(self, record: records.ModelRecord) -> str:
+        """Stores a model; gives its id."""
+        with self._writing() as connection:
+            writing.model(connection, record)
+        return record.id
+
+    def record_artifact(self, record: records.ArtifactRecord) -> str:
+        """Stores an artifact and the way it was made; gives its id. Its model and source must be stored."""
+        with self._writing() as connection:
+            writing.artifact(connection, record)
+        return record.id
+
+    def record_cells(self, cells: Iterable[records.CellRecord]) -> None:
+        """Stores cells outside of any plan, such as the quality reference's."""
+        with self._writing() as connection:
+            writing.cells(connection, cells)
+
+    def start_session(
+        self,
+        record: records.SessionRecord,
+        cells: Sequence[records.PlannedCellRecord] = (),
+        plan: Sequence[records.PlannedRunRecord] = (),
+    ) -> str:
+        """Stores a session with its plan, all or nothing, and gives its id. Its machine must be stored."""
+        with self._writing() as connection:
+            session_id = writing.session(connection, record)
+            writing.session_cells(connection, session_id, cells)
+            writing.plan(connection, session_id, plan)
+        return session_id
+
+    def record_plan(
+        self,
+        session_id: str,
+        cells: Sequence[records.PlannedCellRecord] = (),
+        plan: Sequence[records.PlannedRunRecord] = (),
+    ) -> None:
+        """Adds to the plan of a session. Positions and runs that are planned already stay as they are."""
+        with self._writing() as connection:
+            writing.session_cells(connection, session_id, cells)
+            writing.plan(connection, session_id, plan)
+
+    def resume_session(self, session_id: str) -> list[records.PlannedRunRecord]:
+        """Marks a session as taken up again, and gives its missing runs in the planned order."""
+        with self._writing() as connection:
+            writing.resume_session(connection, session_id)
+            return looking.missing_runs(connection, session_id)
+
+    def end_session(self, session_id: str, status: records.SessionStatus) -> None:
+        """Stores how and when a session ended."""
+        with self._writing() as connection:
+            writing.change_session(connection, session_id, {"status": status, "ended_at": datetime.now(UTC)})
+
+    def record_run(self, record: records.RunRecord) -> bool:
+        """Stores a run with its samples, traces, readings and score in one transaction.
+
+        Returns:
+            False where this run was stored before; then nothing is added.
+        """
+        with self._writing() as connection:
+            added = writing.run(connection, record, self._metrics)
+        if any(name not in self._metrics for one in record.samples for name in one.values):
+            with self._reading() as connection:
+                self._metrics = looking.metrics(connection)
+        return added
+
+    def record_verdict(self, run_id: str, artifact_id: str, verdict: records.VerdictRecord) -> None:
+        """Stores the verdict on an artifact that rests on the score of a run; the first verdict on it stays."""
+        with self._writing() as connection:
+            writing.verdict(connection, writing.run_key(connection, run_id), artifact_id, verdict)
+
+    def link_score(self, session_id: str, cell_ids: Sequence[str], run_id: str) -> None:
+        """Says that an earlier score stands for cells of a session; their planned scoring is then not missing."""
+        with self._writing() as connection:
+            writing.link_score(connection, session_id, cell_ids, writing.run_key(connection, run_id))
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def find_score(self, scoring_key: str) -> facts.ScoreFacts | None:
+        """The newest score under a key, from whichever session."""
+        with self._reading() as connection:
+            return looking.find_score(connection, scoring_key)
+
+    def missing_runs(self, session_id: str) -> list[records.PlannedRunRecord]:
+        """Planned less stored, in the planned order."""
+        with self._reading() as connection:
+            return looking.missing_runs(connection, session_id)
+
+    def newest_session(
+        self, suite: str | None = None, machine: str | None = None, *, unfinished: bool = False
+    ) -> str | None:
+        """Id of the session that began last; ``unfinished``: among those that lack runs or never ended."""
+        with self._reading() as connection:
+            return looking.newest_session(connection, suite=suite, machine=machine, unfinished=unfinished)
+
+    def sessions(self, limit: int = 20) -> list[dict[str, Any]]:
+        """The newest sessions first, each with how its runs ended; ready for JSON."""
+        with self._reading() as connection:
+            return looking.sessions(connection, limit)
+
+    def session_facts(self, session_id: str) -> facts.SessionFacts:
+        """All of one session that tables and verdicts need."""
+        with self._reading() as connection:
+            return facts.session_facts(connection, session_id)
+
+    def durations(self, machine_id: str, cell_ids: Collection[str]) -> dict[tuple[str, str], float]:
+        """Seconds a run took on a machine, by ``(cell id, kind)``: the median of the newest five that were ok."""
+        with self._reading() as connection:
+            return looking.durations(connection, machine_id, cell_ids)
+
+    def find(self, prefix: str) -> list[tuple[str, str]]:
+        """``(kind, id)`` of everything whose id begins so; kinds as in `looking.KINDS`."""
+        with self._reading() as connection:
+            return looking.find(connection, prefix)
+
+    def describe(self, kind: str, row_id: str) -> dict[str, Any]:
+        """All that is known of one thing, down to samples; ready for JSON."""
+        with self._reading() as connection:
+            return looking.describe(connection, kind, row_id)
+
+    # -- care ---------------------------------------------------------------------------------------------------
+
+    def info(self) -> dict[str, Any]:
+        """Where it is, its schema, its size in bytes (None for a server) and rows by table; ready for JSON."""
+        with self._reading() as connection:
+            counted = looking.counts(connection, sorted(metadata.tables))
+        size = self.place.path.stat().st_size if self.place.path else None
+        return {"place": str(self.place), "schema": schema.newest(), "size_bytes": size, "rows": counted}
+
+    def check(self) -> list[str]:
+        """What is wrong with an SQLite file, one sentence each: damage, and rows that refer to nothing."""
+        if not self.place.is_sqlite:
+            return []
+        with self._reading() as connection:
+            damage = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+            loose = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        return [str(one) for one in damage if one != "ok"] + [
+            f"{row[0]}: a row refers to nothing in {row[2]}" for row in loose
+        ]
+
+    def backup(self, target: Path) -> None:
+        """Copies an SQLite file while others use it; the copy is whole or is not made.
+
+        Raises:
+            UsageError: the target exists, or the database is not a file.
+        """
+        if self.place.path is None:
+            raise UsageError(
+                f"{self.place} is not a file", next_step="use the server's own tool, such as pg_dump"
+            )
+        if target.exists():
+            raise UsageError(f"{target} exists already", next_step="name a file that does not exist")
+        with engines.explained(self.place):
+            schema.copy_file(self.place.path, target)
+
+    # -- transactions -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        if self.read_only:
+            raise EdgebenchError(
+                f"{self.place} was opened for reading only", next_step="name a database to write to with --db"
+            )
+        self._check_identity()
+        with engines.writing(self._engine, self.place) as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        self._check_identity()
+        with engines.reading(self._engine, self.place) as connection:
+            yield connection
+
+    def _check_identity(self) -> None:
+        # SQLite would go on writing into a file that no folder names any more, and it would be lost at the end.
+        if self._identity is not None and _identity(self.place.path) != self._identity:
+            raise EdgebenchError(
+                f"{self.place} was deleted or replaced while it was open",
+                next_step="put it back, or start again with another --db",
+            )
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """What tells one file from another in the same place; None where there is none."""
+    try:
+        status = path.stat() if path else None
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if status else None
+
+
+def _check_path(path: Path, *, read_only: bool) -> None:
+    """Refuses early what SQLite would refuse at the first write, in its own short words."""
+    if path.is_dir():
+        raise EdgebenchError(f"{path} is a folder", next_step="name a file in it: --db FOLDER/edgebench.db")
+    if read_only:
+        if not path.exists():
+            raise EdgebenchError(
+                f"there is no database at {path}", next_step="run a suite first: edgebench run quickstart"
+            )
+        return
+    place = engines.locate(path)
+    with engines.explained(place):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if any(one.exists() and not os.access(one, os.W_OK) for one in (path, path.parent)):
+        raise EdgebenchError(
+            f"{path} is read-only",
+            next_step="make the file and its folder writable, or name another database with --db",
+        )

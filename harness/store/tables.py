@@ -1,0 +1,474 @@
+"""The tables: append-only facts, one SQLModel class each; every column says here what it holds.
+
+Owns the schema of the newest revision (`migrations/` owns the way to it). Imports SQLModel and SQLAlchemy only,
+no type of one database alone. Contract: `metadata` equals what the migrations make; tests compare them, and
+`docs/database.md` and `results/schema.sql` are made from the descriptions below.
+
+Text ids are derived from content (`ids.py`), so that files of several machines merge. Integer keys exist only to keep
+the many small rows below a run small: they are local to a file and appear in no other place.
+"""
+
+# No `from __future__ import annotations`: SQLModel reads the annotations while the classes are being made.
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Index,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+RUN_KINDS = ("timed", "score", "reference")
+RUN_STATUSES = ("ok", "skipped", "failed", "timeout", "oom")
+VALIDITIES = ("ok", "suspect")
+VERDICTS = ("ok", "broken")
+SESSION_STATUSES = ("running", "ok", "failed", "interrupted")
+
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time, stored in UTC. SQLite keeps no zone: what comes back is told that it is UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC; a naive time is refused, because nobody can say later which one it was."""
+        del dialect
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without its zone cannot be stored: {value.isoformat()}")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Aware, in UTC."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _one_of(column: str, words: Sequence[str]) -> CheckConstraint:
+    listed = ", ".join(f"'{word}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+#: None is NULL, not the JSON text `null`: a missing value looks the same in every column.
+_JSON = JSON(none_as_null=True)
+
+# A registry of its own: an application that also uses SQLModel may have tables of the same names, and the pytest
+# plug-in is loaded into that application's tests.
+_registry = registry(metadata=MetaData(naming_convention=_NAMES))
+
+
+class Row(SQLModel, registry=_registry):
+    """What all tables share: the registry."""
+
+
+class SchemaRevision(Row, table=True):
+    """Which program brought this database to which schema, so that an older one can say what it takes to read it."""
+
+    __tablename__: ClassVar[str] = "schema_revision"
+    revision: str = Field(primary_key=True, description="schema revision, as in `alembic_version`")
+    edgebench_version: str = Field(description="first version of edgebench that can read it")
+    applied_at: datetime = Field(sa_type=UtcDateTime, description="when this database came to it")
+
+
+class Machine(Row, table=True):
+    """A host. All columns together make the id; none names one specimen, and nothing that an update changes."""
+
+    __tablename__: ClassVar[str] = "machine"
+    id: str = Field(primary_key=True, description="derived from the other columns")
+    cpu_model: str = Field(description="as the processor names itself")
+    arch: str = Field(description="`x86_64`, `aarch64`, `arm64` ...")
+    physical_cores: int | None = Field(description="NULL where the system does not tell")
+    logical_cores: int = Field(description="hardware threads")
+    memory_bytes: int = Field(sa_type=BigInteger, description="main memory, to 256 MiB")
+    accelerators: list[Any] = Field(
+        sa_type=_JSON, description="JSON list of GPUs and NPUs, by name and memory"
+    )
+
+
+class Session(Row, table=True):
+    """One invocation, with the state of the machine that no cell is named after."""
+
+    __tablename__: ClassVar[str] = "session"
+    __table_args__ = (_one_of("status", SESSION_STATUSES),)
+    id: str = Field(primary_key=True, description="such as `20261123T0612-3fa9c01e`; sorts by time")
+    machine_id: str = Field(foreign_key="machine.id", description="where it ran")
+    suite: str = Field(description="name of the suite")
+    suite_sha256: str = Field(description="of the suite's text")
+    suite_text: str = Field(sa_type=Text, description="the suite file as it was")
+    settings: dict[str, Any] = Field(sa_type=_JSON, description="JSON of what the command line changed")
+    trigger: str = Field(description="`manual`, `nightly`, `gate` ...")
+    commit_sha: str | None = Field(description="commit under test, NULL outside a repository")
+    command_line: list[str] = Field(sa_type=_JSON, description="JSON list of arguments, as typed")
+    edgebench_version: str = Field(description="the program that measured")
+    system: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of OS, kernel, drivers, firmware, power mode"
+    )
+    seed: int = Field(sa_type=BigInteger, description="of the order of runs and of their token ids")
+    started_at: datetime = Field(sa_type=UtcDateTime, index=True, description="UTC")
+    ended_at: datetime | None = Field(
+        sa_type=UtcDateTime, description="UTC; NULL while running, or after a kill"
+    )
+    status: str = Field(
+        description="`running`, `ok`, `failed` or `interrupted`; a killed one stays `running`"
+    )
+    resumed: int = Field(description="how many times it was taken up again")
+
+
+class Environment(Row, table=True):
+    """A framework's environment: exactly these packages. An update makes another one."""
+
+    __tablename__: ClassVar[str] = "environment"
+    id: str = Field(primary_key=True, description="derived from the other columns and the packages")
+    framework: str = Field(description="`llamacpp`, `openvino` ...")
+    variant: str = Field(description="build variant, such as `cpu` or `vulkan`")
+    python: str = Field(description="version of Python")
+
+
+class EnvironmentPackage(Row, table=True):
+    """One resolved package of an environment."""
+
+    __tablename__: ClassVar[str] = "environment_package"
+    __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
+    environment_id: str = Field(primary_key=True, foreign_key="environment.id", description="its environment")
+    name: str = Field(primary_key=True, description="normalised name of the distribution")
+    version: str = Field(description="resolved version")
+    hash: str | None = Field(
+        description="of the file it was installed from; NULL where the installer told none"
+    )
+
+
+class Model(Row, table=True):
+    """A source model. All columns together make the id."""
+
+    __tablename__: ClassVar[str] = "model"
+    id: str = Field(primary_key=True, description="derived from the other columns")
+    name: str = Field(index=True, description="its id in the model list; `cell.model` holds the same word")
+    source: str = Field(description="package, path, or repository and revision")
+    sha256: str = Field(description="of the source file")
+    licence: str | None = Field(description="SPDX id or name; NULL where the list states none")
+    architecture: str = Field(description="`llama`, `gemma3` ...")
+    parameters: int | None = Field(sa_type=BigInteger, description="number of weights; NULL until counted")
+
+
+class Artifact(Row, table=True):
+    """The exact model files of one precision. How they came to be is in `lineage`."""
+
+    __tablename__: ClassVar[str] = "artifact"
+    id: str = Field(primary_key=True, description="SHA-256 of the content")
+    weight_bytes: int = Field(sa_type=BigInteger, description="bytes of weight tensors on disk")
+    parameters: int | None = Field(sa_type=BigInteger, description="number of weights; NULL where unknown")
+    bits_per_weight: float | None = Field(description="weight bytes x 8 / parameters; NULL with `parameters`")
+    files: list[Any] = Field(sa_type=_JSON, description="JSON list of `path`, `bytes`, `sha256`")
+
+
+class Lineage(Row, table=True):
+    """One way in which an artifact was made. Two recipes, or two machines, may come to the same bytes."""
+
+    __tablename__: ClassVar[str] = "lineage"
+    id: str = Field(primary_key=True, description="derived from the other columns")
+    artifact_id: str = Field(foreign_key="artifact.id", index=True, description="what came out")
+    model_id: str = Field(foreign_key="model.id", description="the model it is of")
+    framework: str = Field(description="whose recipe it is")
+    recipe: str = Field(description="the framework's own name: `Q4_K_M`, `INT4_SYM_g64`")
+    precision: str = Field(description="canonical: `fp16`, `int8`, `int4` ...")
+    source_artifact_id: str | None = Field(
+        foreign_key="artifact.id", description="made from this one; NULL: from the model's own file"
+    )
+    tool: str = Field(description="distribution that made it")
+    tool_version: str = Field(description="its version")
+    parameters: dict[str, Any] = Field(sa_type=_JSON, description="JSON of everything that changes the bytes")
+    notes: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of what the tool told, such as fallen-back tensors"
+    )
+    made_s: float | None = Field(description="seconds it took; NULL where it was not made here")
+    made_at: datetime = Field(sa_type=UtcDateTime, description="UTC")
+
+
+class Cell(Row, table=True):
+    """Framework x model x precision x device x workload. All columns together make the id; none is a version."""
+
+    __tablename__: ClassVar[str] = "cell"
+    __table_args__ = (Index(None, "framework", "model"),)
+    id: str = Field(primary_key=True, description="derived from the other columns")
+    framework: str = Field(description="`llamacpp`, `openvino` ...")
+    model: str = Field(description="its id in the model list")
+    precision: str = Field(description="canonical")
+    recipe: str = Field(description="the framework's own name for it")
+    device: str = Field(description="`cpu`, `gpu:0`, `npu:0`")
+    api: str = Field(description="`cpu`, `cuda`, `metal`, `vulkan`, `qnn-htp` ...")
+    workload: str = Field(description="such as `pp32+tg16`")
+    prompt_tokens: int = Field(description="tokens of the timed prefill")
+    decode_tokens: int = Field(description="timed single-token passes")
+    depth: int = Field(description="tokens already in the KV cache")
+    options: dict[str, Any] = Field(sa_type=_JSON, description="JSON of the framework's settings asked for")
+
+
+class SessionCell(Row, table=True):
+    """The plan: one cell of one session, also where it cannot run."""
+
+    __tablename__: ClassVar[str] = "session_cell"
+    session_id: str = Field(primary_key=True, foreign_key="session.id", description="its session")
+    cell_id: str = Field(primary_key=True, foreign_key="cell.id", index=True, description="its cell")
+    position: int = Field(description="place in the expanded suite, from 0")
+    reason: str | None = Field(sa_type=Text, description="why it cannot run here; NULL: it will")
+    expected_s: float | None = Field(description="duration expected from earlier runs; NULL: none is known")
+    settings: dict[str, Any] = Field(sa_type=_JSON, description="JSON of repetitions, time-out, limits ...")
+
+
+class PlannedRun(Row, table=True):
+    """The shuffled order of a session. What stands here and not in `run` is missing: a resume does exactly that."""
+
+    __tablename__: ClassVar[str] = "planned_run"
+    __table_args__ = (UniqueConstraint("session_id", "cell_id", "kind", "run_index"),)
+    session_id: str = Field(primary_key=True, foreign_key="session.id", description="its session")
+    position: int = Field(primary_key=True, description="place in the order, from 0")
+    cell_id: str = Field(foreign_key="cell.id", description="its cell")
+    kind: str = Field(description="`timed`, `score` or `reference`")
+    run_index: int = Field(description="which run of this cell and kind, from 0")
+    seed: int | None = Field(sa_type=BigInteger, description="of its token ids; NULL for scoring")
+
+
+class Run(Row, table=True):
+    """One worker process executing one cell once, or scoring one artifact once; also where it failed."""
+
+    __tablename__: ClassVar[str] = "run"
+    __table_args__ = (
+        _one_of("status", RUN_STATUSES),
+        _one_of("validity", VALIDITIES),
+        UniqueConstraint("session_id", "cell_id", "kind", "run_index", "attempt"),
+        Index(None, "cell_id", "started_at"),
+    )
+    key: int | None = Field(
+        default=None, primary_key=True, description="local to this file; rows below refer to it"
+    )
+    id: str = Field(unique=True, description="derived from session, cell, kind, index and attempt")
+    session_id: str = Field(foreign_key="session.id", description="its session")
+    cell_id: str = Field(foreign_key="cell.id", description="its cell")
+    kind: str = Field(description="`timed`, `score` or `reference`")
+    run_index: int = Field(description="which run of this cell and kind, from 0")
+    attempt: int = Field(description="from 1; the last one counts")
+    status: str = Field(description="`ok`, `skipped`, `failed`, `timeout` or `oom`")
+    reason: str | None = Field(sa_type=Text, description="why it is not ok, in a sentence")
+    phase: str | None = Field(description="where it ended when it is not ok: `import`, `load`, `decode` ...")
+    error: str | None = Field(sa_type=Text, description="the worker's own error text")
+    log_tail: str | None = Field(
+        sa_type=Text, description="last lines of the worker's output when it is not ok"
+    )
+    artifact_id: str | None = Field(
+        foreign_key="artifact.id", index=True, description="NULL where none was made"
+    )
+    environment_id: str | None = Field(
+        foreign_key="environment.id", description="NULL where none could be made"
+    )
+    framework_version: str | None = Field(description="as the framework told; NULL where it never started")
+    versions: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of component versions, as the framework told"
+    )
+    device: dict[str, Any] | None = Field(
+        sa_type=_JSON, description="JSON of the device read back after loading"
+    )
+    hints: dict[str, Any] = Field(sa_type=_JSON, description="JSON of the settings in force, read back")
+    threads: int | None = Field(description="compute threads; NULL where the framework does not tell")
+    seed: int | None = Field(sa_type=BigInteger, description="of its token ids; NULL for scoring")
+    started_at: datetime = Field(sa_type=UtcDateTime, description="UTC")
+    duration_s: float | None = Field(description="from spawn to exit; NULL where no process was started")
+    phases_s: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of seconds by phase: `spawn`, `load` ..."
+    )
+    harness_s: float | None = Field(description="the runner's own work, outside all phases of the worker")
+    vocab_size: int | None = Field(description="width of the logits; NULL where it was not loaded")
+    kv_cache_bytes: int | None = Field(
+        sa_type=BigInteger, description="the framework's figure; NULL where it has none"
+    )
+    validity: str = Field(description="`ok` or `suspect`")
+    flags: list[Any] = Field(sa_type=_JSON, description="JSON list of what made it suspect")
+    machine_state: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of load, pressure, clocks, calibration ..."
+    )
+    details: dict[str, Any] = Field(sa_type=_JSON, description="JSON of anything else worth keeping")
+
+
+class Metric(Row, table=True):
+    """The names of samples, so that a sample holds a small number instead of a name."""
+
+    __tablename__: ClassVar[str] = "metric"
+    key: int | None = Field(default=None, primary_key=True, description="local to this file")
+    name: str = Field(unique=True, description="such as `prefill_s`; it ends in the unit")
+
+
+class Sample(Row, table=True):
+    """One raw number of one repetition."""
+
+    __tablename__: ClassVar[str] = "sample"
+    # Clustered by its key: no separate index, and the samples of a run lie together.
+    __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
+    run_key: int = Field(primary_key=True, foreign_key="run.key", description="its run")
+    metric_key: int = Field(
+        primary_key=True, sa_type=SmallInteger, foreign_key="metric.key", description="what was measured"
+    )
+    repetition: int = Field(
+        primary_key=True, sa_type=SmallInteger, description="from 0, warm-ups first, counted through"
+    )
+    warmup: bool = Field(description="untimed pass: excluded from every figure")
+    value: float = Field(description="in the unit that the metric's name ends in")
+
+
+class Trace(Row, table=True):
+    """Many numbers of one repetition, such as the time of each token."""
+
+    __tablename__: ClassVar[str] = "trace"
+    __table_args__ = (CheckConstraint("dtype IN ('int64', 'float64')", name="dtype"),)
+    run_key: int = Field(primary_key=True, foreign_key="run.key", description="its run")
+    name: str = Field(primary_key=True, description="such as `token_ns`; it ends in the unit")
+    repetition: int = Field(primary_key=True, sa_type=SmallInteger, description="as in `sample`")
+    warmup: bool = Field(description="as in `sample`")
+    dtype: str = Field(description="`int64` or `float64`")
+    data: bytes = Field(description="the numbers, packed, little-endian, 8 bytes each")
+
+
+class MemoryReading(Row, table=True):
+    """The memory of a run's worker at the end of a phase."""
+
+    __tablename__: ClassVar[str] = "memory_reading"
+    __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
+    run_key: int = Field(primary_key=True, foreign_key="run.key", description="its run")
+    position: int = Field(primary_key=True, sa_type=SmallInteger, description="order of the readings, from 0")
+    phase: str = Field(description="`import`, `load`, `warmup`, `prefill`, `decode`, `score`")
+    peak_rss_bytes: int | None = Field(
+        sa_type=BigInteger, description="high-water mark since the process began"
+    )
+    rss_bytes: int | None = Field(sa_type=BigInteger, description="resident set at that moment")
+    anon_bytes: int | None = Field(sa_type=BigInteger, description="its anonymous share")
+    file_bytes: int | None = Field(sa_type=BigInteger, description="its file-backed share")
+    device_bytes: int | None = Field(
+        sa_type=BigInteger, description="memory of the device; NULL where none is told"
+    )
+    allocator_peak_bytes: int | None = Field(sa_type=BigInteger, description="the framework's own figure")
+    method: str = Field(
+        description="definition of the peak: `VmHWM`, `PeakWorkingSetSize`, `max_phys_footprint`"
+    )
+    reason: str | None = Field(sa_type=Text, description="why the peak is NULL")
+
+
+class EnergyReading(Row, table=True):
+    """The energy of one window of a run, or the reason why there is none."""
+
+    __tablename__: ClassVar[str] = "energy_reading"
+    __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
+    run_key: int = Field(primary_key=True, foreign_key="run.key", description="its run")
+    position: int = Field(primary_key=True, sa_type=SmallInteger, description="order of the readings, from 0")
+    phase: str = Field(description="`prefill` or `decode`")
+    gross_joules: float | None = Field(description="all that the domain took in the window")
+    net_joules: float | None = Field(description="gross less idle power x window")
+    tokens: int | None = Field(description="tokens processed in the window")
+    window_s: float | None = Field(description="length of the window")
+    idle_watts: float | None = Field(description="idle power that net was computed with")
+    meter: str | None = Field(description="`rapl`, `nvml` ...; NULL where the machine has none")
+    domain: str | None = Field(description="`package`, `dram`, `gpu-board`, `soc`, `wall`, `battery`")
+    method: str | None = Field(description="`counter` or `power-integral`")
+    resolution_joules: float | None = Field(description="smallest step of the meter")
+    estimate_joules: float | None = Field(description="of a power model; never compared with a measurement")
+    reason: str | None = Field(sa_type=Text, description="why `gross_joules` is NULL")
+
+
+class Score(Row, table=True):
+    """What scoring an artifact gave; device, environment and hints are its run's."""
+
+    __tablename__: ClassVar[str] = "score"
+    run_key: int = Field(primary_key=True, foreign_key="run.key", description="the run that scored")
+    scoring_key: str = Field(index=True, description="equal where scoring again would give the same")
+    artifact_id: str = Field(foreign_key="artifact.id", index=True, description="what was scored")
+    corpus: str = Field(description="name of the text")
+    corpus_sha256: str = Field(description="of the text")
+    window_tokens: int = Field(description="tokens of a window")
+    stride_tokens: int = Field(description="tokens between the beginnings of two windows")
+    score_from: int = Field(description="first position of a window that is scored")
+    bos: int | None = Field(description="token id that replaces the first of each window; NULL: none")
+    positions: int = Field(description="scored positions in all windows")
+    reference_run_key: int | None = Field(
+        foreign_key="run.key", description="run of the quality reference; NULL: this is it, or there was none"
+    )
+    quality_reference: str | None = Field(description="in words, such as `llamacpp F32`")
+    kld_median: float | None = Field(description="nats, over positions")
+    kld_p99: float | None = Field(description="nats, over positions")
+    kld_p999: float | None = Field(description="nats, over positions")
+    kld_max: float | None = Field(description="nats, over positions")
+    finite: bool = Field(description="false where any scored logit was NaN or infinite")
+    vocab_size: int = Field(description="width of the logits")
+    details: dict[str, Any] = Field(sa_type=_JSON, description="JSON of anything else worth keeping")
+
+
+class ScoreWindow(Row, table=True):
+    """Sums over the scored positions of one window, in nats: the unit of paired comparisons."""
+
+    __tablename__: ClassVar[str] = "score_window"
+    __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
+    run_key: int = Field(primary_key=True, foreign_key="score.run_key", description="its score")
+    window_index: int = Field(primary_key=True, description="from 0")
+    positions: int = Field(description="scored positions")
+    nll_sum: float = Field(description="negative log-likelihood")
+    kld_sum: float | None = Field(description="divergence from the reference; NULL without one")
+    same_top: int | None = Field(description="positions with the reference's top token")
+    delta_p_sq_sum: float | None = Field(description="squared difference of the true token's probability")
+    bytes: int | None = Field(
+        description="bytes of text that the scored tokens stand for; NULL where not counted"
+    )
+
+
+class SessionScore(Row, table=True):
+    """Which score stands for a cell in a session: measured there, or earlier under the same scoring key."""
+
+    __tablename__: ClassVar[str] = "session_score"
+    __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
+    session_id: str = Field(primary_key=True, foreign_key="session.id", description="the session")
+    cell_id: str = Field(primary_key=True, foreign_key="cell.id", description="the cell")
+    run_key: int = Field(foreign_key="score.run_key", description="the score")
+
+
+class Verdict(Row, table=True):
+    """Whether an artifact computes the model's function, as one score showed it."""
+
+    __tablename__: ClassVar[str] = "verdict"
+    __table_args__ = (_one_of("verdict", VERDICTS),)
+    run_key: int = Field(primary_key=True, foreign_key="score.run_key", description="the score it rests on")
+    artifact_id: str = Field(foreign_key="artifact.id", index=True, description="what was judged")
+    verdict: str = Field(description="`ok` or `broken`")
+    reason: str | None = Field(sa_type=Text, description="what was out of which limit; NULL where ok")
+
+
+metadata: MetaData = _registry.metadata
+
+
+def table(name: str) -> Table:
+    """The Core table of a name; bulk reading and writing goes through these."""
+    return metadata.tables[name]
+
+
+def models() -> dict[str, type[SQLModel]]:
+    """The table classes by table name, in the order in which they can be made and filled."""
+    classes = {mapper.local_table.name: mapper.class_ for mapper in _registry.mappers}  # type: ignore[attr-defined]
+    return {made.name: classes[made.name] for made in metadata.sorted_tables}
