@@ -51,11 +51,13 @@ class Document:
         path: where it came from, None for data made by a program.
         data: plain lists, mappings and scalars.
         lines: line (from 1) of each mapping entry's key and each list item, by its location.
+        text: the file as it was read.
     """
 
     path: Path | None
     data: Any
     lines: Mapping[Location, int] = field(default_factory=dict)
+    text: str = ""
 
     def where(self, location: Location = ()) -> str:
         """``file:line`` of the innermost entry on the way to ``location``; the file alone where none is known."""
@@ -225,7 +227,7 @@ def parse_yaml(text: str, path: Path) -> Document:
             f"{path}: nested too deep, or an alias that contains itself",
             next_step="write the entries out instead",
         ) from error
-    return Document(path, data, lines)
+    return Document(path, data, lines, text)
 
 
 class _Walk:

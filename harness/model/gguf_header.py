@@ -56,7 +56,7 @@ class GgufFacts:
 
     Attributes:
         architecture: ``general.architecture``.
-        parameters: elements of all tensors.
+        parameter_count: elements of all tensors.
         row_width: width of the residual stream, by which most weight rows are wide; None where the file does
             not say.
         vocab_size: tokens in the vocabulary; None where the file does not say.
@@ -68,7 +68,7 @@ class GgufFacts:
     """
 
     architecture: str
-    parameters: int
+    parameter_count: int
     row_width: int | None
     vocab_size: int | None
     tensors: int
@@ -282,7 +282,7 @@ class _Header:
         self._check_end(metadata.get("general.alignment", 32), tensors, end)
         return GgufFacts(
             architecture=architecture,
-            parameters=sum(types.values()),
+            parameter_count=sum(types.values()),
             row_width=_first_int(
                 metadata.get(f"{architecture}.embedding_length"), embedding[0] if embedding else None
             ),

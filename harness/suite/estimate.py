@@ -1,0 +1,32 @@
+"""How long a cell will take, roughly, so that a plan can say so.
+
+Owns this one guess; it is for progress displays and `--dry-run`, is never stored as a measurement and never
+compared with one. Imports nothing heavy. Contract: what a run took before is used where it is known.
+"""
+
+from __future__ import annotations
+
+from harness.suite.cell import Cell, RunSettings
+
+# A slow desktop processor: the guess is to be too long rather than too short.
+_START_S = 4.0
+_READ_BYTES_PER_S = 8e9
+_MULTIPLY_ADDS_PER_S = 3e10
+_PARAMETERS_WHERE_UNKNOWN = 1e9
+_BITS = {"fp32": 32, "fp16": 16, "bf16": 16, "int8": 8, "fp8": 8, "w8a8": 8, "w8a16": 8, "int6": 6, "int5": 5}
+_BITS_OTHERWISE = 4
+
+
+def expected_s(
+    cell: Cell, settings: RunSettings, runs: int, parameters: int | None, run_seconds: float | None
+) -> float:
+    """Seconds that a cell's timed runs take: from an earlier run's duration, else guessed from the model's size."""
+    if run_seconds is not None:
+        return runs * run_seconds
+    weights = parameters or _PARAMETERS_WHERE_UNKNOWN
+    token_s = weights * _BITS.get(cell.precision, _BITS_OTHERWISE) / 8 / _READ_BYTES_PER_S
+    prompt_token_s = weights / _MULTIPLY_ADDS_PER_S
+    workload = cell.workload
+    prompt_s = (workload.prompt_tokens + workload.depth) * prompt_token_s
+    one_pass = prompt_s + workload.decode_tokens * token_s
+    return round(runs * (_START_S + (settings.repetitions + settings.warmups) * one_pass), 1)

@@ -1,0 +1,336 @@
+"""The keys of a suite file.
+
+Owns the pydantic models that a suite is validated with, and the JSON Schema that editors use, generated from them.
+Knows no framework and no model: `harness.suite.expand` checks those words. Contract: a `Suite` that exists has
+every key in its range.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from harness.model.checked_yaml import Document, Strict
+from harness.model.models import ModelSpec, OptionValue
+from harness.model.quantities import DURATION_PATTERN, SIZE_PATTERN, duration_s, size_bytes
+from harness.paths import data_dir
+from harness.suite.cell import WORKLOAD_PATTERN, RunSettings, Workload
+from harness.worker.api import PRECISIONS
+
+#: The axes, in the order in which cells are laid out: the last one changes fastest.
+AXES = ("model", "framework", "precision", "recipe", "device", "options", "workload")
+
+
+def _as_list(value: Any) -> Any:
+    """One word is a list of one; an empty list would be an empty matrix."""
+    if isinstance(value, str | dict):
+        return [value]
+    if isinstance(value, list) and not value:
+        raise ValueError("the axis is empty, so the suite would have no cells")
+    return value
+
+
+def _known_precision(value: str) -> str:
+    if value not in (*PRECISIONS, "all"):
+        known = [*PRECISIONS, "all"]
+        raise PydanticCustomError(
+            "suite", 'unknown precision "{word}"', {"word": value, "known": known, "noun": "precisions"}
+        )
+    return value
+
+
+def _workload(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    parsed = Workload.parse(value)
+    keys: dict[str, int | None] = {
+        "prompt_tokens": parsed.prompt_tokens,
+        "decode_tokens": parsed.decode_tokens,
+        "depth": parsed.depth,
+    }
+    return keys if parsed.threads is None else keys | {"threads": parsed.threads}
+
+
+class WorkloadKeys(Strict):
+    """A workload written out."""
+
+    prompt_tokens: int = Field(ge=1, lt=10**8, strict=True)
+    """Tokens of the timed prefill."""
+    decode_tokens: int = Field(default=0, ge=0, lt=10**8, strict=True)
+    """Timed single-token passes after it."""
+    depth: int = Field(default=0, ge=0, lt=10**8, strict=True)
+    """Tokens already in the KV cache before the prefill."""
+    threads: int | None = Field(default=None, ge=1, lt=10**4, strict=True)
+    """Compute threads; the machine's physical cores where missing."""
+
+    @property
+    def workload(self) -> Workload:
+        """As a plain value."""
+        return Workload(self.prompt_tokens, self.decode_tokens, self.depth, self.threads)
+
+
+WorkloadText = Annotated[str, Field(pattern=WORKLOAD_PATTERN)]
+WorkloadEntry = Annotated[
+    WorkloadKeys, BeforeValidator(_workload, json_schema_input_type=WorkloadText | WorkloadKeys)
+]
+Words = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
+PrecisionWord = Annotated[
+    str, BeforeValidator(_known_precision), WithJsonSchema({"type": "string", "enum": [*PRECISIONS, "all"]})
+]
+Precisions = Annotated[
+    list[PrecisionWord], BeforeValidator(_as_list, json_schema_input_type=PrecisionWord | list[PrecisionWord])
+]
+Workloads = Annotated[
+    list[WorkloadEntry], BeforeValidator(_as_list, json_schema_input_type=WorkloadEntry | list[WorkloadEntry])
+]
+Options = dict[str, dict[str, OptionValue]]
+OptionsAxis = Annotated[
+    list[Options], BeforeValidator(_as_list, json_schema_input_type=Options | list[Options])
+]
+Seconds = Annotated[
+    float,
+    BeforeValidator(duration_s),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": DURATION_PATTERN},
+                {"type": "number", "exclusiveMinimum": 0},
+            ]
+        }
+    ),
+]
+Bytes = Annotated[
+    int,
+    BeforeValidator(size_bytes),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": SIZE_PATTERN}, {"type": "integer", "exclusiveMinimum": 0}]}
+    ),
+]
+
+
+def _no_options() -> list[Options]:
+    return [{}]
+
+
+class Combination(Strict):
+    """Values of axes: what `exclude` matches by."""
+
+    model: str | None = None
+    """A model's id."""
+    framework: str | None = None
+    """A framework's id."""
+    precision: PrecisionWord | None = None
+    """A canonical precision."""
+    recipe: str | None = None
+    """A recipe by the framework's own name."""
+    device: str | None = None
+    """A device, in any spelling that the axis takes."""
+    workload: WorkloadEntry | None = None
+    """A workload."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if all(getattr(self, name) is None for name in type(self).model_fields):
+            raise ValueError("the entry says nothing")
+        return self
+
+
+class Inclusion(Combination):
+    """Values of axes, and settings for the combinations that have them: an entry of `include`."""
+
+    options: Options | None = None
+    """Frameworks' own settings, as in the suite's `options`."""
+    threads: int | None = Field(default=None, ge=1, lt=10**4, strict=True)
+    """Compute threads."""
+    repetitions: int | None = Field(default=None, ge=1, le=10_000, strict=True)
+    """Timed passes in a run."""
+    warmups: int | None = Field(default=None, ge=0, le=1_000, strict=True)
+    """Untimed passes first."""
+    timeout_s: Seconds | None = Field(default=None, alias="timeout")
+    """Time limit of one run."""
+    memory_limit_bytes: Bytes | None = Field(default=None, alias="memory_limit")
+    """Memory limit of one run."""
+
+
+class Scoring(Strict):
+    """How quality is scored. The defaults are llama.cpp's: disjoint windows of 512 tokens, second half scored."""
+
+    corpus: str = Field(default="shipped", min_length=1)
+    """`shipped`: the English text that comes with edgebench; or a text file, relative to the suite's folder."""
+    window: int = Field(default=512, ge=4, lt=10**7, strict=True)
+    """Tokens in a window."""
+    stride: int = Field(default_factory=lambda data: data.get("window", 512), ge=1, lt=10**7, strict=True)
+    """Tokens between the beginnings of two windows; `window` where missing."""
+    score_from: int = Field(
+        default_factory=lambda data: data.get("window", 512) // 2, ge=0, lt=10**7, strict=True
+    )
+    """First position of a window that is scored; half of `window` where missing."""
+    max_windows: int | None = Field(default=1, ge=1, strict=True)
+    """Windows at most; null: the whole text."""
+
+    @model_validator(mode="after")
+    def _positions_left(self) -> Self:
+        # The logits at position i are about token i + 1, so the last position of a window predicts nothing in it.
+        if self.score_from > self.window - 2:
+            raise ValueError(
+                f"score_from {self.score_from} leaves no position of a window of {self.window} to score; "
+                f"at most {self.window - 2}"
+            )
+        return self
+
+
+class Suite(Strict):
+    """A suite file: axes whose combinations are cells, and how their runs are made."""
+
+    extra_prefixes: ClassVar[tuple[str, ...]] = ("x-",)
+
+    name: str | None = Field(default=None, pattern=r"^[\w.-]+$")
+    """Name of the suite; the file's where missing."""
+    description: str = ""
+    """One or two sentences for `edgebench list suites`."""
+
+    model: Words | None = None
+    """Axis: ids of models, or `all`."""
+    framework: Words | None = None
+    """Axis: ids of frameworks, or `all`."""
+    precision: Precisions | None = None
+    """Axis: canonical precisions, each taking every framework's default recipe of it, or `all`. Not with `recipe`."""
+    recipe: Words | None = None
+    """Axis: recipes by their frameworks' own names, or `all`. Not with `precision`."""
+    device: Words = Field(default_factory=lambda: ["cpu"])
+    """Axis: devices (`cpu`, `gpu`, `gpu:1`, `npu`), APIs (`cuda`, `vulkan`), both (`gpu:0.vulkan`), or `all`."""
+    workload: Workloads | None = None
+    """Axis: workloads, such as `pp512+tg128@d512`."""
+    options: OptionsAxis = Field(default_factory=_no_options)
+    """Frameworks' own settings by framework and name; as a list, an axis. Part of a cell's identity where given."""
+    include: list[Inclusion] = Field(default_factory=list)
+    """Combinations to add, or settings to add to combinations; GitHub Actions' rules."""
+    exclude: list[Combination] = Field(default_factory=list)
+    """Combinations to leave out, by any of their values; GitHub Actions' rules."""
+
+    runs: int = Field(default=3, ge=1, le=10_000, strict=True)
+    """Processes per cell."""
+    repetitions: int = Field(default=3, ge=1, le=10_000, strict=True)
+    """Timed passes in each run."""
+    warmups: int = Field(default=1, ge=0, le=1_000, strict=True)
+    """Untimed passes first: stored, marked, left out of every figure."""
+    timeout_s: Seconds = Field(default=600.0, alias="timeout")
+    """Time limit of one run, such as `120s`, `10m`, `1h30m`."""
+    memory_limit_bytes: Bytes | None = Field(default=None, alias="memory_limit")
+    """Memory limit of one run, such as `4GB` or `2GiB`; null: none."""
+    seed: int = Field(default=0, ge=0, lt=2**63, strict=True)
+    """Seed of the token ids and of the order of the runs."""
+    threads: int | None = Field(default=None, ge=1, lt=10**4, strict=True)
+    """Compute threads; the machine's physical cores where missing. Part of a cell's identity where given."""
+    scoring: Scoring | None = Field(default_factory=Scoring)
+    """How quality is scored; null: not at all."""
+
+    models: dict[str, ModelSpec] = Field(default_factory=dict)
+    """Models of the suite's own, as in a model list."""
+    models_file: str | None = Field(default=None, min_length=1)
+    """A model list of one's own, relative to the suite's folder."""
+
+    _document: Document = PrivateAttr(default_factory=lambda: Document(None, {}))
+
+    @model_validator(mode="after")
+    def _has_axes(self) -> Self:
+        if self.precision is not None and self.recipe is not None:
+            raise ValueError('"precision" and "recipe" are two spellings of one axis: give one of them')
+        if not self.include:
+            for axis in ("model", "framework", "workload"):
+                if getattr(self, axis) is None:
+                    raise ValueError(f'the key "{axis}" is missing')
+            if self.precision is None and self.recipe is None:
+                raise ValueError('the key "precision" (or "recipe") is missing')
+        return self
+
+    # -- where it came from -------------------------------------------------------------------------------------------
+
+    @property
+    def document(self) -> Document:
+        """The file, for messages with lines; a document without a path for a suite made by a program."""
+        return self._document
+
+    @property
+    def path(self) -> Path | None:
+        """The file."""
+        return self._document.path
+
+    @property
+    def title(self) -> str:
+        """Its name, or that of its file."""
+        return self.name or (self.path.stem if self.path else "suite")
+
+    @property
+    def text(self) -> str:
+        """The file as it was read; the suite as JSON where a program made it."""
+        return self._document.text or self.model_dump_json(by_alias=True)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of `text`."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    # -- what follows from the keys -----------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> RunSettings:
+        """How runs are made where no `include` says otherwise."""
+        return RunSettings(self.repetitions, self.warmups, self.timeout_s, self.memory_limit_bytes)
+
+    def beside(self, path: str) -> Path:
+        """A path that the suite names: relative ones begin at its folder."""
+        given = Path(path).expanduser()
+        return given if given.is_absolute() or self.path is None else self.path.parent / given
+
+    def corpus_file(self) -> Path | None:
+        """The text that is scored; None where nothing is.
+
+        Raises:
+            UsageError: it does not exist.
+        """
+        if self.scoring is None:
+            return None
+        if self.scoring.corpus == "shipped":
+            return data_dir("suites") / "text" / "scoring.txt"
+        path = self.beside(self.scoring.corpus)
+        if not path.is_file():
+            raise self.document.error(
+                ("scoring", "corpus"),
+                f"there is no text file {path}",
+                next_step="correct the path (relative ones begin at the suite's folder), or write: corpus: shipped",
+            )
+        return path
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of suite files, as published in ``suites/suite.schema.json``."""
+    schema = Suite.model_json_schema(by_alias=True, mode="validation")
+    schema["patternProperties"] = {"^x-": {"description": "Ignored: a place for YAML anchors."}}
+    schema["not"] = {"required": ["precision", "recipe"]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "edgebench suite"}
+
+
+def models_json_schema() -> dict[str, Any]:
+    """The JSON Schema of model lists, as published in ``suites/models.schema.json``."""
+    entry = ModelSpec.model_json_schema(by_alias=True, mode="validation")
+    definitions = entry.pop("$defs")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "edgebench model list",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["models"],
+        "properties": {
+            "models": {
+                "type": "object",
+                "additionalProperties": {"$ref": "#/$defs/ModelSpec"},
+                "propertyNames": {"pattern": "^[a-z0-9][a-z0-9._-]*$"},
+            }
+        },
+        "$defs": {**definitions, "ModelSpec": entry},
+    }
