@@ -48,7 +48,7 @@ import numpy as np
 from harness.worker import orphan, scoring, timing
 from harness.worker.api import Backend, Loaded, LoadSpec, MakeRequest, Tokens
 from harness.worker.bodies import from_body, to_body
-from harness.worker.memory import read_memory
+from harness.worker.memory import MemoryReader
 from harness.worker.protocol import VERSION, MemoryReading, Message, ProtocolError, ScoreSpec, TimedSpec
 
 #: A traceback longer than this is cut in the middle: it is for a person, and the log has it too.
@@ -138,6 +138,7 @@ class Worker:
         self._loaded: Loaded | None = None
         self._context_tokens = 0
         self._import_s = 0.0
+        self._reader = MemoryReader()
         self._memory: list[MemoryReading] = []
         self._handlers: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
             "hello": (_Nothing, self._hello),
@@ -189,7 +190,7 @@ class Worker:
         return self._loaded
 
     def _read_memory(self, phase: str) -> MemoryReading:
-        return read_memory(phase, self._backend.allocator_peak_bytes())
+        return self._reader.read(phase, self._backend.allocator_peak_bytes())
 
     def _start(self) -> Backend:
         self._emit("phase", {"phase": "import", "done": 0, "total": 1})

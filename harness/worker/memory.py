@@ -9,6 +9,7 @@ page tables stalls the process that is measured.
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +29,30 @@ class Usage:
     file_bytes: int | None
 
 
-def read_memory(phase: str, allocator_peak_bytes: int | None = None) -> MemoryReading:
-    """This process's memory now.
+class MemoryReader:
+    """Readings whose peak never falls.
 
-    Args:
-        phase: the phase that has just ended.
-        allocator_peak_bytes: the framework's own figure, passed through.
+    Linux counts pages per processor and sums them up roughly: a later ``VmHWM`` may be some hundred kilobytes below
+    an earlier one. What was once read was reached, so the highest of all readings stands.
     """
+
+    def __init__(self) -> None:
+        self._peak: int | None = None
+
+    def read(self, phase: str, allocator_peak_bytes: int | None = None) -> MemoryReading:
+        """This process's memory now.
+
+        Args:
+            phase: the phase that has just ended.
+            allocator_peak_bytes: the framework's own figure, passed through.
+        """
+        reading = _read(phase, allocator_peak_bytes)
+        if reading.peak_rss_bytes is not None:
+            self._peak = max(reading.peak_rss_bytes, self._peak or 0)
+        return dataclasses.replace(reading, peak_rss_bytes=self._peak)
+
+
+def _read(phase: str, allocator_peak_bytes: int | None) -> MemoryReading:
     if sys.platform == "linux":
         method, usage = "VmHWM", parse_status(_STATUS.read_text())
     elif sys.platform == "darwin":

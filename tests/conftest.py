@@ -1,0 +1,53 @@
+"""Options, selection and fixtures that every test may use.
+
+``--framework NAME`` (several times) selects the tests that run a real framework; without it they are deselected.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.runner.launch import Launch
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("edgebench's own tests")
+    group.addoption(
+        "--framework",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="also run the tests of this real framework (several times; it must be installable here)",
+    )
+    group.addoption(
+        "--framework-python",
+        metavar="PATH",
+        help="interpreter that has the framework, instead of an environment that edgebench makes",
+    )
+    group.addoption(
+        "--framework-artifact",
+        metavar="PATH",
+        help="artifact to load (as LoadSpec.artifact), instead of one that edgebench makes",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = set(config.getoption("--framework"))
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
+    for item in items:
+        named = {str(mark.args[0]) for mark in item.iter_markers("framework")}
+        (dropped if named and not named & wanted else kept).append(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
+@pytest.fixture
+def fake_launch(monkeypatch: pytest.MonkeyPatch) -> Launch:
+    """A worker with the scripted backend, in this interpreter."""
+    monkeypatch.setenv("EDGEBENCH_FAKE", "1")
+    return Launch(python=Path(sys.executable), backend="harness.backends.fake:Fake")
