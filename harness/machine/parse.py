@@ -46,6 +46,12 @@ def pressure_total_us(pressure: str, kind: str = "some") -> int | None:
     return int(match[1]) if match else None
 
 
+def pressure_avg10(pressure: str) -> float | None:
+    """Per cent of the last ten seconds during which some task waited, from ``/proc/pressure/cpu``."""
+    match = re.search(r"^some\s.*\bavg10=([\d.]+)", pressure, re.MULTILINE)
+    return float(match[1]) if match else None
+
+
 def process_ticks(stat: str) -> int | None:
     """User and system ticks of a process and of its children that it has waited for, from ``/proc/<pid>/stat``."""
     # The command's name stands in parentheses and may hold anything, spaces and parentheses included.

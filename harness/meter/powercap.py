@@ -1,7 +1,7 @@
 """Energy counters of Intel and AMD processors (RAPL) through Linux powercap.
 
-Owns reading ``/sys/class/powercap/intel-rapl:*``. Imports only the standard library. Contract: the domains are packages and
-memory, and psys where the platform has it, always apart: psys holds the packages already. Core and
+Owns reading ``/sys/class/powercap/intel-rapl:*``. Imports only the standard library. Contract: the domains are
+packages and memory, and psys where the platform has it, always apart: psys holds the packages already. Core and
 uncore are parts of a package and are not read; ``intel-rapl-mmio`` shows the same packages again and is not read.
 """
 

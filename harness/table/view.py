@@ -205,7 +205,7 @@ def figure_text(row: Row, key: str) -> str:
     text = METRICS[key].format(value)
     interval = (row["intervals"] or {}).get(key)
     if interval and value and interval[0] < interval[1]:
-        text += f" ±{_spread(100 * (interval[1] - interval[0]) / 2 / abs(value))} %"
+        text += f" ±{_spread(100 * (interval[1] - interval[0]) / 2 / abs(value))}%"
     if row["status"] != "ok" and METRICS[key].kind == "metric":
         text += PARTIAL
     if row["validity"] == "suspect" and key in _TIMED:

@@ -1,0 +1,109 @@
+"""`harness.meter.energy`: gross, net, per token, and the rules."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.meter.energy import Interval, MeterFacts, energy_result, summed_domains
+
+RAPL = MeterFacts("powercap", "counter", 0.001)
+NVML = MeterFacts("nvml", "counter", 0.1)
+
+
+def test_gross_and_net_of_idle_per_token() -> None:
+    result = energy_result(
+        Interval(10.0, {"package-0": 300.0, "dram-0": 50.0, "psys": 900.0}),
+        tokens=100,
+        device="cpu",
+        meter=RAPL,
+        idle_before=Interval(5.0, {"package-0": 45.0, "dram-0": 5.0, "psys": 100.0}),
+        idle_after=Interval(5.0, {"package-0": 49.0, "dram-0": 5.0, "psys": 100.0}),
+    )
+    assert result.domains == ("dram-0", "package-0"), "psys holds the packages already"
+    assert result.joules_gross == pytest.approx(350)
+    assert (result.idle_watts_before, result.idle_watts_after) == (pytest.approx(10), pytest.approx(10.8))
+    assert result.joules_net == pytest.approx(350 - 10.4 * 10)
+    assert result.joules_per_token == pytest.approx(3.5)
+    assert result.joules_per_token_net == pytest.approx(2.46)
+    assert result.drift is False
+    assert result.reason is None
+    assert result.by_domain is not None
+    assert result.by_domain["psys"] == 900.0
+
+
+def test_idle_power_that_changed_is_flagged() -> None:
+    result = energy_result(
+        Interval(10.0, {"package-0": 300.0}),
+        tokens=1,
+        device="cpu",
+        meter=RAPL,
+        idle_before=Interval(5.0, {"package-0": 50.0}),
+        idle_after=Interval(5.0, {"package-0": 60.0}),
+    )
+    assert result.drift is True
+    assert result.joules_net is not None
+
+
+def test_without_idle_there_is_gross_only_and_the_reason() -> None:
+    result = energy_result(Interval(10.0, {"gpu:0": 300.0}), tokens=10, device="gpu:0", meter=NVML)
+    assert result.joules_per_token == pytest.approx(30)
+    assert result.joules_net is None
+    assert result.joules_per_token_net is None
+    assert result.drift is None
+    assert result.reason == "net: no idle window of at least 5 s"
+
+
+def test_one_idle_window_gives_net_without_a_verdict_on_drift() -> None:
+    idle = Interval(6.0, {"gpu:0": 60.0})
+    result = energy_result(
+        Interval(10.0, {"gpu:0": 300.0}), tokens=10, device="gpu:0", meter=NVML, idle_before=idle
+    )
+    assert result.joules_net == pytest.approx(200)
+    assert result.drift is None
+
+
+@pytest.mark.parametrize(
+    ("load", "tokens", "device", "word"),
+    [
+        (Interval(4.9, {"gpu:0": 1.0}), 10, "gpu:0", "shorter than 50 update periods"),
+        (Interval(9.0, {"gpu:0": 1.0}), 0, "gpu:0", "no token"),
+        (Interval(9.0, {"gpu:1": 1.0}), 10, "gpu:0", "no domain for gpu:0"),
+        (Interval(9.0, {"psys": 1.0}), 10, "cpu", "no domain for cpu"),
+    ],
+)
+def test_what_a_rule_forbids_is_none_with_the_reason(
+    load: Interval, tokens: int, device: str, word: str
+) -> None:
+    result = energy_result(load, tokens=tokens, device=device, meter=NVML)
+    assert result.joules_gross is None
+    assert result.joules_per_token is None
+    assert word in (result.reason or "")
+
+
+def test_a_short_idle_window_is_not_used() -> None:
+    short = Interval(0.04, {"package-0": 0.5})
+    result = energy_result(
+        Interval(10.0, {"package-0": 300.0}), tokens=1, device="cpu", meter=RAPL, idle_before=short
+    )
+    assert result.joules_net is None
+
+
+def test_no_joule_is_counted_twice() -> None:
+    domains = ("package-0-die-0", "package-0-die-1", "dram-0", "psys", "gpu:0")
+    assert summed_domains(domains, "cpu") == ("dram-0", "package-0-die-0", "package-0-die-1")
+    assert summed_domains(domains, "gpu:0") == ("gpu:0",)
+    assert summed_domains(domains, "npu:0") == ()
+
+
+@given(st.lists(st.floats(0.1, 1e4), min_size=1, max_size=8), st.integers(1, 10**6))
+def test_the_energy_of_parts_is_the_energy_of_the_whole(parts: list[float], tokens: int) -> None:
+    whole = energy_result(
+        Interval(10.0 * len(parts), {"gpu:0": sum(parts)}), tokens=tokens, device="gpu:0", meter=NVML
+    )
+    each = [
+        energy_result(Interval(10.0, {"gpu:0": part}), tokens=tokens, device="gpu:0", meter=NVML)
+        for part in parts
+    ]
+    assert whole.joules_gross == pytest.approx(sum(part.joules_gross or 0 for part in each))

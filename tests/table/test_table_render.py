@@ -1,0 +1,169 @@
+"""`harness.table.render` and its formats, against golden files made from fixed facts.
+
+To write the golden files anew after a wanted change: ``EDGEBENCH_WRITE_GOLDEN=1 pytest tests/table``; then read the
+diff.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from table_facts import cell, session
+
+from harness.errors import UsageError
+from harness.table import FORMATS, ROW_KEYS, comparison_rows, render
+from harness.table import render_latex as latex
+from harness.table import render_markdown as markdown
+from harness.table.claims import load_claims
+from harness.table.render_html import render_html
+from harness.table.view import Column, View, build_view, figure_text
+
+GOLDEN = Path(__file__).with_name("golden")
+FACTS = session()
+ROWS = comparison_rows(FACTS)
+ABOUT = [FACTS.about()]
+SUFFIX = {"table": "txt", "markdown": "md", "csv": "csv", "json": "json", "html": "html", "latex": "tex"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_writes_what_it_always_wrote(name: str) -> None:
+    text = render(ROWS, ABOUT, name, width=120)
+    file = GOLDEN / f"comparison.{SUFFIX[name]}"
+    if os.environ.get("EDGEBENCH_WRITE_GOLDEN"):
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
+    assert text.endswith("\n")
+
+
+def test_json_is_the_stable_interface() -> None:
+    rows = json.loads(render(ROWS, ABOUT, "json"))["rows"]
+    assert [list(row) for row in rows] == [list(ROW_KEYS)] * len(ROWS)
+    assert rows[4]["reason"] == "needs Windows | or an emulator & <time>"
+    assert rows[4]["decode_tps"] is None
+
+
+def test_csv_has_raw_values_and_empty_holes() -> None:
+    rows = list(csv.DictReader(io.StringIO(render(ROWS, ABOUT, "csv"))))
+    assert rows[1]["weight_bytes"] == "90000000"
+    assert rows[1]["energy_joules_per_decode_token"] == ""
+    assert json.loads(rows[1]["flags"])[1] == "steal time 4.2 % (limit 1 %)"
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 120, 160, 240])
+def test_a_terminal_of_any_width_cuts_no_word_and_names_what_it_hides(width: int) -> None:
+    text = render(ROWS, ABOUT, "table", width=width)
+    flat = " ".join(text.split())
+    assert "…" not in text
+    for word in ("llamacpp", "(INT4_SYM_g64)", "640†‡", "95.45", "skipped"):
+        assert word in flat
+    if width >= 80:
+        assert max(len(line) for line in text.splitlines()) <= width
+    for column in build_view(ROWS, ABOUT).columns:
+        assert all(word in flat for word in column.title.split())
+
+
+def test_colour_is_only_where_the_terminal_has_it() -> None:
+    assert "\x1b[" in render(ROWS, ABOUT, "table", color=True)
+    assert "\x1b[" not in render(ROWS, ABOUT, "table", color=False)
+
+
+def test_where_rows_and_columns_choose_what_is_shown() -> None:
+    text = render(
+        ROWS,
+        ABOUT,
+        "csv",
+        row_keys="precision,framework",
+        columns="decode_tps",
+        where="framework=mlx|llamacpp",
+    )
+    assert text.splitlines() == [
+        "precision,framework,decode_tps",
+        "fp16,llamacpp,50.0",
+        "int4,llamacpp,95.45454545454547",
+        "int4,mlx,8.333333333333334",
+    ]
+
+
+def test_an_identity_that_tells_rows_apart_is_shown_unasked() -> None:
+    facts = session(cell("x", "int4", "a"), cell("x", "int4", "b"))
+    text = render(comparison_rows(facts), [facts.about()], "csv", row_keys="framework", columns="status")
+    assert text.splitlines()[0] == "framework,recipe,status"
+
+
+def test_rows_of_two_sessions_show_their_session() -> None:
+    second = session(cell("x", "int4", "a"))
+    first = comparison_rows(second)
+    other = [type(first[0])({**first[0].values, "session": "s-0002"}, first[0].notes)]
+    assert "s-0002" in render([*first, *other], [second.about()], "markdown")
+
+
+def test_wrong_words_are_usage_errors_that_help() -> None:
+    with pytest.raises(UsageError) as caught:
+        render(ROWS, ABOUT, "json", columns="decode_tsp")
+    assert "decode_tps" in caught.value.next_step
+    with pytest.raises(UsageError):
+        render(ROWS, ABOUT, "xlsx")
+
+
+def test_no_rows_make_an_empty_table_in_every_format() -> None:
+    for name in FORMATS:
+        assert render([], ABOUT, name)
+
+
+def test_a_claim_stands_beside_its_framework_and_precision_only() -> None:
+    assert {claim.framework for claim in load_claims()} == {"llamacpp", "olive", "openvino", "qnn", "mlx"}
+    lines = render(ROWS, ABOUT, "markdown").splitlines()
+    assert "2-3x" in next(line for line in lines if "Q4" in line)
+    assert "2-3x" not in next(line for line in lines if "(F16)" in line)
+
+
+def test_marks_follow_the_figures() -> None:
+    assert figure_text(ROWS[2], "decode_tps").endswith("†‡")
+    assert figure_text(ROWS[2], "peak_rss_bytes") == "420 MB"
+    assert figure_text(ROWS[3], "decode_tps").endswith("*")
+    assert figure_text(ROWS[4], "decode_tps") == "skipped"
+
+
+def test_every_hole_of_a_shown_column_is_explained_below() -> None:
+    view = build_view(ROWS, ABOUT)
+    holes = next(section for section in view.sections if section.title == "Holes")
+    assert any("no energy meter" in line for line in holes.lines)
+    assert any("needs Windows" in line for line in holes.lines)
+    assert any("no openvino cell at fp16" in line for line in holes.lines)
+
+
+words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=40)
+
+
+@given(words)
+def test_markdown_cells_hold_any_text_without_breaking_the_table(text: str) -> None:
+    escaped = markdown.escape(text)
+    assert "\n" not in escaped
+    assert not re.search(r"(?<!\\)(?:\\\\)*\|", escaped)
+    assert re.sub(r"\\([\\`*_{}\[\]<>#|~])", r"\1", escaped) == " ".join(text.split())
+
+
+@given(words)
+def test_latex_text_has_no_live_special_character(text: str) -> None:
+    escaped = latex.escape(text)
+    rest = re.sub(r"\\(?:[&%$#_{}]|[a-z]+\{\}|ensuremath\{\\[a-z]+\})", "", escaped)
+    rest = rest.replace("{[}", "").replace("{]}", "")
+    assert not set(rest) & set("\\&%$#_{}~^")
+
+
+@given(words)
+def test_html_shows_any_text_as_it_is(text: str) -> None:
+    page = render_html(View("t", (Column("reason", "Reason", False),), ((text,),)))
+    shown = re.search(r"<td>(.*?)</td>", page, re.DOTALL)
+    assert shown is not None
+    assert "<" not in shown[1]
+    assert html.unescape(shown[1]) == text

@@ -1,0 +1,253 @@
+"""`harness.table.rows`: every figure of a row, checked by hand on small facts."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from table_facts import ENERGY_REASON, MB, cell, run, score, session
+
+from harness.table.facts import (
+    ArtifactFacts,
+    CellFacts,
+    EnergyFacts,
+    RunFacts,
+    SampleFacts,
+    ScoreFacts,
+    WindowFacts,
+)
+from harness.table.metrics import ROW_KEYS
+from harness.table.rows import NOT_RUN, Row, comparison_rows, status_of
+
+ISSUE_KEYS = [
+    "framework", "model", "precision", "recipe", "device", "workload", "status", "reason", "runs",
+    "prefill_tps", "decode_tps", "ttft_s", "itl_s_p50", "itl_s_p99", "peak_rss_bytes", "weight_bytes",
+    "bits_per_weight", "energy_joules_per_prefill_token", "energy_joules_per_decode_token", "perplexity",
+    "perplexity_ratio", "kld_mean", "same_top", "speedup_prefill", "speedup_decode", "memory_reduction",
+    "quality_reference", "speed_baseline", "artifact_verdict", "validity", "flags", "stream_tps",
+    "intervals", "tasks", "session", "machine", "framework_version",
+]  # fmt: skip
+
+HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))
+
+
+def row_of(*cells: CellFacts) -> Row:
+    return comparison_rows(session(*cells))[-1]
+
+
+def test_a_row_has_exactly_the_keys_of_the_stable_interface_in_its_order() -> None:
+    assert list(ROW_KEYS) == ISSUE_KEYS
+    for row in comparison_rows(session()):
+        assert list(row.values) == ISSUE_KEYS
+
+
+def test_rows_are_json_without_nan_and_every_hole_has_a_reason() -> None:
+    for row in comparison_rows(session()):
+        json.dumps(row.values, allow_nan=False)
+        for key, value in row.values.items():
+            if value is None and not (key == "reason" and row["status"] == "ok"):
+                assert row.notes.get(key), f"{key} of {row['framework']} is null without a reason"
+
+
+def test_speed_is_tokens_over_seconds() -> None:
+    row = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(run("r", 0.08, 10, 300),)))
+    assert row["prefill_tps"] == pytest.approx(32 / 0.08)
+    assert row["decode_tps"] == pytest.approx(100)
+    assert row["stream_tps"] == pytest.approx(100)
+    assert row["ttft_s"] == pytest.approx(0.08)
+    assert row["itl_s_p50"] == pytest.approx(0.010)
+    assert row["itl_s_p99"] == pytest.approx(0.010)
+    assert row["intervals"] == {}, "one run has no spread"
+
+
+def test_decode_speed_leaves_sampling_out_and_streaming_has_it() -> None:
+    slow_sampling = SampleFacts(
+        {"prefill_s": 1.0}, (5_000_000,) * 4, tuple(index * 10_000_000 for index in range(1, 6))
+    )
+    row = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(RunFacts("r", "ok", samples=(slow_sampling,)),)))
+    assert row["decode_tps"] == pytest.approx(200)
+    assert row["stream_tps"] == pytest.approx(100)
+    assert row["ttft_s"] == pytest.approx(0.010), "without an own figure it is the first token's time"
+
+
+def test_a_run_is_the_median_of_its_repetitions_and_a_cell_the_median_of_its_runs() -> None:
+    def one(*prefills: float) -> RunFacts:
+        return RunFacts("r", "ok", samples=tuple(SampleFacts({"prefill_s": each}) for each in prefills))
+
+    row = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(one(1, 2, 100), one(4, 4, 4), one(8, 8, 8))))
+    assert row["prefill_tps"] == pytest.approx(32 / 4)
+    low, high = row["intervals"]["prefill_tps"]
+    assert low < 4 < 32 / 4 < high
+
+
+def test_token_gaps_are_pooled_over_the_repetitions_of_a_run() -> None:
+    samples = (SampleFacts({}, (), (0, 10_000_000, 20_000_000)), SampleFacts({}, (), (0, 30_000_000)))
+    row = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(RunFacts("r", "ok", samples=samples),)))
+    assert row["itl_s_p50"] == pytest.approx(0.010)
+    assert row["itl_s_p99"] == pytest.approx(0.010 + 0.98 * 0.020)
+
+
+def test_suspect_runs_are_left_out_while_clean_ones_remain() -> None:
+    runs = (
+        run("a", 0.1, 10, 300),
+        run("b", 0.1, 10, 300),
+        run("c", 9.0, 900, 900, "steal time 9 % (limit 1 %)"),
+    )
+    row = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=runs))
+    assert (row["validity"], row["runs"]) == ("ok", 3)
+    assert row["decode_tps"] == pytest.approx(100)
+    assert row["peak_rss_bytes"] == 300 * MB
+    assert row["flags"] == ["1 of 3 runs suspect and left out of the figures", "steal time 9 % (limit 1 %)"]
+
+
+def test_when_every_run_is_suspect_the_figures_show_and_are_marked() -> None:
+    row = row_of(HALF, cell("llamacpp", "int4", "Q4_K_M", runs=(run("c", 0.1, 10, 300, "CPU pressure"),)))
+    assert row["validity"] == "suspect"
+    assert row["decode_tps"] == pytest.approx(100)
+    assert row["speedup_decode"] == pytest.approx(2)
+
+
+def test_a_suspect_baseline_flags_what_is_compared_with_it() -> None:
+    baseline = replace(HALF, runs=(run("b", 0.1, 20, 500, "CPU pressure"),))
+    row = row_of(baseline, cell("llamacpp", "int4", "Q4_K_M", runs=(run("c", 0.1, 10, 300),)))
+    assert row["validity"] == "ok"
+    assert row["flags"] == ["the speed baseline's runs are suspect"]
+
+
+def test_speed_up_and_memory_are_against_the_same_framework_at_half_precision() -> None:
+    other = cell("mlx", "fp16", "fp16", runs=(run("m", 5.0, 500, 5000),))
+    rows = comparison_rows(
+        session(other, HALF, cell("llamacpp", "int4", "Q4_K_M", runs=(run("r", 0.05, 10, 300),)))
+    )
+    assert rows[2]["speed_baseline"] == "llamacpp fp16 (F16)"
+    assert rows[2]["speedup_prefill"] == pytest.approx(2)
+    assert rows[2]["speedup_decode"] == pytest.approx(2)
+    assert rows[2]["memory_reduction"] == pytest.approx(1 - (300 - 100) / (500 - 100))
+    assert (rows[1]["speedup_decode"], rows[1]["memory_reduction"]) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"device": "gpu:0"}, {"workload": "pp64+tg4"}, {"model": "other"}, {"options": {"kv": "q8_0"}}]
+)
+def test_a_cell_that_differs_in_more_than_precision_is_no_baseline(change: dict[str, object]) -> None:
+    row = row_of(HALF, cell("llamacpp", "int4", "Q4_K_M", runs=(run("r", 0.05, 10, 300),), **change))
+    assert row["speed_baseline"] is None
+    assert row["speedup_decode"] is None
+    assert row["memory_reduction"] is None
+    assert row.notes["speedup_decode"] == "the session has no llamacpp cell at fp16, the speed baseline"
+
+
+def test_a_framework_without_half_precision_is_compared_with_fp32() -> None:
+    full = cell("directml", "fp32", "FP32", baseline_precision=None, runs=(run("a", 0.1, 20, 500),))
+    row = row_of(
+        full, cell("directml", "int4", "INT4", baseline_precision=None, runs=(run("b", 0.1, 5, 300),))
+    )
+    assert row["speed_baseline"] == "directml fp32 (FP32)"
+    assert row["speedup_decode"] == pytest.approx(4)
+
+
+def test_of_two_half_precision_recipes_the_default_one_is_the_baseline() -> None:
+    odd = cell("llamacpp", "fp16", "F16_odd", default_recipe=False, runs=(run("o", 0.1, 90, 900),))
+    row = row_of(odd, HALF, cell("llamacpp", "int4", "Q4_K_M", runs=(run("r", 0.05, 10, 300),)))
+    assert row["speed_baseline"] == "llamacpp fp16 (F16)"
+
+
+def test_a_failed_baseline_leaves_a_hole_that_says_so() -> None:
+    failed = replace(HALF, runs=(RunFacts("b", "oom", "more than 4 GB"),))
+    row = row_of(failed, cell("llamacpp", "int4", "Q4_K_M", runs=(run("r", 0.05, 10, 300),)))
+    assert row["speedup_decode"] is None
+    assert row.notes["speedup_decode"] == "the speed baseline has no figure: more than 4 GB"
+
+
+def test_quality_is_exp_of_the_mean_and_sums_over_positions() -> None:
+    uneven = ScoreFacts(
+        windows=(WindowFacts(0, 10, 20.0, 1.0, 9), WindowFacts(1, 30, 90.0, 6.0, 21)),
+        reference=(WindowFacts(0, 10, 18.0), WindowFacts(1, 30, 84.0)),
+        quality_reference="llamacpp F32",
+    )
+    row = row_of(
+        cell("llamacpp", "int4", "Q4_K_M", runs=(run("r", 0.05, 10, 300),), score=uneven, score_status="ok")
+    )
+    assert row["perplexity"] == pytest.approx(math.exp(110 / 40))
+    assert row["perplexity_ratio"] == pytest.approx(math.exp(8 / 40))
+    assert row["kld_mean"] == pytest.approx(7 / 40)
+    assert row["same_top"] == pytest.approx(30 / 40)
+    assert row["quality_reference"] == "llamacpp F32"
+    for key in ("perplexity", "perplexity_ratio", "kld_mean", "same_top"):
+        low, high = row["intervals"][key]
+        assert low <= row[key] <= high
+    assert row["intervals"]["kld_mean"][0] >= 0
+    assert row["intervals"]["same_top"][1] <= 1
+
+
+def test_perplexity_is_not_compared_with_other_windows() -> None:
+    shorter = replace(score(0.1, 90, 1.0), reference=(WindowFacts(0, 100, 200.0),))
+    row = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(run("r", 0.05, 10, 300),), score=shorter))
+    assert row["perplexity"] is not None
+    assert row["perplexity_ratio"] is None
+    assert row.notes["perplexity_ratio"] == "the quality reference was not scored on the same windows"
+
+
+@pytest.mark.parametrize("nll", [math.nan, math.inf, 1e9])
+def test_what_is_not_finite_is_missing(nll: float) -> None:
+    wild = ScoreFacts(windows=(WindowFacts(0, 100, nll, math.nan, 3), WindowFacts(1, 100, 220.0, 1.0, 3)))
+    row = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(run("r", 0.05, 10, 300),), score=wild))
+    assert row["perplexity"] is None
+    assert row["kld_mean"] is None
+    json.dumps(row.values, allow_nan=False)
+
+
+def test_energy_is_per_token_or_the_reason_why_not() -> None:
+    energy = (
+        EnergyFacts("decode", 0.5, meter="powercap"),
+        EnergyFacts("prefill", None, reason="window too short"),
+    )
+    measured = replace(run("r", 0.05, 10, 300), energy=energy)
+    row = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(measured,)))
+    assert row["energy_joules_per_decode_token"] == 0.5
+    assert row.notes["energy_joules_per_decode_token"] == "gross, by powercap"
+    assert row["energy_joules_per_prefill_token"] is None
+    assert row.notes["energy_joules_per_prefill_token"] == "window too short"
+    assert row_of(HALF).notes["energy_joules_per_decode_token"] == ENERGY_REASON
+
+
+def test_status_is_the_worst_of_the_runs_with_its_reason() -> None:
+    def ended(*statuses: str) -> CellFacts:
+        return cell("x", "int4", "y", runs=tuple(RunFacts("r", each, f"it {each}") for each in statuses))  # type: ignore[arg-type]
+
+    assert status_of(ended("ok", "ok")) == ("ok", None)
+    assert status_of(ended("ok", "timeout")) == ("timeout", "it timeout")
+    assert status_of(ended("oom", "ok", "timeout")) == ("oom", "it oom")
+    assert status_of(ended("oom", "failed")) == ("failed", "it failed")
+    assert status_of(cell("x", "int4", "y", reason="no such device")) == ("skipped", "no such device")
+    assert status_of(cell("x", "int4", "y")) == ("skipped", NOT_RUN)
+
+
+def test_a_failed_scoring_run_fails_the_cell_and_one_without_logits_does_not() -> None:
+    fine = replace(HALF, score_status="skipped", score_reason="the server gives no logits")
+    assert status_of(fine) == ("ok", None)
+    assert row_of(fine).notes["kld_mean"] == "the server gives no logits"
+    assert status_of(replace(HALF, score_status="failed", score_reason="signal 9")) == (
+        "failed",
+        "scoring: signal 9",
+    )
+
+
+def test_a_broken_artifact_keeps_its_figures_and_its_reason() -> None:
+    broken = cell(
+        "x", "int2", "y", artifact=ArtifactFacts("a", 9, 2.0, "broken", "some logits are not finite numbers")
+    )
+    row = row_of(broken)
+    assert row["artifact_verdict"] == "broken"
+    assert row.notes["artifact_verdict"] == "some logits are not finite numbers"
+
+
+@given(st.permutations([run(str(i), 0.05 + i / 100, 10 + i, 300 + i) for i in range(5)]))
+def test_the_order_of_runs_changes_nothing(runs: list[RunFacts]) -> None:
+    shuffled = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=tuple(runs)))
+    ordered = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=tuple(sorted(runs, key=lambda each: each.id))))
+    assert shuffled.values == ordered.values
