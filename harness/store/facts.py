@@ -18,16 +18,13 @@ from harness.store import records, traces
 from harness.store.tables import table
 
 Reading = TypeVar("Reading", records.MemoryRecord, records.EnergyRecord)
-Values = Mapping[str, tuple[float, ...]]
-Traces = Mapping[str, tuple[tuple[int, ...] | tuple[float, ...], ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
     """One stored run. Fields as in `records.RunRecord`.
 
-    ``samples`` and ``warmups`` hold one value a repetition by metric; ``traces`` one tuple a repetition by
-    name, without warm-ups.
+    ``samples`` holds every repetition in order, warm-ups first and marked.
     """
 
     id: str
@@ -53,11 +50,17 @@ class RunFacts:
     kv_cache_bytes: int | None
     validity: str
     flags: tuple[Any, ...]
-    samples: Values
-    warmups: Values
-    traces: Traces
+    samples: tuple[records.SampleRecord, ...]
     memory: tuple[records.MemoryRecord, ...]
     energy: tuple[records.EnergyRecord, ...]
+
+    def values(self, metric: str) -> tuple[float, ...]:
+        """One value a repetition, without warm-ups and repetitions that lack it."""
+        return tuple(one.values[metric] for one in self.samples if not one.warmup and metric in one.values)
+
+    def traces(self, name: str) -> tuple[records.Numbers, ...]:
+        """One trace a repetition, without warm-ups and repetitions that lack it."""
+        return tuple(one.traces[name] for one in self.samples if not one.warmup and name in one.traces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,40 +271,52 @@ def _runs(connection: Connection, session_id: str) -> dict[str, list[RunFacts]]:
 class Children:
     """What belongs to runs, by their keys."""
 
-    samples: dict[int, dict[str, list[float]]]
-    warmups: dict[int, dict[str, list[float]]]
-    traces: dict[int, dict[str, list[Any]]]
-    memory: dict[int, list[records.MemoryRecord]]
-    energy: dict[int, list[records.EnergyRecord]]
+    samples: Mapping[int, Sequence[records.SampleRecord]]
+    memory: Mapping[int, Sequence[records.MemoryRecord]]
+    energy: Mapping[int, Sequence[records.EnergyRecord]]
 
 
 def load_children(connection: Connection, run_keys: Select[tuple[int]]) -> Children:
     """Samples, traces and readings of the runs that a query of keys gives."""
-    found = Children(
-        {},
-        {},
-        {},
+    return Children(
+        samples=_repetitions(connection, run_keys),
         memory=_readings(connection, "memory_reading", records.MemoryRecord, run_keys),
         energy=_readings(connection, "energy_reading", records.EnergyRecord, run_keys),
     )
+
+
+def _repetitions(
+    connection: Connection, run_keys: Select[tuple[int]]
+) -> dict[int, list[records.SampleRecord]]:
     samples, metrics, numbers = table("sample"), table("metric"), table("trace")
     names = dict(connection.execute(select(metrics.c.key, metrics.c.name)).all())
-    query = (
-        select(samples.c.run_key, samples.c.metric_key, samples.c.warmup, samples.c.value)
-        .where(samples.c.run_key.in_(run_keys))
-        .order_by(samples.c.run_key, samples.c.metric_key, samples.c.repetition)
-    )
-    for key, metric, warmup, value in connection.execute(query):
-        of_run = (found.warmups if warmup else found.samples).setdefault(key, {})
-        of_run.setdefault(names[metric], []).append(value)
-    query_traces = (
-        select(numbers.c.run_key, numbers.c.name, numbers.c.dtype, numbers.c.data)
-        .where(numbers.c.run_key.in_(run_keys), numbers.c.warmup.is_(False))
-        .order_by(numbers.c.run_key, numbers.c.name, numbers.c.repetition)
-    )
-    for key, name, dtype, data in connection.execute(query_traces):
-        found.traces.setdefault(key, {}).setdefault(name, []).append(traces.unpack(dtype, data))
-    return found
+    warmups: dict[tuple[int, int], bool] = {}
+    values: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
+    packed: dict[tuple[int, int], dict[str, records.Numbers]] = defaultdict(dict)
+    query = select(
+        samples.c.run_key, samples.c.repetition, samples.c.warmup, samples.c.metric_key, samples.c.value
+    ).where(samples.c.run_key.in_(run_keys))
+    for key, repetition, warmup, metric, value in connection.execute(query):
+        warmups[key, repetition] = warmup
+        values[key, repetition][names[metric]] = value
+    query_traces = select(
+        numbers.c.run_key,
+        numbers.c.repetition,
+        numbers.c.warmup,
+        numbers.c.name,
+        numbers.c.dtype,
+        numbers.c.data,
+    ).where(numbers.c.run_key.in_(run_keys))
+    for key, repetition, warmup, name, dtype, data in connection.execute(query_traces):
+        warmups[key, repetition] = warmup
+        packed[key, repetition][name] = traces.unpack(dtype, data)
+    made: dict[int, list[records.SampleRecord]] = defaultdict(list)
+    for place in sorted(warmups):
+        key, repetition = place
+        made[key].append(
+            records.SampleRecord(repetition, warmups[place], values.get(place, {}), packed.get(place, {}))
+        )
+    return made
 
 
 def _readings(
@@ -343,9 +358,7 @@ def _run(row: Row[Any], found: Children) -> RunFacts:
         kv_cache_bytes=row.kv_cache_bytes,
         validity=row.validity,
         flags=tuple(row.flags),
-        samples={name: tuple(values) for name, values in found.samples.get(row.key, {}).items()},
-        warmups={name: tuple(values) for name, values in found.warmups.get(row.key, {}).items()},
-        traces={name: tuple(values) for name, values in found.traces.get(row.key, {}).items()},
+        samples=tuple(found.samples.get(row.key, ())),
         memory=tuple(found.memory.get(row.key, ())),
         energy=tuple(found.energy.get(row.key, ())),
     )

@@ -31,6 +31,7 @@ def _missing(session_id: ColumnElement[str] | str) -> Any:
         runs.c.cell_id == planned.c.cell_id,
         runs.c.kind == planned.c.kind,
         runs.c.run_index == planned.c.run_index,
+        or_(runs.c.phase.is_(None), runs.c.phase != records.SETUP_PHASE),
     )
     # A score that an earlier session measured under the same key stands in for the planned run.
     reused = and_(
@@ -41,12 +42,24 @@ def _missing(session_id: ColumnElement[str] | str) -> Any:
 
 
 def missing_runs(connection: Connection, session_id: str) -> list[records.PlannedRunRecord]:
-    """Planned less stored, in the planned order."""
+    """Planned less stored, in the planned order; what only failed in its set-up is missing still."""
     planned = table("planned_run")
     rows = connection.execute(_missing(session_id).order_by(planned.c.position))
     return [
         records.PlannedRunRecord(row.cell_id, row.kind, row.run_index, row.position, row.seed) for row in rows
     ]
+
+
+def attempts(connection: Connection, session_id: str, cell_id: str, kind: str, index: int) -> int:
+    """How many attempts of one run are stored."""
+    runs = table("run")
+    query = select(func.count()).where(
+        runs.c.session_id == session_id,
+        runs.c.cell_id == cell_id,
+        runs.c.kind == kind,
+        runs.c.run_index == index,
+    )
+    return int(connection.execute(query).scalar_one())
 
 
 def newest_session(

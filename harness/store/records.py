@@ -18,6 +18,9 @@ from typing import Any, Literal
 from harness.store import ids
 from harness.worker import protocol
 
+#: Phase of a run that ended before it had a worker. It counts as an attempt but leaves its planned run missing.
+SETUP_PHASE = "set-up"
+
 RunKind = Literal["timed", "score", "reference"]
 RunStatus = Literal["ok", "skipped", "failed", "timeout", "oom"]
 SessionStatus = Literal["running", "ok", "failed", "interrupted"]
@@ -48,7 +51,9 @@ class MachineRecord:
         logical_cores: hardware threads.
         memory_bytes: main memory; kept to 256 MiB, because an update of the kernel changes the last megabytes and
             must not make another machine.
-        accelerators: GPUs and NPUs, each with what names it; no serial numbers.
+        accelerators: GPUs and NPUs, each a name or a mapping; no serial numbers.
+        sockets: processor packages, None where the system does not tell.
+        name: a line for people; the CPU's model when left out. Not part of the id.
         id: derived when left out.
     """
 
@@ -57,20 +62,25 @@ class MachineRecord:
     physical_cores: int | None
     logical_cores: int
     memory_bytes: int
-    accelerators: Sequence[Mapping[str, Any]] = ()
+    accelerators: Sequence[Any] = ()
+    sockets: int | None = None
+    name: str = ""
     id: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(
             self, "memory_bytes", round(self.memory_bytes / _MEMORY_STEP_BYTES) * _MEMORY_STEP_BYTES
         )
+        object.__setattr__(self, "accelerators", tuple(sorted(self.accelerators, key=ids.canonical_json)))
+        object.__setattr__(self, "name", self.name or self.cpu_model)
         content = {
             "cpu_model": self.cpu_model,
             "arch": self.arch,
+            "sockets": self.sockets,
             "physical_cores": self.physical_cores,
             "logical_cores": self.logical_cores,
             "memory_bytes": self.memory_bytes,
-            "accelerators": sorted((dict(one) for one in self.accelerators), key=ids.canonical_json),
+            "accelerators": self.accelerators,
         }
         _derive_id(self, "machine", content)
 
@@ -119,18 +129,23 @@ class PackageRecord:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentRecord:
-    """A framework's environment: exactly these packages, in any order. The id is derived when left out."""
+    """A framework's environment: exactly these packages, in any order. The id is derived when left out.
+
+    ``role`` is ``runtime``, or ``converter`` where making artifacts needs another environment.
+    """
 
     framework: str
     variant: str
     python: str
     packages: Sequence[PackageRecord]
+    role: str = "runtime"
     id: str = ""
 
     def __post_init__(self) -> None:
         content = {
             "framework": self.framework,
             "variant": self.variant,
+            "role": self.role,
             "python": self.python,
             "packages": sorted([one.name, one.version, one.hash or ""] for one in self.packages),
         }
@@ -181,6 +196,7 @@ class ArtifactRecord:
         made_at: aware.
         made_s: seconds it took; None where it was not made here.
         source_artifact_id: stored artifact that it was made from, None: from the model's own file.
+        environment_id: stored environment that made it.
         made_with: everything that changes the bytes.
         notes: what the tool told.
         files: ``path``, ``bytes``, ``sha256`` of each file.
@@ -198,6 +214,7 @@ class ArtifactRecord:
     made_at: datetime
     made_s: float | None = None
     source_artifact_id: str | None = None
+    environment_id: str | None = None
     made_with: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     files: Sequence[Mapping[str, Any]] = ()
@@ -326,6 +343,9 @@ class EnergyRecord:
     tokens: int | None = None
     window_s: float | None = None
     idle_watts: float | None = None
+    idle_watts_before: float | None = None
+    idle_watts_after: float | None = None
+    idle_drift: bool | None = None
     meter: str | None = None
     domain: str | None = None
     method: str | None = None

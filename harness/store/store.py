@@ -179,9 +179,14 @@ class Store:
             return looking.find_score(connection, scoring_key)
 
     def missing_runs(self, session_id: str) -> list[records.PlannedRunRecord]:
-        """Planned less stored, in the planned order."""
+        """Planned less stored, in the planned order; what only failed in its set-up is missing still."""
         with self._reading() as connection:
             return looking.missing_runs(connection, session_id)
+
+    def attempts(self, session_id: str, cell_id: str, kind: records.RunKind, index: int) -> int:
+        """How many attempts of one run are stored; the next one is this number plus 1."""
+        with self._reading() as connection:
+            return looking.attempts(connection, session_id, cell_id, kind, index)
 
     def newest_session(
         self, suite: str | None = None, machine: str | None = None, *, unfinished: bool = False

@@ -95,18 +95,20 @@ class SchemaRevision(Row, table=True):
 
 
 class Machine(Row, table=True):
-    """A host. All columns together make the id; none names one specimen, and nothing that an update changes."""
+    """A host: what an update of software does not change, and nothing that names one specimen."""
 
     __tablename__: ClassVar[str] = "machine"
     id: str = Field(primary_key=True, description="derived from the other columns")
+    name: str = Field(description="a line for people")
     cpu_model: str = Field(description="as the processor names itself")
     arch: str = Field(description="`x86_64`, `aarch64`, `arm64` ...")
+    sockets: int | None = Field(description="processor packages; NULL where the system does not tell")
     physical_cores: int | None = Field(description="NULL where the system does not tell")
     logical_cores: int = Field(description="hardware threads")
-    memory_bytes: int = Field(sa_type=BigInteger, description="main memory, to 256 MiB")
-    accelerators: list[Any] = Field(
-        sa_type=_JSON, description="JSON list of GPUs and NPUs, by name and memory"
+    memory_bytes: int = Field(
+        sa_type=BigInteger, description="main memory, rounded: kernels keep some for themselves"
     )
+    accelerators: list[Any] = Field(sa_type=_JSON, description="JSON list of GPUs and NPUs")
 
 
 class Session(Row, table=True):
@@ -144,6 +146,7 @@ class Environment(Row, table=True):
     __tablename__: ClassVar[str] = "environment"
     id: str = Field(primary_key=True, description="derived from the other columns and the packages")
     framework: str = Field(description="`llamacpp`, `openvino` ...")
+    role: str = Field(description="`runtime`, or `converter` where making artifacts needs another one")
     variant: str = Field(description="build variant, such as `cpu` or `vulkan`")
     python: str = Field(description="version of Python")
 
@@ -198,6 +201,9 @@ class Lineage(Row, table=True):
     source_artifact_id: str | None = Field(
         foreign_key="artifact.id", description="made from this one; NULL: from the model's own file"
     )
+    environment_id: str | None = Field(
+        foreign_key="environment.id", description="environment that made it; NULL where it was not made here"
+    )
     tool: str = Field(description="distribution that made it")
     tool_version: str = Field(description="its version")
     parameters: dict[str, Any] = Field(sa_type=_JSON, description="JSON of everything that changes the bytes")
@@ -209,7 +215,7 @@ class Lineage(Row, table=True):
 
 
 class Cell(Row, table=True):
-    """Framework x model x precision x device x workload. All columns together make the id; none is a version."""
+    """Framework x model x precision x device x workload. The id is made of what it is; nothing here is a version."""
 
     __tablename__: ClassVar[str] = "cell"
     __table_args__ = (Index(None, "framework", "model"),)
@@ -387,6 +393,9 @@ class EnergyReading(Row, table=True):
     tokens: int | None = Field(description="tokens processed in the window")
     window_s: float | None = Field(description="length of the window")
     idle_watts: float | None = Field(description="idle power that net was computed with")
+    idle_watts_before: float | None = Field(description="idle power measured before the windows")
+    idle_watts_after: float | None = Field(description="idle power measured after them")
+    idle_drift: bool | None = Field(description="whether the two differ too much; NULL where one is missing")
     meter: str | None = Field(description="`rapl`, `nvml` ...; NULL where the machine has none")
     domain: str | None = Field(description="`package`, `dram`, `gpu-board`, `soc`, `wall`, `battery`")
     method: str | None = Field(description="`counter` or `power-integral`")

@@ -38,14 +38,19 @@ def _exists(connection: Connection, name: str, row_id: str) -> bool:
 
 def machine(connection: Connection, record: records.MachineRecord) -> None:
     """Adds a machine."""
-    row = asdict(record)
-    row["accelerators"] = sorted((dict(one) for one in record.accelerators), key=ids.canonical_json)
+    row = {**asdict(record), "accelerators": list(record.accelerators)}
     insert_missing(connection, "machine", [row])
 
 
 def environment(connection: Connection, record: records.EnvironmentRecord) -> None:
     """Adds an environment with its packages."""
-    row = {"id": record.id, "framework": record.framework, "variant": record.variant, "python": record.python}
+    row = {
+        "id": record.id,
+        "framework": record.framework,
+        "role": record.role,
+        "variant": record.variant,
+        "python": record.python,
+    }
     insert_missing(connection, "environment", [row])
     packages = [
         {"environment_id": record.id, "name": one.name, "version": one.version, "hash": one.hash}
@@ -76,6 +81,7 @@ def artifact(connection: Connection, record: records.ArtifactRecord) -> None:
         "recipe": record.recipe,
         "precision": record.precision,
         "source_artifact_id": record.source_artifact_id,
+        "environment_id": record.environment_id,
         "tool": record.tool,
         "tool_version": record.tool_version,
         "parameters": dict(record.made_with),

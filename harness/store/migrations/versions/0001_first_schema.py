@@ -44,6 +44,7 @@ def upgrade() -> None:
         "environment",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("framework", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
         sa.Column("variant", sa.String(), nullable=False),
         sa.Column("python", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_environment")),
@@ -51,8 +52,10 @@ def upgrade() -> None:
     op.create_table(
         "machine",
         sa.Column("id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
         sa.Column("cpu_model", sa.String(), nullable=False),
         sa.Column("arch", sa.String(), nullable=False),
+        sa.Column("sockets", sa.Integer(), nullable=True),
         sa.Column("physical_cores", sa.Integer(), nullable=True),
         sa.Column("logical_cores", sa.Integer(), nullable=False),
         sa.Column("memory_bytes", sa.BigInteger(), nullable=False),
@@ -108,6 +111,7 @@ def upgrade() -> None:
         sa.Column("recipe", sa.String(), nullable=False),
         sa.Column("precision", sa.String(), nullable=False),
         sa.Column("source_artifact_id", sa.String(), nullable=True),
+        sa.Column("environment_id", sa.String(), nullable=True),
         sa.Column("tool", sa.String(), nullable=False),
         sa.Column("tool_version", sa.String(), nullable=False),
         sa.Column("parameters", sa.JSON(none_as_null=True), nullable=False),
@@ -116,6 +120,9 @@ def upgrade() -> None:
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["artifact_id"], ["artifact.id"], name=op.f("fk_lineage_artifact_id_artifact")
+        ),
+        sa.ForeignKeyConstraint(
+            ["environment_id"], ["environment.id"], name=op.f("fk_lineage_environment_id_environment")
         ),
         sa.ForeignKeyConstraint(["model_id"], ["model.id"], name=op.f("fk_lineage_model_id_model")),
         sa.ForeignKeyConstraint(
@@ -250,6 +257,9 @@ def upgrade() -> None:
         sa.Column("tokens", sa.Integer(), nullable=True),
         sa.Column("window_s", sa.Float(), nullable=True),
         sa.Column("idle_watts", sa.Float(), nullable=True),
+        sa.Column("idle_watts_before", sa.Float(), nullable=True),
+        sa.Column("idle_watts_after", sa.Float(), nullable=True),
+        sa.Column("idle_drift", sa.Boolean(), nullable=True),
         sa.Column("meter", sa.String(), nullable=True),
         sa.Column("domain", sa.String(), nullable=True),
         sa.Column("method", sa.String(), nullable=True),

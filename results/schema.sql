@@ -1,0 +1,352 @@
+-- The results database, schema 0001. Made from harness/store/tables.py by
+-- `python -m harness.store.reference`; edgebench itself makes and upgrades databases with its migrations.
+
+-- The exact model files of one precision. How they came to be is in `lineage`.
+CREATE TABLE artifact (
+	id VARCHAR NOT NULL,
+	weight_bytes BIGINT NOT NULL,
+	parameters BIGINT,
+	bits_per_weight FLOAT,
+	files JSON NOT NULL,
+	CONSTRAINT pk_artifact PRIMARY KEY (id)
+);
+
+-- Framework x model x precision x device x workload. The id is made of what it is; nothing here is a version.
+CREATE TABLE cell (
+	id VARCHAR NOT NULL,
+	framework VARCHAR NOT NULL,
+	model VARCHAR NOT NULL,
+	precision VARCHAR NOT NULL,
+	recipe VARCHAR NOT NULL,
+	device VARCHAR NOT NULL,
+	api VARCHAR NOT NULL,
+	workload VARCHAR NOT NULL,
+	prompt_tokens INTEGER NOT NULL,
+	decode_tokens INTEGER NOT NULL,
+	depth INTEGER NOT NULL,
+	options JSON NOT NULL,
+	CONSTRAINT pk_cell PRIMARY KEY (id)
+);
+CREATE INDEX ix_cell_framework_model ON cell (framework, model);
+
+-- A framework's environment: exactly these packages. An update makes another one.
+CREATE TABLE environment (
+	id VARCHAR NOT NULL,
+	framework VARCHAR NOT NULL,
+	role VARCHAR NOT NULL,
+	variant VARCHAR NOT NULL,
+	python VARCHAR NOT NULL,
+	CONSTRAINT pk_environment PRIMARY KEY (id)
+);
+
+-- A host: what an update of software does not change, and nothing that names one specimen.
+CREATE TABLE machine (
+	id VARCHAR NOT NULL,
+	name VARCHAR NOT NULL,
+	cpu_model VARCHAR NOT NULL,
+	arch VARCHAR NOT NULL,
+	sockets INTEGER,
+	physical_cores INTEGER,
+	logical_cores INTEGER NOT NULL,
+	memory_bytes BIGINT NOT NULL,
+	accelerators JSON NOT NULL,
+	CONSTRAINT pk_machine PRIMARY KEY (id)
+);
+
+-- The names of samples, so that a sample holds a small number instead of a name.
+CREATE TABLE metric (
+	"key" INTEGER NOT NULL,
+	name VARCHAR NOT NULL,
+	CONSTRAINT pk_metric PRIMARY KEY ("key"),
+	CONSTRAINT uq_metric_name UNIQUE (name)
+);
+
+-- A source model. All columns together make the id.
+CREATE TABLE model (
+	id VARCHAR NOT NULL,
+	name VARCHAR NOT NULL,
+	source VARCHAR NOT NULL,
+	sha256 VARCHAR NOT NULL,
+	licence VARCHAR,
+	architecture VARCHAR NOT NULL,
+	parameters BIGINT,
+	CONSTRAINT pk_model PRIMARY KEY (id)
+);
+CREATE INDEX ix_model_name ON model (name);
+
+-- Which program brought this database to which schema, so that an older one can say what it takes to read it.
+CREATE TABLE schema_revision (
+	revision VARCHAR NOT NULL,
+	edgebench_version VARCHAR NOT NULL,
+	applied_at DATETIME NOT NULL,
+	CONSTRAINT pk_schema_revision PRIMARY KEY (revision)
+);
+
+-- One resolved package of an environment.
+CREATE TABLE environment_package (
+	environment_id VARCHAR NOT NULL,
+	name VARCHAR NOT NULL,
+	version VARCHAR NOT NULL,
+	hash VARCHAR,
+	CONSTRAINT pk_environment_package PRIMARY KEY (environment_id, name),
+	CONSTRAINT fk_environment_package_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id)
+)
+ WITHOUT ROWID;
+
+-- One way in which an artifact was made. Two recipes, or two machines, may come to the same bytes.
+CREATE TABLE lineage (
+	id VARCHAR NOT NULL,
+	artifact_id VARCHAR NOT NULL,
+	model_id VARCHAR NOT NULL,
+	framework VARCHAR NOT NULL,
+	recipe VARCHAR NOT NULL,
+	precision VARCHAR NOT NULL,
+	source_artifact_id VARCHAR,
+	environment_id VARCHAR,
+	tool VARCHAR NOT NULL,
+	tool_version VARCHAR NOT NULL,
+	parameters JSON NOT NULL,
+	notes JSON NOT NULL,
+	made_s FLOAT,
+	made_at DATETIME NOT NULL,
+	CONSTRAINT pk_lineage PRIMARY KEY (id),
+	CONSTRAINT fk_lineage_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id),
+	CONSTRAINT fk_lineage_model_id_model FOREIGN KEY(model_id) REFERENCES model (id),
+	CONSTRAINT fk_lineage_source_artifact_id_artifact FOREIGN KEY(source_artifact_id) REFERENCES artifact (id),
+	CONSTRAINT fk_lineage_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id)
+);
+CREATE INDEX ix_lineage_artifact_id ON lineage (artifact_id);
+
+-- One invocation, with the state of the machine that no cell is named after.
+CREATE TABLE session (
+	id VARCHAR NOT NULL,
+	machine_id VARCHAR NOT NULL,
+	suite VARCHAR NOT NULL,
+	suite_sha256 VARCHAR NOT NULL,
+	suite_text TEXT NOT NULL,
+	settings JSON NOT NULL,
+	"trigger" VARCHAR NOT NULL,
+	commit_sha VARCHAR,
+	command_line JSON NOT NULL,
+	edgebench_version VARCHAR NOT NULL,
+	system JSON NOT NULL,
+	seed BIGINT NOT NULL,
+	started_at DATETIME NOT NULL,
+	ended_at DATETIME,
+	status VARCHAR NOT NULL,
+	resumed INTEGER NOT NULL,
+	CONSTRAINT pk_session PRIMARY KEY (id),
+	CONSTRAINT ck_session_status CHECK (status IN ('running', 'ok', 'failed', 'interrupted')),
+	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id)
+);
+CREATE INDEX ix_session_started_at ON session (started_at);
+
+-- The shuffled order of a session. What stands here and not in `run` is missing: a resume does exactly that.
+CREATE TABLE planned_run (
+	session_id VARCHAR NOT NULL,
+	position INTEGER NOT NULL,
+	cell_id VARCHAR NOT NULL,
+	kind VARCHAR NOT NULL,
+	run_index INTEGER NOT NULL,
+	seed BIGINT,
+	CONSTRAINT pk_planned_run PRIMARY KEY (session_id, position),
+	CONSTRAINT uq_planned_run_session_id_cell_id_kind_run_index UNIQUE (session_id, cell_id, kind, run_index),
+	CONSTRAINT fk_planned_run_session_id_session FOREIGN KEY(session_id) REFERENCES session (id),
+	CONSTRAINT fk_planned_run_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id)
+);
+
+-- One worker process executing one cell once, or scoring one artifact once; also where it failed.
+CREATE TABLE run (
+	"key" INTEGER NOT NULL,
+	id VARCHAR NOT NULL,
+	session_id VARCHAR NOT NULL,
+	cell_id VARCHAR NOT NULL,
+	kind VARCHAR NOT NULL,
+	run_index INTEGER NOT NULL,
+	attempt INTEGER NOT NULL,
+	status VARCHAR NOT NULL,
+	reason TEXT,
+	phase VARCHAR,
+	error TEXT,
+	log_tail TEXT,
+	artifact_id VARCHAR,
+	environment_id VARCHAR,
+	framework_version VARCHAR,
+	versions JSON NOT NULL,
+	device JSON,
+	hints JSON NOT NULL,
+	threads INTEGER,
+	seed BIGINT,
+	started_at DATETIME NOT NULL,
+	duration_s FLOAT,
+	phases_s JSON NOT NULL,
+	harness_s FLOAT,
+	vocab_size INTEGER,
+	kv_cache_bytes BIGINT,
+	validity VARCHAR NOT NULL,
+	flags JSON NOT NULL,
+	machine_state JSON NOT NULL,
+	details JSON NOT NULL,
+	CONSTRAINT pk_run PRIMARY KEY ("key"),
+	CONSTRAINT ck_run_status CHECK (status IN ('ok', 'skipped', 'failed', 'timeout', 'oom')),
+	CONSTRAINT ck_run_validity CHECK (validity IN ('ok', 'suspect')),
+	CONSTRAINT uq_run_session_id_cell_id_kind_run_index_attempt UNIQUE (session_id, cell_id, kind, run_index, attempt),
+	CONSTRAINT uq_run_id UNIQUE (id),
+	CONSTRAINT fk_run_session_id_session FOREIGN KEY(session_id) REFERENCES session (id),
+	CONSTRAINT fk_run_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id),
+	CONSTRAINT fk_run_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id),
+	CONSTRAINT fk_run_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id)
+);
+CREATE INDEX ix_run_artifact_id ON run (artifact_id);
+CREATE INDEX ix_run_cell_id_started_at ON run (cell_id, started_at);
+
+-- The plan: one cell of one session, also where it cannot run.
+CREATE TABLE session_cell (
+	session_id VARCHAR NOT NULL,
+	cell_id VARCHAR NOT NULL,
+	position INTEGER NOT NULL,
+	reason TEXT,
+	expected_s FLOAT,
+	settings JSON NOT NULL,
+	CONSTRAINT pk_session_cell PRIMARY KEY (session_id, cell_id),
+	CONSTRAINT fk_session_cell_session_id_session FOREIGN KEY(session_id) REFERENCES session (id),
+	CONSTRAINT fk_session_cell_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id)
+);
+CREATE INDEX ix_session_cell_cell_id ON session_cell (cell_id);
+
+-- The energy of one window of a run, or the reason why there is none.
+CREATE TABLE energy_reading (
+	run_key INTEGER NOT NULL,
+	position SMALLINT NOT NULL,
+	phase VARCHAR NOT NULL,
+	gross_joules FLOAT,
+	net_joules FLOAT,
+	tokens INTEGER,
+	window_s FLOAT,
+	idle_watts FLOAT,
+	idle_watts_before FLOAT,
+	idle_watts_after FLOAT,
+	idle_drift BOOLEAN,
+	meter VARCHAR,
+	domain VARCHAR,
+	method VARCHAR,
+	resolution_joules FLOAT,
+	estimate_joules FLOAT,
+	reason TEXT,
+	CONSTRAINT pk_energy_reading PRIMARY KEY (run_key, position),
+	CONSTRAINT fk_energy_reading_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
+)
+ WITHOUT ROWID;
+
+-- The memory of a run's worker at the end of a phase.
+CREATE TABLE memory_reading (
+	run_key INTEGER NOT NULL,
+	position SMALLINT NOT NULL,
+	phase VARCHAR NOT NULL,
+	peak_rss_bytes BIGINT,
+	rss_bytes BIGINT,
+	anon_bytes BIGINT,
+	file_bytes BIGINT,
+	device_bytes BIGINT,
+	allocator_peak_bytes BIGINT,
+	method VARCHAR NOT NULL,
+	reason TEXT,
+	CONSTRAINT pk_memory_reading PRIMARY KEY (run_key, position),
+	CONSTRAINT fk_memory_reading_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
+)
+ WITHOUT ROWID;
+
+-- One raw number of one repetition.
+CREATE TABLE sample (
+	run_key INTEGER NOT NULL,
+	metric_key SMALLINT NOT NULL,
+	repetition SMALLINT NOT NULL,
+	warmup BOOLEAN NOT NULL,
+	value FLOAT NOT NULL,
+	CONSTRAINT pk_sample PRIMARY KEY (run_key, metric_key, repetition),
+	CONSTRAINT fk_sample_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key"),
+	CONSTRAINT fk_sample_metric_key_metric FOREIGN KEY(metric_key) REFERENCES metric ("key")
+)
+ WITHOUT ROWID;
+
+-- What scoring an artifact gave; device, environment and hints are its run's.
+CREATE TABLE score (
+	run_key INTEGER NOT NULL,
+	scoring_key VARCHAR NOT NULL,
+	artifact_id VARCHAR NOT NULL,
+	corpus VARCHAR NOT NULL,
+	corpus_sha256 VARCHAR NOT NULL,
+	window_tokens INTEGER NOT NULL,
+	stride_tokens INTEGER NOT NULL,
+	score_from INTEGER NOT NULL,
+	bos INTEGER,
+	positions INTEGER NOT NULL,
+	reference_run_key INTEGER,
+	quality_reference VARCHAR,
+	kld_median FLOAT,
+	kld_p99 FLOAT,
+	kld_p999 FLOAT,
+	kld_max FLOAT,
+	finite BOOLEAN NOT NULL,
+	vocab_size INTEGER NOT NULL,
+	details JSON NOT NULL,
+	CONSTRAINT pk_score PRIMARY KEY (run_key),
+	CONSTRAINT fk_score_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key"),
+	CONSTRAINT fk_score_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id),
+	CONSTRAINT fk_score_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key")
+);
+CREATE INDEX ix_score_artifact_id ON score (artifact_id);
+CREATE INDEX ix_score_scoring_key ON score (scoring_key);
+
+-- Many numbers of one repetition, such as the time of each token.
+CREATE TABLE trace (
+	run_key INTEGER NOT NULL,
+	name VARCHAR NOT NULL,
+	repetition SMALLINT NOT NULL,
+	warmup BOOLEAN NOT NULL,
+	dtype VARCHAR NOT NULL,
+	data BLOB NOT NULL,
+	CONSTRAINT pk_trace PRIMARY KEY (run_key, name, repetition),
+	CONSTRAINT ck_trace_dtype CHECK (dtype IN ('int64', 'float64')),
+	CONSTRAINT fk_trace_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
+);
+
+-- Sums over the scored positions of one window, in nats: the unit of paired comparisons.
+CREATE TABLE score_window (
+	run_key INTEGER NOT NULL,
+	window_index INTEGER NOT NULL,
+	positions INTEGER NOT NULL,
+	nll_sum FLOAT NOT NULL,
+	kld_sum FLOAT,
+	same_top INTEGER,
+	delta_p_sq_sum FLOAT,
+	bytes INTEGER,
+	CONSTRAINT pk_score_window PRIMARY KEY (run_key, window_index),
+	CONSTRAINT fk_score_window_run_key_score FOREIGN KEY(run_key) REFERENCES score (run_key)
+)
+ WITHOUT ROWID;
+
+-- Which score stands for a cell in a session: measured there, or earlier under the same scoring key.
+CREATE TABLE session_score (
+	session_id VARCHAR NOT NULL,
+	cell_id VARCHAR NOT NULL,
+	run_key INTEGER NOT NULL,
+	CONSTRAINT pk_session_score PRIMARY KEY (session_id, cell_id),
+	CONSTRAINT fk_session_score_session_id_session FOREIGN KEY(session_id) REFERENCES session (id),
+	CONSTRAINT fk_session_score_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id),
+	CONSTRAINT fk_session_score_run_key_score FOREIGN KEY(run_key) REFERENCES score (run_key)
+)
+ WITHOUT ROWID;
+
+-- Whether an artifact computes the model's function, as one score showed it.
+CREATE TABLE verdict (
+	run_key INTEGER NOT NULL,
+	artifact_id VARCHAR NOT NULL,
+	verdict VARCHAR NOT NULL,
+	reason TEXT,
+	CONSTRAINT pk_verdict PRIMARY KEY (run_key),
+	CONSTRAINT ck_verdict_verdict CHECK (verdict IN ('ok', 'broken')),
+	CONSTRAINT fk_verdict_run_key_score FOREIGN KEY(run_key) REFERENCES score (run_key),
+	CONSTRAINT fk_verdict_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id)
+);
+CREATE INDEX ix_verdict_artifact_id ON verdict (artifact_id);
