@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-
 from harness.frameworks import FrameworkEntry
 from harness.runner.record import SETUP_PHASE
 from harness.store import facts as stored
-from harness.store.records import EnergyRecord
+from harness.store.records import EnergyRecord, SampleRecord
 from harness.table import facts as shown
 
 
@@ -102,7 +101,6 @@ def _artifact(cell: stored.CellFacts) -> shown.ArtifactFacts | None:
 
 
 def _run(run: stored.RunFacts) -> shown.RunFacts:
-    count = max((len(values) for values in run.samples.values()), default=0)
     reason = run.reason if run.phase != SETUP_PHASE else f"set-up failed: {run.reason}"
     return shown.RunFacts(
         id=run.id,
@@ -112,7 +110,7 @@ def _run(run: stored.RunFacts) -> shown.RunFacts:
         flags=tuple(str(flag) for flag in run.flags),
         framework_version=run.framework_version,
         hints=run.hints,
-        samples=tuple(_sample(run, place) for place in range(count)),
+        samples=tuple(_sample(one) for one in run.samples if not one.warmup),
         memory=tuple(
             shown.MemoryFacts(one.phase, one.peak_rss_bytes, one.rss_bytes, one.method) for one in run.memory
         ),
@@ -120,13 +118,11 @@ def _run(run: stored.RunFacts) -> shown.RunFacts:
     )
 
 
-def _sample(run: stored.RunFacts, place: int) -> shown.SampleFacts:
+def _sample(sample: SampleRecord) -> shown.SampleFacts:
     def trace(name: str) -> tuple[int, ...]:
-        kept = run.traces.get(name, ())
-        return tuple(int(value) for value in kept[place]) if place < len(kept) else ()
+        return tuple(int(value) for value in sample.traces.get(name, ()))
 
-    values = {name: numbers[place] for name, numbers in run.samples.items() if place < len(numbers)}
-    return shown.SampleFacts(values=values, forward_ns=trace("forward_ns"), token_ns=trace("token_ns"))
+    return shown.SampleFacts(values=sample.values, forward_ns=trace("forward_ns"), token_ns=trace("token_ns"))
 
 
 def _energy(record: EnergyRecord) -> shown.EnergyFacts:

@@ -1,0 +1,73 @@
+"""Options and small helpers that several commands share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from harness.errors import UsageError
+from harness.paths import default_database
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def db_option(function: F) -> F:
+    """``--db``."""
+    return click.option(
+        "--db",
+        metavar="PATH|URL",
+        envvar="EDGEBENCH_DB",
+        default=str(default_database()),
+        show_default=True,
+        help="Results database: a file, or an SQLAlchemy URL.",
+    )(function)
+
+
+def json_option(function: F) -> F:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")(function)
+
+
+def models_option(function: F) -> F:
+    """``--models``."""
+    return click.option(
+        "--models",
+        "model_files",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="A model list of your own, beside the shipped one. May be given several times.",
+    )(function)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def parse_options(words: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """``--option openvino.INFERENCE_PRECISION_HINT=f32`` as framework -> option -> value."""
+    options: dict[str, dict[str, str]] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        framework, dot, key = name.partition(".")
+        if not (equals and dot and framework and key):
+            raise UsageError(
+                f"--option {word!r} is not FRAMEWORK.NAME=VALUE",
+                next_step="write for instance --option openvino.INFERENCE_PRECISION_HINT=f32",
+            )
+        options.setdefault(framework, {})[key] = value
+    return options
+
+
+def terminal_width() -> int:
+    """Columns of standard output; wide where it is not a terminal, so that nothing is cut in logs."""
+    if not sys.stdout.isatty():
+        return 160
+    import shutil
+
+    return shutil.get_terminal_size((120, 40)).columns

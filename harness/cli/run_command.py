@@ -1,0 +1,229 @@
+"""``edgebench run``: measure a suite."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.common import (
+    db_option,
+    json_option,
+    models_option,
+    parse_options,
+    print_json,
+    terminal_width,
+)
+
+if TYPE_CHECKING:
+    from harness.runner.front import Plan
+    from harness.runner.session import Outcome
+    from harness.store import Store
+
+EPILOG = """\b
+Examples:
+  edgebench run quickstart                             nine cells, some minutes
+  edgebench run quickstart --resume                    exactly what an interruption left out
+  edgebench run full --dry-run                         the plan, with reasons; creates nothing
+  edgebench run my-suite.yaml -k "openvino and int4"   only these cells
+  edgebench run quickstart --with "openvino==2026.5.0" another version, this session only
+  edgebench run quickstart --option openvino.INFERENCE_PRECISION_HINT=f32
+"""
+
+
+@click.command("run", epilog=EPILOG)
+@click.argument("suite")
+@click.option(
+    "-k", "expression", default="", metavar="EXPR", help="Only cells whose names match, as in pytest."
+)
+@click.option("--dry-run", is_flag=True, help="Show the plan and create nothing.")
+@click.option("--resume", is_flag=True, help="Do what the suite's newest session on this machine lacks.")
+@click.option(
+    "--with",
+    "overrides",
+    multiple=True,
+    metavar="REQUIREMENT",
+    help="NAME==VERSION or ./FILE.whl in place of a framework's pin; FRAMEWORK= before it means one framework only.",
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="FRAMEWORK.NAME=VALUE",
+    help="A framework's own setting, by its own name; part of the cells' identity.",
+)
+@models_option
+@click.option("--runs", type=click.IntRange(1), help="Processes per cell, instead of the suite's number.")
+@click.option(
+    "--seed", type=click.IntRange(0), help="Seed of the prompts and the order, instead of the suite's."
+)
+@click.option(
+    "--trigger", default="manual", show_default=True, help="What began the session; stored with it."
+)
+@db_option
+@json_option
+@click.option("-q", "--quiet", is_flag=True, help="No progress; the table alone.")
+def command(
+    suite: str,
+    expression: str,
+    dry_run: bool,
+    resume: bool,
+    overrides: tuple[str, ...],
+    options: tuple[str, ...],
+    model_files: tuple[Path, ...],
+    runs: int | None,
+    seed: int | None,
+    trigger: str,
+    db: str,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Measure every cell of SUITE: a shipped suite's name, or a file.
+
+    Exit status 0 when every cell ended ok or skipped with a reason, 1 when something failed, 2 for wrong words or
+    files, 130 when interrupted.
+    """
+    from harness.runner import front
+
+    request = front.Request(
+        suite=suite,
+        expression=expression,
+        overrides=overrides,
+        options=parse_options(options) or None,
+        model_files=model_files,
+        runs=runs,
+        seed=seed,
+        trigger=trigger,
+    )
+    if dry_run:
+        return _dry_run(front.make_plan(request, _existing(db)), as_json)
+    from harness.paths import cache_dir
+    from harness.runner.progress import progress_for
+    from harness.store import Store
+
+    _terminate_like_interrupt()
+    with Store.open(db) as store:
+        if store.upgraded:
+            click.echo(store.upgraded, err=True)
+        if resume:
+            session_id = front.unfinished_session(store, suite)
+            if session_id is None:
+                newest = store.newest_session(front.suite_title(suite))
+                click.echo(
+                    f"nothing to resume: every session of {suite} on this machine is complete", err=True
+                )
+                return _report(store, newest, None, db, as_json) if newest else 0
+        else:
+            session_id = front.begin_session(front.make_plan(request, store), store)
+        progress = progress_for(quiet=quiet or as_json)
+        progress.note(f"session {session_id} in {store.place}")
+        try:
+            outcome = front.carry_out(session_id, store, cache_dir(), progress, resumed=resume)
+        except KeyboardInterrupt:
+            click.echo(
+                f"interrupted; every finished run is stored. Go on with: edgebench run {suite} --resume",
+                err=True,
+            )
+            return 130
+        return _report(store, session_id, outcome, db, as_json)
+
+
+def _existing(db: str) -> Store | None:
+    """The database for looking up earlier durations, None where there is none: a dry run creates nothing."""
+    from harness.store import Store
+
+    if "://" not in db and not Path(db).is_file():
+        return None
+    return Store.open(db, read_only=True)
+
+
+def _terminate_like_interrupt() -> None:
+    """A polite end (a service manager's SIGTERM, a closed terminal) is an interruption: workers end, the rest stays."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), interrupt)
+
+
+def _report(store: Store, session_id: str, outcome: Outcome | None, db: str, as_json: bool) -> int:
+    from harness.report import write_report
+    from harness.table import render
+
+    report = write_report(store, session_id, Path(db) if "://" not in db else None)
+    if as_json:
+        click.echo(render(report.rows, [report.about], "json"), nl=False)
+    else:
+        click.echo(render(report.rows, [report.about], "table", width=terminal_width()), nl=False)
+        click.echo(f"report: {report.path}")
+    if outcome is not None:
+        for name, reason in outcome.failures.items():
+            click.echo(f"failed: {name}: {reason}", err=True)
+    return 1 if any(row["status"] not in ("ok", "skipped") for row in report.rows) else 0
+
+
+def _dry_run(plan: Plan, as_json: bool) -> int:
+    cells = [_planned_json(plan, position) for position in range(len(plan.cells))]
+    if as_json:
+        print_json({"suite": plan.suite.title, "runs": plan.suite.runs, "cells": cells})
+        return 0
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from harness.runner.progress import duration_text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in (
+        "framework",
+        "model",
+        "precision",
+        "recipe",
+        "device",
+        "workload",
+        "expected",
+        "why not here",
+    ):
+        table.add_column(title, overflow="fold")
+    for cell in cells:
+        table.add_row(
+            *(str(cell[key]) for key in ("framework", "model", "precision", "recipe", "device", "workload")),
+            "" if cell["reason"] else duration_text(cell["expected_s"]),
+            cell["reason"] or "",
+            style="dim" if cell["reason"] else None,
+        )
+    console = Console(width=terminal_width())
+    console.print(table)
+    runnable = [cell for cell in cells if cell["reason"] is None]
+    total = sum(cell["expected_s"] or 0.0 for cell in runnable)
+    console.print(
+        f"{len(runnable)} of {len(cells)} cells would run, {plan.suite.runs} runs each; "
+        f"expected {duration_text(total)} of timed runs, beside set-up and scoring",
+        highlight=False,
+    )
+    return 0
+
+
+def _planned_json(plan: Plan, position: int) -> dict[str, Any]:
+    planned = plan.cells[position]
+    cell = planned.cell
+    return {
+        "id": cell.id,
+        "name": cell.name,
+        "framework": cell.framework,
+        "model": cell.model,
+        "precision": cell.precision,
+        "recipe": cell.recipe,
+        "device": cell.device,
+        "api": cell.api,
+        "workload": str(cell.workload),
+        "options": dict(cell.options),
+        "reason": planned.reason,
+        "expected_s": planned.expected_s,
+    }

@@ -1,0 +1,53 @@
+"""The written table of a session: HTML and Markdown files beside the database.
+
+Owns where they are and what a session's rows are. Contract: a report is written whole or not at all, and writing it
+again from the same database gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.frameworks import frameworks
+from harness.store import Store
+from harness.table import Row, comparison_rows, render
+from harness.table.facts import About
+from harness.table.stored import session_facts
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A session's rows, and the file that shows them."""
+
+    rows: list[Row]
+    about: About
+    path: Path
+
+
+def session_rows(store: Store, session_id: str) -> tuple[list[Row], About]:
+    """The rows of a session, and what stands under them."""
+    facts = session_facts(store.session_facts(session_id), frameworks(include_hidden=True))
+    return comparison_rows(facts), facts.about()
+
+
+def write_report(store: Store, session_id: str, database: Path | None) -> Report:
+    """Write a session's table as HTML and Markdown.
+
+    Args:
+        store: the database.
+        session_id: the session.
+        database: its file; reports stand in ``reports/`` beside it. None (a server): below the working folder.
+    """
+    rows, about = session_rows(store, session_id)
+    folder = (database.parent if database is not None else Path("results")) / "reports"
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix, name in ((".md", "markdown"), (".html", "html")):
+        _write(folder / f"{session_id}{suffix}", render(rows, [about], name))
+    return Report(rows, about, folder / f"{session_id}.html")
+
+
+def _write(path: Path, text: str) -> None:
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)

@@ -1,0 +1,174 @@
+"""Makes what a cell needs and writes down in the database what was made: environments, models, artifacts.
+
+Owns the translation of these things into store records. Contract: what a run will refer to is stored before the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from harness.artifact import Artifact
+from harness.environment import Environment
+from harness.frameworks import FrameworkEntry
+from harness.model import Model
+from harness.runner.setup import Workshop
+from harness.store import Store
+from harness.store.records import (
+    ArtifactRecord,
+    CellRecord,
+    EnvironmentRecord,
+    ModelRecord,
+    PackageRecord,
+)
+from harness.suite import Cell, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A cell whose environment and artifact exist and are stored."""
+
+    cell: Cell
+    artifact: Artifact
+    environment_record_id: str
+
+
+class Catalogue:
+    """Prepares cells.
+
+    Args:
+        store: the database.
+        workshop: makes environments and artifacts.
+        models: the model list.
+        entries: the frameworks.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        workshop: Workshop,
+        models: Mapping[str, Model],
+        entries: Mapping[str, FrameworkEntry],
+    ) -> None:
+        self._store = store
+        self._workshop = workshop
+        self._models = models
+        self._entries = entries
+        self._artifacts: set[str] = set()
+        self._environments: dict[str, str] = {}
+
+    def ready(self, cell: Cell) -> Ready:
+        """The cell with everything that it needs.
+
+        Raises:
+            EdgebenchError: its environment, model or artifact cannot be had.
+        """
+        environment = self._workshop.environment(cell.framework)
+        if environment.id not in self._environments:
+            record = environment_record(environment)
+            self._environments[environment.id] = self._store.record_environment(record)
+        artifact = self._workshop.artifact(cell.model, cell.framework, cell.recipe)
+        self._record_artifact(cell.model, cell.framework, cell.recipe)
+        return Ready(cell, artifact, self._environments[environment.id])
+
+    def reference(self, model: str) -> Ready:
+        """The model's quality reference, as a cell that is never timed: its workload has no prompt."""
+        reference = self._models[model].reference
+        recipes = {recipe.name: recipe for recipe in self._entries[reference.framework].backend.recipes}
+        cell = Cell(
+            framework=reference.framework,
+            model=model,
+            precision=recipes[reference.recipe].precision,
+            recipe=reference.recipe,
+            device="cpu",
+            api="cpu",
+            workload=Workload(0),
+            options=dict(reference.options),
+        )
+        return self.ready(cell)
+
+    def reference_text(self, model: str) -> str:
+        """The reference in words: ``llamacpp F32 (dequantised Q4_1)``."""
+        reference = self._models[model].reference
+        note = f" ({reference.note})" if reference.note else ""
+        return f"{reference.framework} {reference.recipe}{note}"
+
+    def _record_artifact(self, model: str, framework: str, recipe_name: str) -> None:
+        """The artifact and everything it was made from, sources first."""
+        artifact = self._workshop.artifact(model, framework, recipe_name)
+        if artifact.request_key in self._artifacts:
+            return
+        recipe = self._workshop.recipe(framework, recipe_name)
+        source_id: str | None = None
+        if recipe.made_from != "model":
+            source_framework, source_recipe = recipe.made_from.split(":", 1)
+            self._record_artifact(model, source_framework, source_recipe)
+            source_id = self._workshop.artifact(model, source_framework, source_recipe).id
+        model_record = self._model_record(model)
+        self._store.record_model(model_record)
+        self._store.record_artifact(
+            ArtifactRecord(
+                id=artifact.id,
+                model_id=model_record.id,
+                framework=framework,
+                recipe=recipe_name,
+                precision=recipe.precision,
+                weight_bytes=artifact.weight_bytes,
+                parameters=artifact.parameter_count,
+                tool=artifact.tool,
+                tool_version=artifact.tool_version,
+                made_at=datetime.fromisoformat(artifact.made_at),
+                made_s=artifact.made_s,
+                source_artifact_id=source_id,
+                made_with=dict(artifact.parameters),
+                notes=dict(artifact.notes),
+                files=[
+                    {"path": file.path, "bytes": file.size_bytes, "sha256": file.sha256}
+                    for file in artifact.files
+                ],
+            )
+        )
+        self._artifacts.add(artifact.request_key)
+
+    def _model_record(self, model: str) -> ModelRecord:
+        listed = self._models[model]
+        file = self._workshop.model_file(model)
+        facts = file.facts
+        return ModelRecord(
+            name=model,
+            source=listed.source.model_dump_json(exclude_none=True),
+            sha256=file.sha256,
+            architecture=facts.architecture,
+            licence=None if listed.license is None else listed.license.name,
+            parameters=facts.parameter_count,
+        )
+
+
+def environment_record(environment: Environment) -> EnvironmentRecord:
+    """An environment as the store keeps it."""
+    return EnvironmentRecord(
+        framework=environment.framework,
+        variant=environment.variant,
+        python=environment.python_version,
+        packages=[PackageRecord(one.name, one.version, one.sha256) for one in environment.packages],
+    )
+
+
+def cell_record(cell: Cell) -> CellRecord:
+    """A cell as the store keeps it; one without a prompt is scored only."""
+    return CellRecord(
+        framework=cell.framework,
+        model=cell.model,
+        precision=cell.precision,
+        recipe=cell.recipe,
+        device=cell.device,
+        api=cell.api,
+        workload=str(cell.workload) if cell.workload.prompt_tokens else "score",
+        prompt_tokens=cell.workload.prompt_tokens,
+        decode_tokens=cell.workload.decode_tokens,
+        depth=cell.workload.depth,
+        options=dict(cell.options),
+        id=cell.id,
+    )

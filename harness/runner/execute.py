@@ -1,0 +1,181 @@
+"""One run: a fresh worker process, asked to load and to do one thing, and what became of it.
+
+Owns the sequence of requests of a timed run and of a scoring run, and the translation of every way in which a worker
+can end into a status and a reason. Never touches the database: it returns an `Execution`, the session stores it.
+Contract: whatever the worker does, the call returns (or passes on KeyboardInterrupt), and no process is left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.machine import RunWatch
+from harness.runner.energy import EnergyProbe
+from harness.runner.launch import Launch
+from harness.runner.process import (
+    WorkerError,
+    WorkerOutOfMemory,
+    WorkerProcess,
+    WorkerRefused,
+    WorkerTimeout,
+)
+from harness.store.records import EnergyRecord
+from harness.worker.api import LoadSpec
+from harness.worker.bodies import to_body
+from harness.worker.protocol import Message, ScoreSpec, TimedSpec
+
+Status = Literal["ok", "skipped", "failed", "timeout", "oom"]
+
+#: Asking a worker to leave: after this it is killed.
+GOODBYE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may take.
+
+    Attributes:
+        timeout_s: for the whole run, from the start of the process.
+        memory_bytes: resident set of the process tree, None: no limit.
+    """
+
+    timeout_s: float
+    memory_bytes: int | None
+
+
+@dataclass(slots=True)
+class Execution:
+    """What became of one run.
+
+    Attributes:
+        status: ok, skipped, failed, timeout or oom.
+        reason: one line for people, None when ok.
+        phase: the phase in which it ended: ``start``, ``load``, ``timed``, ``score``, ``unload``.
+        error: the worker's traceback, None where it left none.
+        log_tail: its last log lines, None when ok.
+        hello: versions and Python of the worker.
+        loaded: device, threads and hints, read back.
+        result: the body of the answer to the run's one request (``timed`` or ``score``).
+        seconds: wall seconds by phase, as the runner saw them.
+        energy: energy readings of a timed run.
+        peak_seen_bytes: highest resident set the runner saw.
+    """
+
+    status: Status = "ok"
+    reason: str | None = None
+    phase: str = "start"
+    error: str | None = None
+    log_tail: str | None = None
+    hello: dict[str, Any] = field(default_factory=dict)
+    loaded: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    energy: list[EnergyRecord] = field(default_factory=list)
+    peak_seen_bytes: int | None = None
+
+
+class _Deadline:
+    def __init__(self, timeout_s: float) -> None:
+        self._end = time.monotonic() + timeout_s
+        self.timeout_s = timeout_s
+
+    def left_s(self) -> float:
+        return max(0.001, self._end - time.monotonic())
+
+
+def execute(
+    launch: Launch,
+    request: LoadSpec,
+    work: TimedSpec | ScoreSpec,
+    limits: Limits,
+    *,
+    log: Path,
+    on_phase: Callable[[str], None],
+    watch: RunWatch | None = None,
+    energy: EnergyProbe | None = None,
+) -> Execution:
+    """Start a worker, load, do ``work``, unload.
+
+    Args:
+        launch: which Python, which backend.
+        request: what to load.
+        work: the timed passes or the scoring.
+        limits: time-out and memory limit.
+        log: file for everything the worker prints.
+        on_phase: told each phase as it begins.
+        watch: reads the machine's state around the work.
+        energy: runs the energy windows of a timed run, after its timed passes.
+    """
+    method: Literal["timed", "score"] = "timed" if isinstance(work, TimedSpec) else "score"
+    execution = Execution()
+    deadline = _Deadline(limits.timeout_s)
+
+    def on_event(message: Message) -> None:
+        if message.name == "phase":
+            on_phase(str(message.body.get("phase", "")))
+        elif energy is not None:
+            energy.on_event(message)
+
+    began = time.monotonic()
+
+    def enter(phase: str) -> None:
+        nonlocal began
+        now = time.monotonic()
+        execution.seconds[execution.phase] = execution.seconds.get(execution.phase, 0.0) + now - began
+        began = now
+        execution.phase = phase
+
+    try:
+        with WorkerProcess(
+            launch, log=log, memory_limit_bytes=limits.memory_bytes, on_event=on_event
+        ) as worker:
+            try:
+                execution.hello = worker.call("hello", {}, timeout_s=deadline.left_s())
+                enter("load")
+                execution.loaded = worker.call("load", to_body(request), timeout_s=deadline.left_s())
+                if watch is not None:
+                    watch.sample(worker.pid)
+                enter(method)
+                execution.result = worker.call(method, to_body(work), timeout_s=deadline.left_s())
+                if watch is not None:
+                    watch.sample(worker.pid)
+                if energy is not None and isinstance(work, TimedSpec):
+                    enter("energy")
+                    execution.energy = energy.measure(worker, work, deadline.left_s())
+                enter("unload")
+                worker.close(timeout_s=min(GOODBYE_S, deadline.left_s()))
+            finally:
+                execution.peak_seen_bytes = worker.peak_seen_bytes
+    except WorkerError as failure:
+        _explain(execution, failure, limits)
+    if execution.status == "ok" and method == "score" and execution.result.get("finite") is False:
+        # The sums exist only in part: the artifact's verdict says so, the run itself did its work.
+        execution.reason = "some logits are not finite"
+    if execution.status == "ok":
+        enter("end")
+    return execution
+
+
+def _explain(execution: Execution, failure: WorkerError, limits: Limits) -> None:
+    """Status, reason and evidence of a run whose worker did not do as asked."""
+    if failure.phase is not None:
+        execution.phase = failure.phase
+    execution.reason = failure.what
+    execution.log_tail = getattr(failure, "log_tail", None)
+    execution.status = "failed"
+    if isinstance(failure, WorkerRefused):
+        execution.reason = failure.message
+        execution.error = failure.traceback
+        # Unsupported says that it cannot be done at all: a hole in the table, not a failure.
+        execution.status = "skipped" if failure.type == "Unsupported" else "failed"
+    elif isinstance(failure, WorkerTimeout):
+        execution.status = "timeout"
+        execution.reason = (
+            f"no answer within the run's time-out of {limits.timeout_s:g} s (in {execution.phase})"
+        )
+    elif isinstance(failure, WorkerOutOfMemory):
+        execution.status = "oom"

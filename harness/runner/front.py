@@ -1,0 +1,334 @@
+"""What every front door shares: plan a suite on this machine, open a session of it, carry it out or resume it.
+
+Owns the steps from a suite's name to an `Outcome`; the command line and the pytest plugin only talk to people.
+Contract: planning creates nothing; a session that was begun is always ended with its status, or stays resumable
+when the process is killed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness import __version__
+from harness.environment import Override, check_overrides
+from harness.errors import EdgebenchError
+from harness.frameworks import FrameworkEntry, framework, frameworks
+from harness.machine import describe_machine, describe_session_state, host, physical_cores
+from harness.model import Model
+from harness.model.checked_yaml import parse_yaml
+from harness.runner.catalogue import Catalogue, cell_record
+from harness.runner.expect import Expectation
+from harness.runner.order import plan_runs
+from harness.runner.progress import SessionProgress
+from harness.runner.session import Outcome, SessionJob, SessionRunner
+from harness.runner.setup import Workshop
+from harness.store import Store
+from harness.store.records import (
+    CellRecord,
+    MachineRecord,
+    PlannedCellRecord,
+    PlannedRunRecord,
+    SessionRecord,
+)
+from harness.suite import (
+    Cell,
+    PlannedCell,
+    RunSettings,
+    Suite,
+    Workload,
+    expand,
+    load_suite,
+    parse_suite,
+    select,
+    suite_models,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody asked for.
+
+    Attributes:
+        suite: name or path.
+        expression: ``-k``; empty: every cell.
+        overrides: ``--with``, as typed.
+        options: framework -> its option -> value, on top of the suite's.
+        model_files: model lists of the user's own.
+        runs: processes per cell, None: the suite's.
+        seed: None: the suite's.
+        trigger: ``manual``, ``nightly``, ``gate``, ``pytest``.
+    """
+
+    suite: str | Path
+    expression: str = ""
+    overrides: tuple[str, ...] = ()
+    options: Mapping[str, Mapping[str, str]] | None = None
+    model_files: tuple[Path, ...] = ()
+    runs: int | None = None
+    seed: int | None = None
+    trigger: str = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A suite on this machine: what would run, and what cannot."""
+
+    request: Request
+    suite: Suite
+    cells: tuple[PlannedCell, ...]
+    models: Mapping[str, Model]
+    entries: Mapping[str, FrameworkEntry]
+    overrides: tuple[Override, ...]
+
+
+def usable_frameworks() -> dict[str, FrameworkEntry]:
+    """Every framework whose backend can be imported, test backends included where they are switched on."""
+    return {name: entry for name, entry in frameworks(include_hidden=True).items() if entry.error is None}
+
+
+def make_plan(request: Request, store: Store | None = None) -> Plan:
+    """Expand and select; creates nothing.
+
+    Args:
+        request: what is asked for.
+        store: where earlier durations are looked up, None: nowhere.
+
+    Raises:
+        UsageError: something in the request or the suite is wrong.
+    """
+    suite = load_suite(request.suite)
+    changes: dict[str, object] = {}
+    if request.runs is not None:
+        changes["runs"] = request.runs
+    if request.seed is not None:
+        changes["seed"] = request.seed
+    if request.options:
+        for name in request.options:
+            framework(name)  # an unknown one is told with what was meant
+        changes["options"] = [_merged(given, request.options) for given in suite.options]
+    if changes:
+        document = suite.document
+        suite = suite.model_copy(update=changes)
+        suite._document = document
+    entries = usable_frameworks()
+    models = suite_models(suite, request.model_files)
+    backends = {name: entry.backend for name, entry in entries.items()}
+    cells = expand(suite, backends, models, host())
+    if request.expression:
+        cells = select(cells, request.expression)
+    overrides = tuple(Override.parse(text) for text in request.overrides)
+    named = {planned.cell.framework for planned in cells}
+    check_overrides(overrides, [backend for name, backend in backends.items() if name in named])
+    if store is not None:
+        cells = _with_history(cells, suite.runs, store)
+    return Plan(request, suite, tuple(cells), models, entries, overrides)
+
+
+def _merged(
+    given: Mapping[str, Mapping[str, str]], more: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
+    merged = {name: dict(options) for name, options in given.items()}
+    for name, options in more.items():
+        merged.setdefault(name, {}).update(options)
+    return merged
+
+
+def _with_history(cells: Sequence[PlannedCell], runs: int, store: Store) -> list[PlannedCell]:
+    known = store.durations(describe_machine().id, [planned.cell.id for planned in cells])
+    return [
+        replace(planned, expected_s=round(known[planned.cell.id, "timed"] * runs, 1))
+        if planned.reason is None and (planned.cell.id, "timed") in known
+        else planned
+        for planned in cells
+    ]
+
+
+# -- sessions -----------------------------------------------------------------------------------------------------
+
+
+def begin_session(plan: Plan, store: Store) -> str:
+    """Store a new session with its plan; gives its id."""
+    machine_id = _record_machine(store)
+    runnable = [planned for planned in plan.cells if planned.reason is None]
+    scored = [
+        planned.cell.id
+        for planned in runnable
+        if plan.suite.scoring is not None
+        and "score" in plan.entries[planned.cell.framework].backend.capabilities
+    ]
+    scores = [PlannedRunRecord(cell_id, "score", 0, position) for position, cell_id in enumerate(scored)]
+    timed = [
+        PlannedRunRecord(run.cell_id, "timed", run.index, len(scores) + run.position, run.seed)
+        for run in plan_runs([planned.cell.id for planned in runnable], plan.suite.runs, plan.suite.seed)
+    ]
+    record = SessionRecord(
+        machine_id=machine_id,
+        suite=plan.suite.title,
+        suite_sha256=plan.suite.sha256,
+        suite_text=plan.suite.text,
+        command_line=sys.argv,
+        edgebench_version=__version__,
+        seed=plan.suite.seed,
+        started_at=datetime.now(UTC),
+        trigger=plan.request.trigger,
+        commit_sha=_commit(),
+        system=describe_session_state(),
+        settings={
+            "suite_path": str(plan.suite.path.resolve()) if plan.suite.path else None,
+            "runs": plan.suite.runs,
+            "expression": plan.request.expression,
+            "overrides": list(plan.request.overrides),
+            "options": {name: dict(options) for name, options in (plan.request.options or {}).items()},
+            "model_files": [str(path.resolve()) for path in plan.request.model_files],
+            "threads": plan.suite.threads or physical_cores(),
+        },
+    )
+    cells = [
+        PlannedCellRecord(
+            cell=cell_record(planned.cell),
+            position=position,
+            reason=planned.reason,
+            expected_s=planned.expected_s,
+            settings=asdict(planned.settings),
+        )
+        for position, planned in enumerate(plan.cells)
+    ]
+    return store.start_session(record, cells, [*scores, *timed])
+
+
+def _record_machine(store: Store) -> str:
+    machine = describe_machine()
+    return store.record_machine(
+        MachineRecord(
+            cpu_model=machine.cpu_model,
+            arch=machine.arch,
+            physical_cores=machine.cores,
+            logical_cores=machine.threads,
+            memory_bytes=machine.memory_bytes,
+            accelerators=[{"id": one} for one in machine.accelerators],
+            id=machine.id,
+        )
+    )
+
+
+def _commit() -> str | None:
+    """Commit of the working folder: what was under test when a project runs edgebench in its own checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None
+
+
+def unfinished_session(store: Store, suite: str | Path) -> str | None:
+    """The newest session of a suite on this machine that lacks runs."""
+    return store.newest_session(load_suite(suite).title, describe_machine().id, unfinished=True)
+
+
+def carry_out(
+    session_id: str, store: Store, cache_dir: Path, progress: SessionProgress, *, resumed: bool = False
+) -> Outcome:
+    """Do what a session lacks, from what the database says of it alone.
+
+    Raises:
+        EdgebenchError: nothing can be measured at all, or the database fails.
+        KeyboardInterrupt: passed on, with the session marked as interrupted.
+    """
+    if resumed:
+        store.resume_session(session_id)
+    try:
+        outcome = _carry_out(session_id, store, cache_dir, progress)
+    except BaseException:
+        # Whatever it was (Ctrl-C, a full disk): what is stored stays and a resume goes on from here.
+        store.end_session(session_id, "interrupted")
+        raise
+    finally:
+        progress.close()
+    store.end_session(session_id, "failed" if outcome.failures else "ok")
+    return outcome
+
+
+def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: SessionProgress) -> Outcome:
+    facts = store.session_facts(session_id)
+    settings = facts.settings
+    suite_path = settings["suite_path"]
+    described = store.describe("session", session_id)
+    suite = parse_suite(parse_yaml(described["suite_text"], Path(suite_path or "suite.yaml")))
+    entries = usable_frameworks()
+    models = suite_models(suite, [Path(path) for path in settings["model_files"]])
+    threads = int(settings["threads"])
+    overrides = tuple(Override.parse(text) for text in settings["overrides"])
+    cells = {one.cell.id: cell_of(one.cell) for one in facts.cells if one.reason is None}
+    gone = sorted({cell.framework for cell in cells.values()} - entries.keys())
+    if gone:
+        raise EdgebenchError(
+            f"the session needs frameworks that this installation does not have: {', '.join(gone)}",
+            next_step="install the package that provides them, then resume again",
+        )
+    attempts: dict[tuple[str, str, int], int] = {}
+    for run in (*facts.others, *(run for one in facts.cells for run in one.runs)):
+        key = (run.cell_id, run.kind, run.index)
+        attempts[key] = max(attempts.get(key, 0), run.attempt)
+    job = SessionJob(
+        session_id=session_id,
+        suite=suite,
+        cells=cells,
+        settings={one.cell.id: RunSettings(**one.settings) for one in facts.cells if one.reason is None},
+        missing=store.missing_runs(session_id),
+        attempts=attempts,
+        threads=threads,
+    )
+    workshop = Workshop(
+        models=models,
+        entries=entries,
+        cache_dir=cache_dir,
+        overrides=overrides,
+        threads=threads,
+        progress=progress,
+    )
+    runs = max(1, int(settings["runs"]))
+    runner = SessionRunner(
+        job,
+        store=store,
+        workshop=workshop,
+        catalogue=Catalogue(store=store, workshop=workshop, models=models, entries=entries),
+        cache_dir=cache_dir,
+        progress=progress,
+        expectation=Expectation(
+            store.durations(facts.machine.id, list(cells)),
+            {one.cell.id: one.expected_s / runs for one in facts.cells if one.expected_s is not None},
+        ),
+    )
+    return runner.run()
+
+
+def cell_of(record: CellRecord) -> Cell:
+    """A stored cell as the runner knows it."""
+    threads = Workload.parse(record.workload).threads
+    return Cell(
+        framework=record.framework,
+        model=record.model,
+        precision=record.precision,
+        recipe=record.recipe,
+        device=record.device,
+        api=record.api,
+        workload=Workload(record.prompt_tokens, record.decode_tokens, record.depth, threads),
+        options={key: str(value) for key, value in record.options.items()},
+    )
+
+
+def suite_title(suite: str | Path) -> str:
+    """The name that sessions of a suite are stored under."""
+    return load_suite(suite).title

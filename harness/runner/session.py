@@ -1,0 +1,388 @@
+"""A session: set-up, scoring, timed runs in their order, everything stored as it happens.
+
+Owns what comes after what. The parts are elsewhere: `setup` makes things, `execute` runs one worker, `scoring` knows
+keys and verdicts, `record` translates, the store keeps. Contract: a run is stored before the next one starts; a
+failure belongs to its cell and never ends the session; an interruption leaves every finished run stored and the
+session resumable.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock
+
+from harness.errors import EdgebenchError
+from harness.machine import RunWatch
+from harness.runner.calibrate import calibrate
+from harness.runner.catalogue import Catalogue, Ready, cell_record
+from harness.runner.energy import EnergyProbe, EnergySource
+from harness.runner.execute import Execution, Limits, execute
+from harness.runner.expect import Expectation
+from harness.runner.progress import SessionProgress
+from harness.runner.record import (
+    RunFrame,
+    Surroundings,
+    measured_seconds,
+    run_record,
+    setup_failure,
+    skipped_run,
+)
+from harness.runner.scoring import (
+    ReferenceScore,
+    ScoringTarget,
+    reference_of,
+    score_record,
+    score_spec,
+    scoring_key,
+)
+from harness.runner.setup import TokenFile, Workshop
+from harness.store import Store
+from harness.store.records import PlannedRunRecord, RunKind, RunRecord, ScoreRecord
+from harness.suite import Cell, RunSettings, Suite
+from harness.worker.api import LoadSpec
+from harness.worker.protocol import ScoreSpec, TimedSpec
+
+
+@dataclass(frozen=True, slots=True)
+class SessionJob:
+    """What a session has to do.
+
+    Attributes:
+        session_id: a session that is stored, with its plan.
+        suite: its settings.
+        cells: the runnable cells by id.
+        settings: how the runs of each are made.
+        missing: runs that are not stored yet, in the planned order.
+        attempts: (cell id, kind, index) -> attempts that are stored already.
+        threads: compute threads, where the workload names no other number.
+    """
+
+    session_id: str
+    suite: Suite
+    cells: Mapping[str, Cell]
+    settings: Mapping[str, RunSettings]
+    missing: Sequence[PlannedRunRecord]
+    attempts: Mapping[tuple[str, str, int], int]
+    threads: int
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a session.
+
+    Attributes:
+        done: runs made now.
+        failures: names of cells -> reason, of everything that ended neither ok nor skipped.
+    """
+
+    done: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+class SessionRunner:
+    """Carries out one session.
+
+    Args:
+        job: what to do.
+        store: the database.
+        workshop: makes environments and artifacts.
+        catalogue: writes down what was made.
+        cache_dir: where reference log-probabilities and the measuring lock are kept.
+        progress: the display.
+        expectation: how long runs take.
+    """
+
+    def __init__(
+        self,
+        job: SessionJob,
+        *,
+        store: Store,
+        workshop: Workshop,
+        catalogue: Catalogue,
+        cache_dir: Path,
+        progress: SessionProgress,
+        expectation: Expectation,
+    ) -> None:
+        self._job = job
+        self._store = store
+        self._workshop = workshop
+        self._catalogue = catalogue
+        self._cache_dir = cache_dir
+        self._progress = progress
+        self._expectation = expectation
+        self._energy = EnergySource.of_this_machine()
+        self._outcome = Outcome()
+        self._left: list[tuple[str, str]] = []
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(cache_dir / "measuring.lock")
+
+    def run(self) -> Outcome:
+        """Everything that is missing."""
+        ready = self._prepare()
+        missing = [planned for planned in self._job.missing if planned.cell_id in ready]
+        groups = self._scoring_groups([ready[run.cell_id] for run in missing if run.kind == "score"])
+        timed = [run for run in missing if run.kind == "timed"]
+        self._left = [(group[0].cell.id, "score") for group in groups]
+        self._left += [(run.cell_id, "timed") for run in timed]
+        self._progress.begin(len(self._left), 0)
+        for group in groups:
+            self._score_group(group)
+            self._left.pop(0)
+        broken = self._broken_cells(ready)
+        for run in timed:
+            self._timed_run(ready[run.cell_id], run, broken.get(run.cell_id))
+            self._left.pop(0)
+        return self._outcome
+
+    # -- set-up -------------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> dict[str, Ready]:
+        """Environment and artifact of every cell with something missing; a failure is stored, and said once."""
+        ready: dict[str, Ready] = {}
+        told: set[str] = set()
+        firsts: dict[str, PlannedRunRecord] = {}
+        for run in self._job.missing:
+            if run.kind == "timed" or run.cell_id not in firsts:
+                firsts.setdefault(run.cell_id, run)
+        for cell_id, first in firsts.items():
+            cell = self._job.cells[cell_id]
+            self._progress.step(f"{cell.framework} {cell.recipe}")
+            try:
+                ready[cell_id] = self._catalogue.ready(cell)
+            except EdgebenchError as error:
+                if str(error) not in told:
+                    told.add(str(error))
+                    self._progress.note(f"✗ {error.what}\n  next: {error.next_step}")
+                self._store.record_run(
+                    setup_failure(self._frame(cell_id, first.kind, first.index, None), error)
+                )
+                self._outcome.failures[cell.name] = error.what
+        return ready
+
+    # -- scoring ------------------------------------------------------------------------------------------------------
+
+    def _scoring_groups(self, ready: Sequence[Ready]) -> list[list[Ready]]:
+        """Cells that share one score: they differ in their workload only."""
+        groups: dict[str, list[Ready]] = {}
+        for one in ready:
+            groups.setdefault(repr(_target(one)), []).append(one)
+        return list(groups.values())
+
+    def _score_group(self, group: Sequence[Ready]) -> None:
+        """Scores one artifact, or finds its score; a failure is stored as its first cell's."""
+        one = group[0]
+        cell_ids = tuple(each.cell.id for each in group)
+        label = f"{one.cell.framework} {one.cell.recipe} score"
+        scoring, corpus = self._job.suite.scoring, self._job.suite.corpus_file()
+        assert scoring is not None, "a suite without scoring plans no score"
+        assert corpus is not None
+        try:
+            tokens = self._workshop.tokens(one.cell.model, corpus)
+            reference = self._reference(one.cell.model, tokens)
+        except EdgebenchError as error:
+            failure = EdgebenchError(f"no quality reference: {error.what}", next_step=error.next_step)
+            self._keep(one.cell, label, setup_failure(self._frame(one.cell.id, "score", 0, one), failure))
+            return
+        key = scoring_key(_target(one), scoring, tokens, reference.key)
+        found = self._store.find_score(key)
+        if found is not None:
+            self._store.link_score(self._job.session_id, cell_ids, found.run_id)
+            self._progress.run_ended(label, "scored before", ok=True)
+            return
+
+        def score(execution: Execution) -> ScoreRecord:
+            return score_record(
+                execution,
+                key=key,
+                artifact=one.artifact.id,
+                scoring=scoring,
+                tokens=tokens,
+                reference=reference,
+                quality_reference=reference.text,
+                cells=cell_ids,
+            )
+
+        spec = score_spec(scoring, tokens, reference_in=reference.log_probabilities, reference_out=None)
+        frame = self._frame(one.cell.id, "score", 0, one)
+        self._keep(one.cell, label, self._measure(one, frame, spec, label, score))
+
+    def _reference(self, model: str, tokens: TokenFile) -> ReferenceScore:
+        """The model's quality reference on these tokens; computed where the cache or the database lack it."""
+        scoring = self._job.suite.scoring
+        assert scoring is not None
+        one = self._catalogue.reference(model)
+        text = self._catalogue.reference_text(model)
+        key = scoring_key(_target(one), scoring, tokens, None)
+        folder = self._cache_dir / "references"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{key}.npy"
+        with FileLock(folder / f"{key}.lock"):
+            found = self._store.find_score(key)
+            if found is not None and path.exists():
+                return reference_of(found, path, text)
+            self._store.record_cells([cell_record(one.cell)])
+            partial = path.with_suffix(".partial.npy")
+            spec = score_spec(scoring, tokens, reference_in=None, reference_out=partial)
+
+            def score(execution: Execution) -> ScoreRecord:
+                return score_record(
+                    execution,
+                    key=key,
+                    artifact=one.artifact.id,
+                    scoring=scoring,
+                    tokens=tokens,
+                    reference=None,
+                    quality_reference=text,
+                    cells=(),
+                )
+
+            label = f"{model} quality reference ({text})"
+            frame = self._frame(one.cell.id, "reference", 0, one)
+            record = self._measure(one, frame, spec, label, score)
+            self._store.record_run(record)
+            if record.status != "ok" or record.score is None:
+                raise EdgebenchError(
+                    f"{label}: {record.reason}",
+                    next_step=f"edgebench show {record.id} has the worker's last lines",
+                )
+            partial.replace(path)
+            self._outcome.done += 1
+            stored = self._store.find_score(key)
+            assert stored is not None, "what was stored is found"
+            return reference_of(stored, path, text)
+
+    def _broken_cells(self, ready: Mapping[str, Ready]) -> dict[str, str]:
+        """Cells whose artifact does not compute the model's function, with the reason."""
+        broken: dict[str, str] = {}
+        for facts in self._store.session_facts(self._job.session_id).cells:
+            verdict = facts.score.verdict if facts.score is not None else None
+            if facts.cell.id in ready and verdict is not None and verdict.verdict == "broken":
+                broken[facts.cell.id] = verdict.reason or "its verdict is broken"
+        return broken
+
+    # -- timed runs ---------------------------------------------------------------------------------------------------
+
+    def _timed_run(self, one: Ready, planned: PlannedRunRecord, broken: str | None) -> None:
+        cell, settings = one.cell, self._job.settings[one.cell.id]
+        label = f"{cell.name} run {planned.index + 1}"
+        frame = self._frame(cell.id, "timed", planned.index, one, planned.seed)
+        if broken is not None:
+            self._keep(cell, label, skipped_run(frame, f"not timed: the artifact is broken: {broken}"))
+            return
+        spec = TimedSpec(
+            prompt_tokens=cell.workload.prompt_tokens,
+            decode_tokens=cell.workload.decode_tokens,
+            depth=cell.workload.depth,
+            repetitions=settings.repetitions,
+            warmups=settings.warmups,
+            seed=planned.seed or 0,
+        )
+        self._keep(cell, label, self._measure(one, frame, spec, label, None))
+
+    # -- one worker ---------------------------------------------------------------------------------------------------
+
+    def _measure(
+        self,
+        one: Ready,
+        frame: RunFrame,
+        spec: TimedSpec | ScoreSpec,
+        label: str,
+        score: Callable[[Execution], ScoreRecord] | None,
+    ) -> RunRecord:
+        """One run, while no other session of this machine measures."""
+        self._progress.run_started(label, self._expectation.total_s(self._left))
+        settings = self._job.settings.get(one.cell.id, self._job.suite.settings)
+        context = (
+            spec.window
+            if isinstance(spec, ScoreSpec)
+            else spec.depth + spec.prompt_tokens + spec.decode_tokens
+        )
+        load = LoadSpec(
+            artifact=one.artifact.entry,
+            device=one.cell.device,
+            api=one.cell.api,
+            threads=one.cell.workload.threads or self._job.threads,
+            context_tokens=context,
+            options=dict(one.cell.options),
+        )
+        if not self._lock.is_locked:
+            self._wait_for_machine()
+        begun = time.monotonic()
+        try:
+            watch = RunWatch()
+            before = calibrate()
+            watch.begin()
+            execution = execute(
+                self._workshop.launch(one.cell.framework),
+                load,
+                spec,
+                Limits(settings.timeout_s, settings.memory_limit_bytes),
+                log=self._workshop.log(f"{frame.session_id}/{one.cell.id}-{frame.kind}-{frame.index}"),
+                on_phase=self._progress.phase,
+                watch=watch,
+                energy=EnergyProbe(self._energy, one.cell.device) if isinstance(spec, TimedSpec) else None,
+            )
+            surroundings = Surroundings(watch.end(), (before, calibrate()))
+        finally:
+            self._lock.release()
+        duration_s = time.monotonic() - begun
+        return run_record(
+            frame,
+            execution,
+            surroundings,
+            duration_s=duration_s,
+            harness_s=duration_s - measured_seconds(execution, surroundings.calibration_s),
+            score=score(execution) if score is not None and execution.status == "ok" else None,
+        )
+
+    def _wait_for_machine(self) -> None:
+        """Two sessions that measure at once would measure each other: one run at a time on this machine."""
+        try:
+            self._lock.acquire(timeout=1)
+        except TimeoutError:
+            self._progress.note("waiting for the run of another session on this machine")
+            self._lock.acquire(poll_interval=0.5)
+
+    def _frame(
+        self, cell_id: str, kind: RunKind, index: int, one: Ready | None, seed: int | None = None
+    ) -> RunFrame:
+        return RunFrame(
+            session_id=self._job.session_id,
+            cell_id=cell_id,
+            kind=kind,
+            index=index,
+            attempt=self._job.attempts.get((cell_id, kind, index), 0) + 1,
+            started_at=datetime.now(UTC),
+            seed=seed,
+            artifact_id=None if one is None else one.artifact.id,
+            environment_id=None if one is None else one.environment_record_id,
+        )
+
+    def _keep(self, cell: Cell, label: str, record: RunRecord) -> None:
+        """Stores a run and says how it ended."""
+        self._store.record_run(record)
+        self._outcome.done += 1
+        if record.status not in ("ok", "skipped"):
+            self._outcome.failures[cell.name] = record.reason or record.status
+        if record.duration_s is not None:
+            self._expectation.learn(cell.id, record.kind, record.duration_s)
+        suspect = " (suspect)" if record.validity == "suspect" else ""
+        text = record.reason or f"ok in {record.duration_s or 0:.1f} s{suspect}"
+        self._progress.run_ended(label, text, ok=record.status in ("ok", "skipped"))
+
+
+def _target(one: Ready) -> ScoringTarget:
+    cell = one.cell
+    return ScoringTarget(
+        artifact=one.artifact.id,
+        framework=cell.framework,
+        environment=one.environment_record_id,
+        device=cell.device,
+        api=cell.api,
+        options=dict(cell.options),
+    )

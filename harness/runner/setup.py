@@ -1,0 +1,240 @@
+"""What a session needs before it can measure: model files, environments, artifacts, token files.
+
+Owns the order in which these are made and that each is made at most once per session; the caches themselves belong
+to `harness.model`, `harness.environment` and `harness.artifact`. Contract: a method gives what was asked for,
+verified, or raises `EdgebenchError`; asking again for what failed raises the same error again, so that
+every cell that needs it learns the same reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock
+
+from harness.artifact import Artifact, ArtifactRequest, ArtifactStore
+from harness.environment import Environment, EnvironmentManager, Override
+from harness.environment.plan import Role
+from harness.errors import EdgebenchError
+from harness.frameworks import FrameworkEntry
+from harness.model import Model, ModelFile, fetch
+from harness.runner.launch import Launch, launch_for
+from harness.runner.process import WorkerError, WorkerProcess
+from harness.runner.progress import SessionProgress
+from harness.worker.api import Made, MakeRequest, Recipe
+from harness.worker.bodies import from_body, to_body
+
+T = TypeVar("T")
+
+#: Conversions of large models take long; one that takes longer than this hangs.
+MAKE_TIMEOUT_S = 6 * 3600.0
+TOKENIZE_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFile:
+    """A text as token ids of one model.
+
+    Attributes:
+        path: little-endian int32 ids, without BOS.
+        count: how many.
+        bos: id that the model wants first, None: none.
+        corpus: name of the text.
+        corpus_sha256: of the text.
+    """
+
+    path: Path
+    count: int
+    bos: int | None
+    corpus: str
+    corpus_sha256: str
+
+
+class Workshop:
+    """Makes and keeps what a session needs.
+
+    Args:
+        models: the model list.
+        entries: the frameworks.
+        cache_dir: where models, environments and artifacts are kept.
+        overrides: the user's replacements for frameworks' pins.
+        threads: for conversions.
+        progress: told what is being made.
+    """
+
+    def __init__(
+        self,
+        *,
+        models: Mapping[str, Model],
+        entries: Mapping[str, FrameworkEntry],
+        cache_dir: Path,
+        overrides: tuple[Override, ...] = (),
+        threads: int,
+        progress: SessionProgress,
+    ) -> None:
+        self._models = models
+        self._entries = entries
+        self._cache_dir = cache_dir
+        self._overrides = overrides
+        self._threads = threads
+        self._progress = progress
+        self._say = progress.step
+        self._environments = EnvironmentManager(cache_dir)
+        self._artifacts = ArtifactStore(cache_dir)
+        self._made: dict[tuple[str, ...], object] = {}
+
+    def _once(self, key: tuple[str, ...], make: Callable[[], T]) -> T:
+        """What ``make`` gave or raised the first time."""
+        if key not in self._made:
+            try:
+                self._made[key] = make()
+            except EdgebenchError as error:
+                self._made[key] = error
+        made = self._made[key]
+        if isinstance(made, EdgebenchError):
+            raise made
+        return made  # type: ignore[return-value]  # the key fixes the type
+
+    # -- single things ----------------------------------------------------------------------------------------------
+
+    def model_file(self, model: str) -> ModelFile:
+        """The model's source file, fetched and verified."""
+        return self._once(
+            ("model", model),
+            lambda: fetch(self._models[model], self._cache_dir, progress=self._progress.note),
+        )
+
+    def environment(self, framework: str, role: Role = "runtime") -> Environment:
+        """The framework's environment, made where it is missing."""
+        entry = self._entries[framework]
+        if role == "converter" and entry.backend.requirements.converter is None:
+            role = "runtime"
+        return self._once(
+            ("environment", framework, role),
+            lambda: self._environments.ensure(
+                entry.backend, role=role, overrides=self._overrides, progress=self._say
+            ),
+        )
+
+    def launch(self, framework: str, role: Role = "runtime") -> Launch:
+        """How to start a worker of the framework."""
+        return launch_for(framework, self.environment(framework, role).python)
+
+    def log(self, name: str) -> Path:
+        """File for the output of a worker."""
+        folder = self._cache_dir / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{name}.log"
+
+    # -- artifacts --------------------------------------------------------------------------------------------------
+
+    def artifact(self, model: str, framework: str, recipe_name: str) -> Artifact:
+        """The artifact of a recipe, with everything that it is made from."""
+        return self._once(
+            ("artifact", model, framework, recipe_name),
+            lambda: self._make_artifact(model, framework, recipe_name),
+        )
+
+    def recipe(self, framework: str, name: str) -> Recipe:
+        """The recipe that a framework declares under a name."""
+        recipes = {recipe.name: recipe for recipe in self._entries[framework].backend.recipes}
+        return recipes[name]
+
+    def _make_artifact(self, model: str, framework: str, recipe_name: str) -> Artifact:
+        recipe = self.recipe(framework, recipe_name)
+        source_file = self.model_file(model)
+        if recipe.made_from == "model":
+            source_id, source_path = source_file.sha256, source_file.path
+        else:
+            source_framework, source_recipe = recipe.made_from.split(":", 1)
+            source = self.artifact(model, source_framework, source_recipe)
+            source_id, source_path = source.id, source.entry
+        environment = self.environment(framework, "converter")
+        request = ArtifactRequest(
+            source=source_id,
+            framework=framework,
+            recipe=recipe.name,
+            parameters=recipe.parameters,
+            tool=recipe.tool,
+            tool_version=environment.version(recipe.tool) or "unknown",
+            overrides=environment.overrides,
+            parameter_count=source_file.facts.parameter_count,
+            model=model,
+        )
+
+        def make(folder: Path) -> Made:
+            self._say(f"making {model} {framework} {recipe.name}")
+            work = MakeRequest(recipe=recipe, source=source_path, out=folder, threads=self._threads)
+            name = f"make-{model}-{framework}-{recipe.name}"
+            try:
+                with WorkerProcess(
+                    self.launch(framework, "converter"),
+                    log=self.log(name),
+                    memory_limit_bytes=None,
+                    on_event=None,
+                ) as worker:
+                    answer = worker.call("make", to_body(work), timeout_s=MAKE_TIMEOUT_S)
+            except WorkerError as error:
+                raise EdgebenchError(
+                    f"making {model} {framework} {recipe.name} failed: {error}",
+                    next_step=f"see {self.log(name)}; other cells go on",
+                ) from error
+            answer.pop("seconds", None)  # the store times the whole, with the worker's start
+            return from_body(Made, answer)
+
+        return self._artifacts.get(request, make, self._say)
+
+    # -- text -------------------------------------------------------------------------------------------------------
+
+    def tokens(self, model: str, corpus: Path) -> TokenFile:
+        """The corpus as token ids of the model, by the tokenizer of its quality reference's framework."""
+        tokenizer = self._models[model].reference.framework
+        return self._once(
+            ("tokens", model, tokenizer, str(corpus)), lambda: self._make_tokens(model, tokenizer, corpus)
+        )
+
+    def _make_tokens(self, model: str, tokenizer: str, corpus: Path) -> TokenFile:
+        try:
+            text = corpus.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise EdgebenchError(
+                f"the scoring text {corpus} cannot be read: {error}",
+                next_step="name a UTF-8 text file in the suite's `scoring: {corpus: ...}`",
+            ) from error
+        corpus_sha256 = hashlib.sha256(text.encode()).hexdigest()
+        source = self.model_file(model)
+        environment = self.environment(tokenizer)
+        key = hashlib.sha256(
+            json.dumps([source.sha256, corpus_sha256, tokenizer, environment.id]).encode()
+        ).hexdigest()[:32]
+        folder = self._cache_dir / "tokens"
+        folder.mkdir(parents=True, exist_ok=True)
+        path, meta = folder / f"{key}.i32", folder / f"{key}.json"
+        with FileLock(folder / f"{key}.lock"):
+            if not meta.exists():
+                self._say(f"tokenising {corpus.name} for {model}")
+                staging = folder / f"{key}.i32.new"
+                with WorkerProcess(
+                    self.launch(tokenizer),
+                    log=self.log(f"tokenize-{model}"),
+                    memory_limit_bytes=None,
+                    on_event=None,
+                ) as worker:
+                    answer = worker.call(
+                        "tokenize",
+                        {"model": str(source.path), "text_file": str(corpus), "out": str(staging)},
+                        timeout_s=TOKENIZE_TIMEOUT_S,
+                    )
+                staging.replace(path)
+                new_meta = folder / f"{key}.json.new"
+                new_meta.write_text(
+                    json.dumps({"count": answer["tokens"], "bos": answer["bos"]}), encoding="utf-8"
+                )
+                new_meta.replace(meta)
+            facts = json.loads(meta.read_text(encoding="utf-8"))
+        return TokenFile(path, facts["count"], facts["bos"], corpus.name, corpus_sha256)
