@@ -282,7 +282,9 @@ def flash_attention(log: str) -> str | None:
     """What an automatic flash attention became: ``on`` or ``off``; None where it was not automatic."""
     if "Flash Attention not supported, set to disabled" in log:
         return "off"
-    return "on" if re.search(r"Flash Attention enabled", log) else None
+    # A quantised V cache needs it, and then nothing is probed.
+    taken = ("Flash Attention enabled", "enabling flash_attn since it is required")
+    return "on" if any(words in log for words in taken) else None
 
 
 def offloaded_layers(log: str) -> tuple[int, int] | None:

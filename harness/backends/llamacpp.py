@@ -46,6 +46,8 @@ _BLOCK_BYTES = 64 * 2**20
 _ALL_LAYERS = 2**15
 
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
+#: Types of so few bits that llama.cpp refuses to make them without an importance matrix.
+_NEEDING_IMATRIX = frozenset({"IQ2_XXS", "IQ1_S"})
 _NEEDS_IMATRIX = "needs an importance matrix, which this version does not make"
 
 
@@ -208,7 +210,7 @@ class LlamaCpp(Backend):
     @classmethod
     def unsupported(cls, recipe: Recipe, model: ModelFacts) -> str | None:
         """Why this recipe cannot be made for this model; None where it may be tried."""
-        if recipe.name in ("IQ2_XXS", "IQ1_S"):
+        if recipe.name in _NEEDING_IMATRIX:
             return f"{recipe.name} {_NEEDS_IMATRIX}"
         if recipe.made_from == "model" and model.format != "gguf":
             return f"llama.cpp takes GGUF files here, and {model.id} is {model.format}"
@@ -257,12 +259,15 @@ class LlamaCpp(Backend):
 
         Raises:
             Unsupported: the recipe needs an importance matrix.
+            FileNotFoundError: there is no such source.
             ValueError: the source is no GGUF file, or a truncated one.
             RuntimeError: llama.cpp made nothing usable; the message holds its last words.
         """
-        library, log = self._started()
-        if request.recipe.name in ("IQ2_XXS", "IQ1_S"):
+        if request.recipe.name in _NEEDING_IMATRIX:
             raise Unsupported(f"{request.recipe.name} {_NEEDS_IMATRIX}")
+        library, log = self._started()
+        if not request.source.is_file():
+            raise FileNotFoundError(f"there is no file {request.source}")
         source_tensors = library.tensors(request.source)
         target = request.out / f"{request.recipe.name}.gguf"
         params = self._llama.llama_model_quantize_default_params()
@@ -346,7 +351,8 @@ class LlamaCpp(Backend):
         try:
             self._load_model(spec, options, None if chosen.device.api == "cpu" else chosen.handle)
             self._make_context(spec, options)
-            self._check_device(chosen, others, log.text)
+            said = log.text
+            self._check_device(chosen, others, said)
             self._threadpool = library.new_threadpool(spec.threads, options["poll"])
             self._llama._lib.llama_attach_threadpool(
                 ctypes.c_void_p(self._context), ctypes.c_void_p(self._threadpool.handle), None
@@ -364,13 +370,14 @@ class LlamaCpp(Backend):
             device=chosen.device,
             vocab_size=self._vocab_size,
             threads=int(llama.llama_n_threads(context)),
-            hints=self._hints(options, log.text),
-            kv_cache_bytes=sum(ggml.buffer_bytes(log.text, "KV").values()) or None,
+            hints=self._hints(options, said),
+            kv_cache_bytes=sum(ggml.buffer_bytes(said, "KV").values()) or None,
         )
 
     def reset(self) -> None:
         """Empty the KV cache and llama.cpp's own counters."""
-        context = self._loaded()
+        context, (_, log) = self._loaded(), self._started()
+        log.clear()
         self._llama.llama_memory_clear(self._llama.llama_get_memory(context), False)
         self._llama.llama_perf_context_reset(context)
 
@@ -385,9 +392,10 @@ class LlamaCpp(Backend):
 
     def decode(self, token: int) -> None:
         """Process one token."""
+        context, llama = self._loaded(), self._llama
         self._token[0] = token
-        status = self._llama.llama_decode(self._context, self._token_batch)
-        self._llama.llama_synchronize(self._context)
+        status = llama.llama_decode(context, self._token_batch)
+        llama.llama_synchronize(context)
         if status != 0:
             self._check(status)
 
