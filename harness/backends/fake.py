@@ -18,7 +18,7 @@ raise      type (a builtin exception, or Unsupported), message   raises it
 crash      how: segv, abort, kill, exit; status                  ends the process so
 hang       gil (false)                                           never returns, holding the GIL or not
 print      text, stream (stdout, stderr), fd (false)             prints, at Python's or at descriptor level
-pipe       text                                                  writes onto the protocol's own pipe
+pipe       text, times (1)                                       writes onto the protocol's own pipe
 allocate   bytes, hang (true)                                    touches memory, 16 MiB at a time, then stays there
 wait       seconds: number, or a list by call                    takes that long (a list's last one then holds)
 spawn      pid_file, session (false)                             starts a child that sleeps, maybe in its own session
@@ -119,7 +119,8 @@ def _act_print(action: Mapping[str, Any]) -> None:
 
 def _act_pipe(action: Mapping[str, Any]) -> None:
     arguments = sys.orig_argv
-    os.write(int(arguments[arguments.index("--write-fd") + 1]), str(action["text"]).encode())
+    text = str(action["text"]) * int(action.get("times", 1))
+    os.write(int(arguments[arguments.index("--write-fd") + 1]), text.encode())
 
 
 def _act_allocate(action: Mapping[str, Any]) -> None:

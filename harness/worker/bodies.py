@@ -37,7 +37,7 @@ def from_body(kind: type[T], body: Any) -> T:
 
     Args:
         kind: a dataclass whose annotations are plain: bool, int, float, str, Path, Any, other dataclasses, and lists,
-            tuples, mappings and unions with None of these.
+            tuples, mappings, literals and unions with None of these.
         body: a JSON object with exactly its fields; those with a default may be missing.
 
     Raises:
@@ -75,6 +75,12 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return _value(inner, value, where)
     if dataclasses.is_dataclass(hint):
         return _dataclass(hint, value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise BodyError(
+                f"{where}: expected one of {', '.join(map(repr, arguments))}, got {_shown(value)}"
+            )
+        return value
     if origin in (list, tuple):
         if not isinstance(value, list):
             raise BodyError(f"{where}: expected a list, got {_shown(value)}")
