@@ -273,9 +273,12 @@ class EnvironmentManager:
         label = _label(plan)
 
         def on_line(line: str) -> None:
-            # The configured indexes and their warnings are for the log.
-            if line.split(" ", 1)[0] in ("Collecting", "Downloading", "Processing", "Building", "Installing"):
-                progress(f"{label}: {line.strip()}")
+            # The configured indexes, their warnings, and where a line comes from are for the log.
+            word, _, rest = line.strip().partition(" ")
+            if word == "Installing":
+                progress(f"{label}: installing {rest.count(',') + 1} packages")
+            elif word in ("Collecting", "Downloading", "Processing", "Building"):
+                progress(f"{label}: {word.lower()} {rest.partition(' (from ')[0]}")
 
         # A lock names every package, so there is nothing to resolve.
         mode = ["--no-deps", "--require-hashes"] if plan.hashed else ["-c", str(constraints)]
@@ -314,7 +317,7 @@ def _check_import(folder: Path, import_name: str, label: str) -> None:
             cwd=folder,
             timeout=_IMPORT_TIMEOUT_S,
             check=False,
-            text=True,
+            encoding="utf-8",
             errors="replace",
         )
     except subprocess.TimeoutExpired:

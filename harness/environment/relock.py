@@ -68,7 +68,9 @@ def relock(name: str, framework: str, requirements: Requirements, *, upgrade: bo
             "--no-annotate", "--no-header", *(["--upgrade"] if upgrade else []), str(asked),
             "--output-file", str(answer),
         ]  # fmt: skip
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", check=False
+        )
         if done.returncode != 0:
             raise EdgebenchError(
                 f"uv could not resolve the pins of {framework}: {done.stderr.strip()}",

@@ -46,7 +46,6 @@ def run(
             stderr=subprocess.STDOUT,
             env=dict(env),
             cwd=cwd,
-            text=True,
             encoding="utf-8",
             errors="replace",
             # Ctrl-C reaches this process alone, which then ends the supervisor.

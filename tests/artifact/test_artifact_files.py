@@ -23,7 +23,7 @@ def test_an_atomic_write_that_fails_keeps_the_old_text(tmp_path: Path) -> None:
     files.write_atomically(path, "one")
     with pytest.raises(UnicodeEncodeError):
         files.write_atomically(path, "\udc80")
-    assert path.read_text() == "one"
+    assert path.read_text(encoding="utf-8") == "one"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 
 
@@ -37,14 +37,14 @@ def test_a_held_lock_is_seen_and_a_released_one_is_free(tmp_path: Path) -> None:
 
 def test_removing_what_is_not_there_is_no_error(tmp_path: Path) -> None:
     files.remove_tree(tmp_path / "none")
-    (tmp_path / "file").write_text("x")
+    (tmp_path / "file").write_text("x", encoding="utf-8")
     files.remove_tree(tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_removing_a_link_leaves_what_it_points_to(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "kept").write_text("x")
+    (tmp_path / "folder" / "kept").write_text("x", encoding="utf-8")
     (tmp_path / "link").symlink_to(tmp_path / "folder")
     files.remove_tree(tmp_path / "link")
     assert (tmp_path / "folder" / "kept").exists()

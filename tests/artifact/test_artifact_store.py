@@ -38,8 +38,8 @@ class Maker:
     def __call__(self, out: Path) -> Made:
         self.calls += 1
         (out / "model").mkdir()
-        (out / "model" / "weights.bin").write_text(self.text)
-        (out / "config.json").write_text("{}")
+        (out / "model" / "weights.bin").write_text(self.text, encoding="utf-8")
+        (out / "config.json").write_text("{}", encoding="utf-8")
         return Made(60, "model/weights.bin", "0.3.36", {"fallbacks": 3})
 
 
@@ -71,7 +71,7 @@ def test_an_artifact_is_made_once_and_found_with_its_lineage(store: ArtifactStor
     found = ArtifactStore(tmp_path).find(REQUEST)
     assert maker.calls == 1
     assert again == artifact == found
-    assert artifact.entry.read_text() == "weights"
+    assert artifact.entry.read_text(encoding="utf-8") == "weights"
     assert [(file.path, file.size_bytes) for file in artifact.files] == [
         ("config.json", 2),
         ("model/weights.bin", 7),
@@ -85,7 +85,7 @@ def test_an_artifact_is_made_once_and_found_with_its_lineage(store: ArtifactStor
 
 def test_the_whole_folder_can_be_the_entry(store: ArtifactStore) -> None:
     def make(out: Path) -> Made:
-        (out / "openvino_model.xml").write_text("<xml/>")
+        (out / "openvino_model.xml").write_text("<xml/>", encoding="utf-8")
         return Made(1, ".", "1")
 
     artifact = store.get(REQUEST, make)
@@ -110,7 +110,7 @@ def test_the_same_content_from_two_requests_is_one_object(store: ArtifactStore, 
 
 def rewrite(path: Path, text: str) -> None:
     path.chmod(0o644)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
 
 
 def test_a_changed_artifact_is_made_again_with_a_warning(store: ArtifactStore, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_changed_artifact_is_made_again_with_a_warning(store: ArtifactStore, t
     again = session.get(REQUEST, maker, lines.append)
     assert maker.calls == 1
     assert again.id == artifact.id
-    assert again.entry.read_text() == "weights"
+    assert again.entry.read_text(encoding="utf-8") == "weights"
     assert len(lines) == 1
     assert "warning" in lines[0]
     assert "model/weights.bin does not have its checksum" in lines[0]
@@ -157,7 +157,10 @@ def test_files_are_hashed_once_a_session(
     ("damage", "words"),
     [
         (lambda artifact: artifact.entry.unlink(), "lacks its file model/weights.bin"),
-        (lambda artifact: (artifact.path / "cache.blob").write_text("x"), "was not made with, cache.blob"),
+        (
+            lambda artifact: (artifact.path / "cache.blob").write_text("x", encoding="utf-8"),
+            "was not made with, cache.blob",
+        ),
         (lambda artifact: rewrite(artifact.entry, "short"), "has 5 bytes instead of 7"),
     ],
     ids=["missing", "added", "truncated"],
@@ -175,13 +178,13 @@ def test_a_damaged_object_is_replaced_when_another_request_makes_its_content(sto
     rewrite(artifact.entry, "wEights")
     os.utime(artifact.entry, ns=(1, 1))
     store.get(dataclasses.replace(REQUEST, recipe="Q4_0"), Maker())
-    assert artifact.entry.read_text() == "weights"
+    assert artifact.entry.read_text(encoding="utf-8") == "weights"
     assert store.get(REQUEST, never).id == artifact.id
 
 
 def test_what_making_raises_passes_through_and_leaves_nothing(store: ArtifactStore, tmp_path: Path) -> None:
     def make(out: Path) -> Made:
-        (out / "half").write_text("x")
+        (out / "half").write_text("x", encoding="utf-8")
         raise KeyError("the tool failed")
 
     with pytest.raises(KeyError, match="the tool failed"):
@@ -210,9 +213,18 @@ def test_a_full_disk_is_told_with_sizes_and_the_next_step(store: ArtifactStore, 
     ("make", "words"),
     [
         (lambda _: Made(1, ".", "1"), "left no file"),
-        (lambda out: ((out / "a").write_text("x"), Made(1, "b", "1"))[1], "'b' as what to load"),
-        (lambda out: ((out / "a").write_text("x"), Made(1, "../..", "1"))[1], "as what to load"),
-        (lambda out: ((out / "a").write_text("x"), Made(0, "a", "1"))[1], "no weight bytes"),
+        (
+            lambda out: ((out / "a").write_text("x", encoding="utf-8"), Made(1, "b", "1"))[1],
+            "'b' as what to load",
+        ),
+        (
+            lambda out: ((out / "a").write_text("x", encoding="utf-8"), Made(1, "../..", "1"))[1],
+            "as what to load",
+        ),
+        (
+            lambda out: ((out / "a").write_text("x", encoding="utf-8"), Made(0, "a", "1"))[1],
+            "no weight bytes",
+        ),
         (lambda out: ((out / "a").symlink_to("/"), Made(1, "a", "1"))[1], "left a link"),
     ],
     ids=["empty", "no entry", "outside", "no weights", "link"],
@@ -254,7 +266,9 @@ def test_a_request_file_that_cannot_be_read_is_a_missing_artifact(
     store: ArtifactStore, tmp_path: Path
 ) -> None:
     artifact = store.get(REQUEST, Maker())
-    (tmp_path / "artifacts" / "requests" / f"{REQUEST.key}.json").write_text('{"manifest_version": 99}')
+    (tmp_path / "artifacts" / "requests" / f"{REQUEST.key}.json").write_text(
+        '{"manifest_version": 99}', encoding="utf-8"
+    )
     assert store.find(REQUEST) is None
     assert store.get(REQUEST, Maker()).id == artifact.id
 
@@ -272,7 +286,7 @@ request = ArtifactRequest(source="a" * 64, framework="llamacpp", recipe="Q4_K_M"
                           tool="llama-cpp-python", tool_version="0.3.36")
 
 def make(out):
-    with (cache / "calls").open("a") as calls:
+    with (cache / "calls").open("a", encoding="utf-8") as calls:
         calls.write("x")
     for part in range(50):
         (out / f"part{part}").write_bytes(b"x" * 10_000)
@@ -293,7 +307,7 @@ def child(cache: Path, mode: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", CHILD, str(cache), mode],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         cwd=Path(__file__).parents[2],
     )
     assert process.stdout is not None
@@ -315,7 +329,7 @@ def test_processes_at_once_make_an_artifact_once_and_all_see_it_whole(tmp_path: 
     assert [process.returncode for process in processes] == [0] * 4
     assert len(answers) == 1
     assert answers.pop().split()[1] == "50"
-    assert (tmp_path / "calls").read_text() == "x"
+    assert (tmp_path / "calls").read_text(encoding="utf-8") == "x"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is a signal")
