@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from harness.backends.fake import Fake
 from harness.machine.doctor import DoctorReport, EnvironmentFacts, doctor
 from harness.worker import api
 
@@ -20,22 +21,23 @@ class NoNvml:
         raise cls.NVMLError("no library")
 
 
-class Here(api.Backend):
+class Here(Fake):
     """A framework that runs on every CPU, and could on a GPU."""
 
     framework = "here"
     title = "Here"
-    requirements = api.Requirements(("here==1",), "here")
-    recipes = ()
     known_devices = (("cpu", "cpu"), ("gpu:0", "vulkan"))
 
 
-class Elsewhere(Here):
+class Elsewhere(Fake):
     """A framework for another system."""
 
     framework = "elsewhere"
     title = "Elsewhere"
     known_devices = (("gpu:0", "directml"),)
+
+
+FRAMEWORKS: dict[str, type[api.Backend]] = {"here": Here, "elsewhere": Elsewhere}
 
 
 def look(root: Path, **environments: EnvironmentFacts) -> DoctorReport:
@@ -58,7 +60,7 @@ def test_a_framework_is_available_where_one_of_its_devices_can_be_tried(tmp_path
     assert [each.present for each in here.devices] == [True, False]
     assert here.environment.next_step == "edgebench env create here"
     assert not elsewhere.available
-    assert elsewhere.devices[0].reason == "Elsewhere has no directml device support here"
+    assert elsewhere.devices[0].reason == "no machine has a fake NPU"
 
 
 def test_a_made_environment_shows_its_versions(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ def test_gross_and_net_of_idle_per_token() -> None:
     )
     assert result.domains == ("dram-0", "package-0"), "psys holds the packages already"
     assert result.joules_gross == pytest.approx(350)
-    assert (result.idle_watts_before, result.idle_watts_after) == (pytest.approx(10), pytest.approx(10.8))
+    assert result.idle_watts_before == pytest.approx(10)
+    assert result.idle_watts_after == pytest.approx(10.8)
     assert result.joules_net == pytest.approx(350 - 10.4 * 10)
     assert result.joules_per_token == pytest.approx(3.5)
     assert result.joules_per_token_net == pytest.approx(2.46)

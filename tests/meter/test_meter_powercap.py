@@ -156,7 +156,7 @@ class NoLibrary:
         raise NVMLError_LibraryNotFound
 
 
-class NVMLError_LibraryNotFound(NoLibrary.NVMLError):  # noqa: N801, N818
+class NVMLError_LibraryNotFound(NoLibrary.NVMLError):  # noqa: N801
     """The name that pynvml gives it."""
 
 
