@@ -110,9 +110,10 @@ class Window:
 class RunWatch:
     """Readings around one run.
 
-    ``watch.begin()`` just before the worker starts, ``watch.sample(pid)`` while it lives (at phase ends: never in a
-    loop), ``watch.end()`` when it is over; ``end`` counts to the last sample with a living worker, so
-    that a worker that is gone loses nothing but the time since.
+    ``watch.begin()`` just before the worker starts, ``watch.sample(pid)`` while it lives (before and after the measured
+    passes: never in a loop), ``watch.end()`` when it is over. The window lies between the first and the last sample
+    that saw the worker, so that starting, importing and loading do not count; with one such sample only, it begins at
+    `begin`.
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
@@ -130,11 +131,11 @@ class RunWatch:
         return self._readings[-1]
 
     def end(self, worker_cpu_s: float | None = None) -> Window:
-        """The window from `begin` to the last sample that saw the worker.
+        """The window of the measured passes, see the class.
 
         Args:
             worker_cpu_s: CPU seconds of the whole finished worker, where the caller had them from `os.wait4`; then the
-                window ends now.
+                window is the worker's whole life: from `begin` to now.
 
         Raises:
             RuntimeError: `begin` was not called.
@@ -149,6 +150,8 @@ class RunWatch:
                 worker_cpu_s, seen.voluntary if seen else None, seen.involuntary if seen else None
             )
             return difference(first, dataclasses.replace(read(self._root, None), worker=exact))
+        if len(with_worker) > 1:
+            return difference(with_worker[0], with_worker[-1])
         return difference(first, with_worker[-1] if with_worker else read(self._root, None))
 
 

@@ -147,6 +147,32 @@ def test_a_real_worker_is_seen_while_it_lives_and_its_end_loses_nothing() -> Non
     assert exact.seconds > window.seconds
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_between_two_samples_of_the_worker_lies_the_window_and_loading_before_them_does_not() -> None:
+    burn = (
+        "import time\nwhile time.process_time() < 0.3: pass\n"
+        "print(1, flush=True); input(); print(2, flush=True); input()"
+    )
+    watch = RunWatch()
+    watch.begin()
+    with subprocess.Popen(
+        [sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdout is not None
+        assert worker.stdin is not None
+        worker.stdout.readline()
+        first = watch.sample(worker.pid)
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+        worker.stdout.readline()
+        last = watch.sample(worker.pid)
+        worker.communicate("\n")
+    window = watch.end()
+    assert window.seconds == last.at_s - first.at_s
+    assert window.worker_cpu_s is not None
+    assert window.worker_cpu_s < 0.15
+
+
 def test_an_end_without_a_beginning_is_a_mistake() -> None:
     with pytest.raises(RuntimeError):
         RunWatch().end()
