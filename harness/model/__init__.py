@@ -6,7 +6,7 @@ gives every known model, `fetch` a verified file of one, `check_gguf` what any G
 
 from __future__ import annotations
 
-from harness.model.fetch import ModelFile, Say, cached_path, fetch, verify
+from harness.model.fetching import ModelFile, Say, cached_path, fetch, verify
 from harness.model.gguf_header import GgufFacts, check_gguf
 from harness.model.models import License, Model, Reference, Source, find_model, load_models
 

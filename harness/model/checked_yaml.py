@@ -261,26 +261,34 @@ class _Walk:
     def _mapping(self, node: yaml.MappingNode, at: Location) -> dict[str, Any]:
         own: dict[str, int] = {}
         for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key that is a list or a mapping", key_node.start_mark
-                )
-            if key_node.tag != _STANDARD + "merge" and key_node.value in own:
+            key = _key(key_node)
+            if key_node.tag != _STANDARD + "merge" and key in own:
                 raise yaml.constructor.ConstructorError(
                     None,
                     None,
-                    f'the key "{key_node.value}" stands here twice, first in line {own[key_node.value]}',
+                    f'the key "{key}" stands here twice, first in line {own[key]}',
                     key_node.start_mark,
                 )
-            own.setdefault(key_node.value, key_node.start_mark.line + 1)
+            own.setdefault(key, key_node.start_mark.line + 1)
         self._loader.flatten_mapping(node)
+        # Merged entries come first, so the mapping's own win. Kept short, or merges of merges would multiply.
+        node.value = list({_key(key_node): (key_node, value) for key_node, value in node.value}.values())
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            # A key is its text: 2024 or true as the name of something is nothing else.
             here = (*at, key_node.value)
             self._lines[here] = key_node.start_mark.line + 1
             result[key_node.value] = self.value(value_node, here)
         return result
+
+
+def _key(node: yaml.Node) -> str:
+    """A key is its text: 2024 or true as the name of something is nothing else."""
+    if not isinstance(node, yaml.ScalarNode):
+        raise yaml.constructor.ConstructorError(
+            None, None, "a key that is a list or a mapping", node.start_mark
+        )
+    text: str = node.value
+    return text
 
 
 def _scalar(node: yaml.ScalarNode) -> str | int | float | bool | None:

@@ -8,10 +8,10 @@ each with an id that stays and, where it cannot run here, the reason.
 from __future__ import annotations
 
 from harness.suite.cell import Cell, PlannedCell, RunSettings, Workload
-from harness.suite.expand import expand
+from harness.suite.expansion import expand
 from harness.suite.loader import load_suite, parse_suite, shipped_suites, suite_models
 from harness.suite.schema import Scoring, Suite, json_schema, models_json_schema
-from harness.suite.select import select
+from harness.suite.selection import select
 
 __all__ = [
     "Cell",

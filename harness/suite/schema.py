@@ -1,7 +1,7 @@
 """The keys of a suite file.
 
 Owns the pydantic models that a suite is validated with, and the JSON Schema that editors use, generated from them.
-Knows no framework and no model: `harness.suite.expand` checks those words. Contract: a `Suite` that exists has
+Knows no framework and no model: `harness.suite.expansion` checks those words. Contract: a `Suite` that exists has
 every key in its range.
 """
 

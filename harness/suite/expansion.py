@@ -108,7 +108,7 @@ class _Expansion:
         cells: dict[str, PlannedCell] = {}
         for combo in combos:
             planned = self._plan(combo, run_seconds)
-            cells.setdefault(planned.cell.id, planned)
+            cells[planned.cell.id] = planned  # the same cell again: its place stays, the later settings hold
         return list(cells.values())
 
     def _plan(self, combo: _Combo, run_seconds: Mapping[str, float]) -> PlannedCell:

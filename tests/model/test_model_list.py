@@ -1,0 +1,87 @@
+"""The model list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.model import find_model, load_models
+
+SHA = "a" * 64
+
+
+def _list(folder: Path, body: str) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(body, encoding="utf-8")
+    return path
+
+
+def test_the_shipped_list_has_two_pinned_models_with_licence_and_reference() -> None:
+    models = load_models()
+    assert list(models) == ["smollm2-135m-instruct", "gemma-3-270m"]
+    for model in models.values():
+        assert model.sha256
+        assert model.license
+        assert model.reference.framework == "llamacpp"
+        assert model.reference.recipe == "F32"
+        assert model.reference.note
+        assert "dequantised" in model.reference.note
+    small, gemma = models.values()
+    assert small.facts().row_width == 576
+    assert small.file_name == "SmolLM2-135M-Instruct.Q4_1.gguf"
+    assert small.license
+    assert small.license.name == "Apache-2.0"
+    assert gemma.source.pypi
+    assert len(gemma.source.pypi) == 4
+    assert gemma.file_name == "gemma-3-270m-q4_k_m.gguf"
+
+
+def test_a_users_list_adds_models_and_replaces_shipped_ones(tmp_path: Path) -> None:
+    path = _list(
+        tmp_path,
+        f"models:\n  mine: {{source: {{path: w/my.gguf}}}}\n"
+        f"  gemma-3-270m: {{source: {{path: /x.gguf}}, architecture: gemma3, row_width: 1, sha256: {SHA}}}\n",
+    )
+    models = load_models([path])
+    assert models["mine"].local_path == tmp_path / "w" / "my.gguf"
+    assert models["mine"].label == "mine"
+    assert models["gemma-3-270m"].local_path == Path("/x.gguf")
+    assert "smollm2-135m-instruct" in models
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "step"),
+    [
+        ("models:\n  x:\n    source: {path: a}\n    archtecture: llama\n", 'mine.yaml:4: unknown key "archtecture"',
+         'did you mean "architecture"?'),
+        ("models:\n  x:\n    source: {}\n", "exactly one of pypi, huggingface, path; here is nothing", ""),
+        ("models:\n  x: {source: {huggingface: {repo: a/b, revision: main, file: f.gguf}}}\n", "revision", ""),
+        (f"models:\n  x:\n    source: {{huggingface: {{repo: a/b, revision: {'b' * 40}, file: f.gguf}}}}\n",
+         'needs "sha256"', ""),
+        ("models:\n  Bad Name: {source: {path: a}}\n", "no model id", "lower-case"),
+        ("models:\n  all: {source: {path: a}}\n", "no model id", "all"),
+        ("models: [a]\n", "maps ids to models", ""),
+        ("model:\n  x: {}\n", 'mine.yaml:1: unknown key "model"', "models.yaml"),
+        ("- a\n", "one key, models:", ""),
+        ("models:\n  x: {source: {pypi: [{package: llm-x, wheel: w.whl, sha256: abc, member: m}]}}\n", "package", ""),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_list_are_told_with_line_and_key(
+    tmp_path: Path, body: str, said: str, step: str
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        load_models([_list(tmp_path, body)])
+    assert said in raised.value.what
+    assert step in raised.value.next_step
+
+
+def test_an_unknown_model_is_told_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match='unknown model "smollm-135m-instruct"') as raised:
+        find_model(load_models(), "smollm-135m-instruct")
+    assert raised.value.next_step == 'did you mean "smollm2-135m-instruct"?'
+
+
+def test_options_of_a_reference_are_text() -> None:
+    assert load_models()["smollm2-135m-instruct"].reference.options == {"type_k": "f32", "type_v": "f32"}
