@@ -182,7 +182,7 @@ def _framework(
         step = None if reason is None else "see the devices of this machine above"
         devices.append(Entry(f"{device} ({device_api})", reason is None, None, reason, step))
     available = any(each.present for each in devices)
-    make = f"edgebench env create {name}"
+    make = f"edgebench env make {name}"
     if environment is None:
         environment = EnvironmentFacts(False, reason="not made yet; it is made on first use", next_step=make)
     if environment.made:

@@ -58,7 +58,7 @@ def test_a_framework_is_available_where_one_of_its_devices_can_be_tried(tmp_path
     here, elsewhere = look(tmp_path).frameworks
     assert here.available
     assert [each.present for each in here.devices] == [True, False]
-    assert here.environment.next_step == "edgebench env create here"
+    assert here.environment.next_step == "edgebench env make here"
     assert not elsewhere.available
     assert elsewhere.devices[0].reason == "no machine has a fake NPU"
 
