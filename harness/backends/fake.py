@@ -193,8 +193,11 @@ class Script:
         return settings
 
 
-_SCRIPT = Script(os.environ.get(SCRIPT_VARIABLE, ""))
-_SCRIPT.run("import")
+def _script_of_environment() -> Script:
+    return Script(os.environ.get(SCRIPT_VARIABLE, ""))
+
+
+_script_of_environment().run("import")
 
 
 def _mix(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -257,7 +260,7 @@ class Fake(Backend):
     capabilities = frozenset({"prefill", "decode", "score", "tokenize", "make"})
 
     def __init__(self) -> None:
-        self._script = _SCRIPT
+        self._script = _script_of_environment()
         self._model: _Model | None = None
         self._width = VOCAB_SIZE
         self._state = 0
