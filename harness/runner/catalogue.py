@@ -24,6 +24,9 @@ from harness.store.records import (
 )
 from harness.suite import Cell, Workload
 
+#: Tensor types of a file that was not quantised.
+_FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+
 
 @dataclass(frozen=True, slots=True)
 class Ready:
@@ -90,9 +93,11 @@ class Catalogue:
         return self.ready(cell)
 
     def reference_text(self, model: str) -> str:
-        """The reference in words: ``llamacpp F32 (dequantised Q4_1)``."""
+        """The reference in words: ``llamacpp F32 (dequantised Q4_1)`` where the published file is quantised itself."""
         reference = self._models[model].reference
-        note = f" ({reference.note})" if reference.note else ""
+        types = self._workshop.model_file(model).facts.tensor_types
+        widest = max(types, key=lambda name: types[name])
+        note = "" if widest in _FLOATS else f" (dequantised {widest})"
         return f"{reference.framework} {reference.recipe}{note}"
 
     def _record_artifact(self, model: str, framework: str, recipe_name: str) -> None:

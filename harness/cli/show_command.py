@@ -1,0 +1,92 @@
+"""``edgebench show``: one thing of the database, down to its samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from harness.cli.common import db_option, json_option, print_json, terminal_width
+
+EPILOG = """\b
+Examples:
+  edgebench show                       the newest session
+  edgebench show 20261123T0646-1a5c    a session, by the beginning of its id
+  edgebench show 4f2a9c01 --json       a run, cell or artifact, with everything below it
+"""
+
+#: Lists longer than this are cut on a terminal; --json has all.
+_SHOWN = 40
+
+
+@click.command("show", epilog=EPILOG)
+@click.argument("id_", metavar="[ID]", required=False)
+@db_option
+@json_option
+def command(id_: str | None, db: str, as_json: bool) -> None:
+    """Show a session, cell, run, artifact, environment, model or machine, by its id or the beginning of one."""
+    from harness.cli.lookup import only, session_id_of
+    from harness.store import Store
+
+    with Store.open(db, read_only=True) as store:
+        kind, row_id = ("session", session_id_of(store, None)) if id_ is None else only(store, id_)
+        found = store.describe(kind, row_id)
+    if as_json:
+        print_json(found)
+        return
+    from rich.console import Console
+
+    console = Console(width=terminal_width(), highlight=False)
+    _print(console, found)
+
+
+def _print(console: Any, found: dict[str, Any]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    console.print(f"[bold]{found.get('what', '')}[/bold] {found.get('id', '')}")
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for key, value in found.items():
+        if key in ("what", "id") or _is_rows(value):
+            continue
+        facts.add_row(key, _text(key, value))
+    console.print(facts)
+    for key, value in found.items():
+        if not _is_rows(value):
+            continue
+        columns = list(
+            dict.fromkeys(name for row in value for name, one in row.items() if one not in (None, {}, []))
+        )
+        table = Table(
+            box=box.SIMPLE_HEAD, title=f"{key} ({len(value)})", title_justify="left", pad_edge=False
+        )
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in value[:_SHOWN]:
+            table.add_row(*(_text(column, row.get(column)) for column in columns))
+        console.print(table)
+        if len(value) > _SHOWN:
+            console.print(f"  and {len(value) - _SHOWN} more: see --json", style="dim")
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+
+
+def _text(key: str, value: Any) -> str:
+    from rich.markup import escape
+
+    if value is None:
+        return "–"
+    if key == "suite_text":
+        return f"{len(value.splitlines())} lines (see --json)"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return escape(", ".join(f"{name}={_text(name, one)}" for name, one in value.items())) or "–"
+    if isinstance(value, list):
+        shown = ", ".join(_text("", one) for one in value[:12])
+        return escape(shown + (f", … {len(value)} in all" if len(value) > 12 else "")) or "–"
+    return escape(str(value))
