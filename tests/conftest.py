@@ -12,6 +12,9 @@ import pytest
 
 from harness.runner.launch import Launch
 
+# Not a test module, but what its assertions compare belongs into the report too.
+pytest.register_assert_rewrite("contract")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("edgebench's own tests")

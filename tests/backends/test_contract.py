@@ -1,0 +1,80 @@
+"""Every backend against the contract: the scripted one always, a real one with ``--framework NAME``.
+
+A real framework gets the environment and the artifact that a session would use; ``--framework-python`` and
+``--framework-artifact`` take others instead.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from contract import THREADS, TIMEOUT_S, BackendContract, Subject
+
+from harness.backends.fake import Fake
+from harness.frameworks import framework
+from harness.runner.launch import Launch, launch_for
+from harness.runner.process import WorkerProcess
+
+MODEL = "smollm2-135m-instruct"
+REAL = ("directml", "llamacpp", "mlx", "olive", "openvino", "qnn", "server")
+
+
+@pytest.fixture(
+    scope="class", params=["fake", *(pytest.param(name, marks=pytest.mark.framework(name)) for name in REAL)]
+)
+def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    if request.param == "fake":
+        artifact = tmp_path_factory.mktemp("fake") / "fake.json"
+        artifact.write_text(json.dumps({"bits": 8, "broken": False}), encoding="utf-8")
+        return Subject(
+            Launch(Path(sys.executable), "harness.backends.fake:Fake"), artifact, Fake.capabilities
+        )
+    return _real(
+        str(request.param),
+        request.config.getoption("--framework-python"),
+        request.config.getoption("--framework-artifact"),
+    )
+
+
+def _real(name: str, python: str | None, artifact: str | None) -> Subject:
+    # Here: whoever runs no real framework needs none of this.
+    from harness.model import load_models
+    from harness.paths import cache_dir
+    from harness.runner.progress import QuietProgress
+    from harness.runner.setup import Workshop
+
+    entry = framework(name)
+    workshop = Workshop(
+        models=load_models(),
+        entries={name: entry},
+        cache_dir=cache_dir(),
+        threads=THREADS,
+        progress=QuietProgress(),
+    )
+    launch = launch_for(entry, Path(python)) if python else workshop.launch(name)
+    if artifact is None:
+        half = entry.backend.baseline_precision or "fp32"
+        recipe = next(r.name for r in entry.backend.recipes if r.precision == half and r.default)
+        return Subject(launch, workshop.artifact(MODEL, name, recipe).entry, entry.backend.capabilities)
+    return Subject(launch, Path(artifact), entry.backend.capabilities)
+
+
+@pytest.fixture(scope="class")
+def fresh(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+    with WorkerProcess(subject.launch, log=tmp_path_factory.mktemp("contract") / "fresh.log") as worker:
+        yield worker
+
+
+@pytest.fixture(scope="class")
+def loaded(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+    with WorkerProcess(subject.launch, log=tmp_path_factory.mktemp("contract") / "loaded.log") as worker:
+        worker.call("load", subject.load_body(), timeout_s=TIMEOUT_S)
+        yield worker
+
+
+class TestContract(BackendContract):
+    """Collected once for each backend."""
