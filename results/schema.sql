@@ -1,5 +1,5 @@
 -- The results database, schema 0001. Made from harness/store/tables.py by
--- `python -m harness.store.reference`; edgebench itself makes and upgrades databases with its migrations.
+-- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
 CREATE TABLE artifact (

@@ -214,10 +214,14 @@ def reading(engine: Engine, place: Place) -> Iterator[Connection]:
     """One consistent view of the database.
 
     Raises:
-        EdgebenchError: it cannot be read.
+        EdgebenchError: it cannot be read, or holds a value that cannot.
     """
-    with explained(place), engine.connect() as connection, connection.begin():
-        yield connection
+    try:
+        with explained(place), engine.connect() as connection, connection.begin():
+            yield connection
+    except ValueError as error:
+        # No JSON, no time, no text: written by hand or by another program.
+        raise _unreadable(place, error) from error
 
 
 @contextmanager
@@ -252,12 +256,22 @@ def explained(place: Place) -> Iterator[None]:
         raise problem from error
 
 
+def _unreadable(place: Place, error: BaseException) -> EdgebenchError:
+    return EdgebenchError(
+        f"{place} holds a value that cannot be read: {error}",
+        next_step="use a copy from before the database was changed by hand or by another program",
+    )
+
+
 def explain(error: BaseException | None, place: Place) -> EdgebenchError | None:
     """The sentence for a driver's or system's error; None where it is a mistake of this program."""
     if isinstance(error, sqlite3.Error):
         # The low byte is the kind of result; the rest is detail.
         found = _SQLITE_PROBLEMS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-        return _problem(found, place) if found else None
+        if found:
+            return _problem(found, place)
+        # Raised by Python's driver itself, hence without a code.
+        return _unreadable(place, error) if "Could not decode" in str(error) else None
     if isinstance(error, OSError):
         return EdgebenchError(
             f"{place} cannot be used: {error.strerror or error}",

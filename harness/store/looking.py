@@ -166,7 +166,7 @@ def _begins(connection: Connection, column: ColumnElement[str], prefix: str) -> 
 
 
 def describe(connection: Connection, kind: str, row_id: str) -> dict[str, Any]:
-    """All that is known of one thing, ready for JSON: its columns, and below them what belongs to it.
+    """All that is known of one thing, ready for JSON: ``what`` it is, its columns, and what belongs to it.
 
     Raises:
         LookupError: no such thing.
@@ -179,7 +179,7 @@ def describe(connection: Connection, kind: str, row_id: str) -> dict[str, Any]:
         raise LookupError(f"no {kind} {row_id}")
     found = _plain(dict(row._mapping))
     key = found.pop("key", None)
-    return {"kind": kind, **found, **_BELOW[kind](connection, key if kind == "run" else row_id)}
+    return {"what": kind, **found, **_BELOW[kind](connection, key if kind == "run" else row_id)}
 
 
 def _rows(connection: Connection, name: str, column: str, value: Any, *order: str) -> list[dict[str, Any]]:

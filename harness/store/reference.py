@@ -22,10 +22,11 @@ END = "<!-- end of what is made from the models -->"
 
 def schema_sql() -> str:
     """The newest schema as SQLite's statements, each table under its description."""
-    parts = [
+    head = (
         f"-- The results database, schema {schema.newest()}. Made from harness/store/tables.py by\n"
-        "-- `python -m harness.store.reference`; edgebench itself makes and upgrades databases with its migrations.\n"
-    ]
+        "-- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.\n"
+    )
+    parts = [head]
     dialect = sqlite.dialect()
     for name, model in models().items():
         made = table(name)

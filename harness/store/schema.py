@@ -29,8 +29,8 @@ MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 # Alembic's own table, as it would make it.
 _VERSION_TABLE = (
-    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
-    "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    "CREATE TABLE alembic_version (\n\tversion_num VARCHAR(32) NOT NULL, \n"
+    "\tCONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)\n)"
 )
 
 

@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import make_store_records as make
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from harness.errors import EdgebenchError
+from harness.store import Store, records, schema
+from harness.store.engine import locate
+from harness.store.tables import metadata
+
+SECOND = '''"""A revision that the tests invent."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Adds a column, changes another by copying its table, and then does what the test wants."""
+    op.add_column("model", sa.Column("family", sa.String(), nullable=True))
+    with op.batch_alter_table("run") as batch:
+        batch.alter_column("framework_version", type_=sa.Text())
+    {end}
+'''
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A database of the first revision, with something in it."""
+    path = tmp_path / "lab 100%" / "edgebench.db"
+    with Store.open(path) as store:
+        store.record_model(make.model())
+        store.record_artifact(make.artifact())
+        store.record_environment(make.environment())
+        session = store.start_session(make.session(store.record_machine(make.machine())))
+        store.record_cells([make.cell()])
+        assert store.record_run(make.run(session, make.cell().id))
+    return path
+
+
+@pytest.fixture
+def second_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program of the next version, as far as the schema is concerned; gives its migration."""
+    migrations = tmp_path / "next version: 2" / "migrations"
+    shutil.copytree(schema.MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
+    script = migrations / "versions" / "0002_second.py"
+    script.write_text(SECOND.format(end="pass"))
+    monkeypatch.setattr(schema, "MIGRATIONS", migrations)
+    monkeypatch.setattr(schema, "REVISIONS", {**schema.REVISIONS, "0002": "0.2.0"})
+    return script
+
+
+def query(path: Path, statement: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+def migrated(path: Path) -> Path:
+    """A database that only the migrations made."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(schema.MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    engine.dispose()
+    return path
+
+
+def statements(path: Path) -> dict[object, list[str]]:
+    """Lines of the statements that made each table and index; constraints come in any order."""
+    found = query(path, "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {name: sorted(line.strip(" \t,") for line in str(text).splitlines()) for name, text in found}
+
+
+def differences(path: Path) -> list[object]:
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.connect() as connection:
+        found = list(compare_metadata(MigrationContext.configure(connection), metadata))
+    engine.dispose()
+    return found
+
+
+def test_the_models_are_what_the_migrations_make(tmp_path: Path) -> None:
+    assert differences(migrated(tmp_path / "migrated.db")) == []
+
+
+def test_a_new_database_is_line_for_line_what_the_migrations_make(tmp_path: Path) -> None:
+    Store.open(tmp_path / "new.db").close()
+    assert differences(tmp_path / "new.db") == []
+    assert statements(tmp_path / "new.db") == statements(migrated(tmp_path / "migrated.db"))
+
+
+def test_every_migration_is_a_known_revision() -> None:
+    script = ScriptDirectory(str(schema.MIGRATIONS))
+    in_order = [one.revision for one in script.walk_revisions()][::-1]
+    assert in_order == list(schema.REVISIONS)
+    assert script.get_current_head() == schema.newest()
+
+
+def test_opening_a_current_database_does_not_need_alembic(database: Path) -> None:
+    program = (
+        "import sys; from harness.store import Store; Store.open(sys.argv[1]).close();"
+        "heavy = {'alembic', 'pandas', 'numpy', 'pytest', 'rich'} & sys.modules.keys();"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(database)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_old_database_is_upgraded_after_a_backup(database: Path, second_revision: Path) -> None:
+    del second_revision
+    runs = query(database, "SELECT * FROM run")
+    with Store.open(database) as store:
+        assert store.upgraded is not None
+        assert "from schema 0001 to 0002" in store.upgraded
+        assert store.check() == []
+    assert query(database, "SELECT * FROM run") == runs
+    assert query(database, "SELECT family FROM model") == [(None,)]
+    assert query(database, "SELECT revision, edgebench_version FROM schema_revision ORDER BY 1") == [
+        ("0001", "0.1.0"),
+        ("0002", "0.2.0"),
+    ]
+    [copy] = database.parent.glob("*.backup")
+    assert copy.name in store.upgraded
+    assert query(copy, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert query(copy, "SELECT * FROM run") == runs
+    with Store.open(database) as store:
+        assert store.upgraded is None
+
+
+def test_references_are_checked_again_after_an_upgrade(database: Path, second_revision: Path) -> None:
+    del second_revision
+    with Store.open(database) as store, store._writing() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+@pytest.mark.parametrize(
+    ("end", "raised"),
+    [
+        ("raise RuntimeError('power cut')", RuntimeError),
+        ("op.execute(\"UPDATE run SET cell_id = 'nowhere'\")", EdgebenchError),
+    ],
+    ids=["interrupted", "rows that refer to nothing"],
+)
+def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
+    database: Path, second_revision: Path, end: str, raised: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = statements(database), query(database, "SELECT * FROM run")
+    second_revision.write_text(SECOND.format(end=end))
+    with pytest.raises(raised):
+        Store.open(database)
+    assert (statements(database), query(database, "SELECT * FROM run")) == before
+    monkeypatch.undo()
+    with Store.open(database) as store:
+        assert store.check() == []
+        assert len(store.sessions()) == 1
+
+
+def test_a_backup_that_cannot_be_made_stops_the_upgrade(
+    database: Path, second_revision: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del second_revision
+
+    def full(*_: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = statements(database)
+    monkeypatch.setattr(schema, "copy_file", full)
+    with pytest.raises(EdgebenchError, match="No space left on device"):
+        Store.open(database)
+    assert statements(database) == before
+
+
+def test_a_database_of_a_newer_version_is_refused_with_the_version_that_reads_it(
+    database: Path, second_revision: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del second_revision
+    Store.open(database).close()
+    monkeypatch.undo()
+    with pytest.raises(EdgebenchError, match=r"edgebench 0\.2\.0 or newer") as caught:
+        Store.open(database)
+    assert "edgebench>=0.2.0" in caught.value.next_step
+    assert query(database, "SELECT version_num FROM alembic_version") == [("0002",)]
+
+
+def test_an_old_database_is_not_upgraded_by_a_reader(database: Path, second_revision: Path) -> None:
+    del second_revision
+    with pytest.raises(EdgebenchError, match="older edgebench"):
+        Store.open(database, read_only=True)
+    assert query(database, "SELECT version_num FROM alembic_version") == [("0001",)]
+
+
+@pytest.mark.parametrize("table", ["notes", "alembic_version"])
+def test_the_database_of_another_program_is_left_as_it_was(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "other.db"
+    connection = sqlite3.connect(path)
+    connection.execute(f"CREATE TABLE {table} (version_num TEXT)")
+    connection.execute(f"INSERT INTO {table} VALUES ('abc')")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(EdgebenchError, match="not one of edgebench's"):
+        Store.open(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "empty.db"
+    path.touch()
+    with Store.open(path) as store:
+        assert store.info()["schema"] == "0001"
+        assert store.sessions() == []
+
+
+def test_a_backup_is_one_whole_file_while_the_original_is_in_use(database: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    with Store.open(database) as store:
+        store.record_machine(make.machine(cpu_model="another"))
+        store.backup(copy)
+        with pytest.raises(EdgebenchError, match="exists already"):
+            store.backup(copy)
+    assert [one.name for one in tmp_path.glob("copy.db*")] == ["copy.db"]
+    with Store.open(copy, read_only=True) as store:
+        assert store.info()["rows"]["machine"] == 2
+        assert store.check() == []
+
+
+def test_a_path_and_a_url_name_the_same_file(tmp_path: Path) -> None:
+    assert locate(tmp_path / "a.db") == locate(f"sqlite:///{tmp_path / 'a.db'}")
+    assert locate("sqlite://").path is None
+
+
+def test_a_sample_takes_at_most_60_bytes_on_disk(tmp_path: Path) -> None:
+    sizes = []
+    for name, repetitions in (("without", 0), ("with", 30)):
+        with Store.open(tmp_path / f"{name}.db") as store:
+            store.record_model(make.model())
+            store.record_artifact(make.artifact())
+            store.record_environment(make.environment())
+            session = store.start_session(make.session(store.record_machine(make.machine())))
+            store.record_cells([make.cell()])
+            for index in range(40):
+                samples = [
+                    records.SampleRecord(one.repetition, one.warmup, one.values)
+                    for one in make.samples(repetitions - 1)
+                ]
+                store.record_run(make.run(session, make.cell().id, index, samples=samples))
+            count = store.info()["rows"]["sample"]
+        sizes.append((tmp_path / f"{name}.db").stat().st_size)
+    assert count == 12_000
+    assert (sizes[1] - sizes[0]) / count <= 60
