@@ -143,7 +143,7 @@ class CellItem(pytest.Function):
             return str(excinfo.value)
         if isinstance(excinfo.value, EdgebenchError):
             return f"{excinfo.value.what}\n{excinfo.value.next_step}"
-        return super().repr_failure(excinfo, style)
+        return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The suite file and the cell's name."""

@@ -15,7 +15,7 @@ import pytest
 from contract import THREADS, TIMEOUT_S, BackendContract, Subject
 
 from harness.backends.fake import Fake
-from harness.frameworks import framework
+from harness.frameworks import framework, frameworks
 from harness.runner.launch import Launch, launch_for
 from harness.runner.process import WorkerProcess
 
@@ -50,7 +50,7 @@ def _real(name: str, python: str | None, artifact: str | None) -> Subject:
     entry = framework(name)
     workshop = Workshop(
         models=load_models(),
-        entries={name: entry},
+        entries=frameworks(),
         cache_dir=cache_dir(),
         threads=THREADS,
         progress=QuietProgress(),
