@@ -27,7 +27,9 @@ _KEY = pytest.StashKey["SuiteSession"]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of suite files; they do nothing without one."""
     group = parser.getgroup("edgebench", "edgebench suites")
-    group.addoption("--edgebench-db", metavar="PATH|URL", default=None, help="Results database of edgebench suites.")
+    group.addoption(
+        "--edgebench-db", metavar="PATH|URL", default=None, help="Results database of edgebench suites."
+    )
     group.addoption(
         "--edgebench-with",
         metavar="REQUIREMENT",

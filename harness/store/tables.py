@@ -241,7 +241,7 @@ class SessionCell(Row, table=True):
     cell_id: str = Field(primary_key=True, foreign_key="cell.id", index=True, description="its cell")
     position: int = Field(description="place in the expanded suite, from 0")
     reason: str | None = Field(sa_type=Text, description="why it cannot run here; NULL: it will")
-    expected_s: float | None = Field(description="duration expected from earlier runs; NULL: none is known")
+    expected_s: float | None = Field(description="rough duration of its timed runs, from earlier ones or guessed, for the plan only; NULL: it will not run")
     settings: dict[str, Any] = Field(sa_type=_JSON, description="JSON of repetitions, time-out, limits ...")
 
 
