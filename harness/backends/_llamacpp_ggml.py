@@ -246,7 +246,8 @@ class Log:
         *whole, self._open = (self._open + text.decode(errors="replace")).split("\n")
         for line in filter(None, (part.strip() for part in whole)):
             self._lines.append(line)
-            if self._level in (_LOG_WARN, _LOG_ERROR):
+            # Rules of "====" around a message say nothing.
+            if self._level in (_LOG_WARN, _LOG_ERROR) and any(map(str.isalnum, line)):
                 self._problems.append(line)
 
 
