@@ -108,7 +108,7 @@ def tool(options: argparse.Namespace) -> Seconds:
 def _tool_seconds(options: argparse.Namespace, shape: tuple[str, ...]) -> float:
     settings = [word for _, flag, value in _SETTINGS for word in (flag, value)]
     command = [str(options.tool), "-m", str(options.artifact), "-t", str(options.threads), *settings, *shape]
-    command += ["-ngl", "0", "-r", str(options.repetitions), "-o", "json"]
+    command += ["-ngl", "0", "-dev", "none", "-r", str(options.repetitions), "-o", "json"]
     try:
         result = subprocess.run(
             command, capture_output=True, encoding="utf-8", timeout=_TIMEOUT_S, check=False
