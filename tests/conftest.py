@@ -1,6 +1,7 @@
 """Options, selection and fixtures that every test may use.
 
-``--framework NAME`` (several times) selects the tests that run a real framework; without it they are deselected.
+``--framework NAME`` (several times) selects the tests that run a real framework, ``--quickstart`` those of the main job;
+without these they are deselected.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from harness.runner.launch import Launch
 # Not a test module, but what its assertions compare belongs into the report too.
 pytest.register_assert_rewrite("contract")
 
+pytest_plugins = ["pytester", "fake_lab"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("edgebench's own tests")
@@ -24,6 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         metavar="NAME",
         help="also run the tests of this real framework (several times; it must be installable here)",
+    )
+    group.addoption(
+        "--quickstart",
+        action="store_true",
+        help="also run the main job on the real frameworks (some minutes; makes their environments)",
     )
     group.addoption(
         "--framework-python",
@@ -43,7 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     dropped: list[pytest.Item] = []
     for item in items:
         named = {str(mark.args[0]) for mark in item.iter_markers("framework")}
-        (dropped if named and not named & wanted else kept).append(item)
+        unasked = item.get_closest_marker("quickstart") and not config.getoption("--quickstart")
+        (dropped if unasked or (named and not named & wanted) else kept).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept

@@ -57,7 +57,7 @@ class WorkerError(EdgebenchError):
     phase: str | None = None
 
 
-class WorkerCrashed(WorkerError):  # noqa: N818  says what the worker did
+class WorkerCrashed(WorkerError):
     """The process ended by itself, or somebody else ended it.
 
     Attributes:
@@ -73,7 +73,7 @@ class WorkerCrashed(WorkerError):  # noqa: N818  says what the worker did
         self.log_tail = log_tail
 
 
-class WorkerTimeout(WorkerError):  # noqa: N818  says what the worker did
+class WorkerTimeout(WorkerError):
     """No answer in time; the process was killed.
 
     Attributes:
@@ -87,7 +87,7 @@ class WorkerTimeout(WorkerError):  # noqa: N818  says what the worker did
         self.log_tail = log_tail
 
 
-class WorkerOutOfMemory(WorkerError):  # noqa: N818  says what the worker did
+class WorkerOutOfMemory(WorkerError):
     """It exceeded its memory limit, was killed by the kernel for want of memory, or could not allocate.
 
     Attributes:
@@ -105,7 +105,7 @@ class WorkerOutOfMemory(WorkerError):  # noqa: N818  says what the worker did
         self.log_tail = log_tail
 
 
-class WorkerRefused(WorkerError):  # noqa: N818  says what the worker did
+class WorkerRefused(WorkerError):
     """The worker answered with an error; it is alive and can be asked again.
 
     Attributes:
@@ -121,7 +121,7 @@ class WorkerRefused(WorkerError):  # noqa: N818  says what the worker did
         self.traceback = traceback
 
 
-class ProtocolBroken(WorkerError):  # noqa: N818  says what the worker did
+class ProtocolBroken(WorkerError):
     """What came through the pipe is no message, or none that was expected; the process was killed.
 
     Attributes:

@@ -14,13 +14,16 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.quickstart
+
 FRAMEWORKS = ("llamacpp", "openvino", "mlx")
 PRECISIONS = ("fp16", "int8", "int4")
 
 #: NULL is right for these alone: the machine has no meter, no task was asked for, nothing went wrong.
 MAY_BE_NULL = {"energy_joules_per_prefill_token", "energy_joules_per_decode_token", "reason"}
 
-KEYS_TEXT = """framework model precision recipe device workload status reason runs prefill_tps decode_tps ttft_s itl_s_p50
+KEYS_TEXT = """
+framework model precision recipe device workload status reason runs prefill_tps decode_tps ttft_s itl_s_p50
 itl_s_p99 peak_rss_bytes weight_bytes bits_per_weight energy_joules_per_prefill_token energy_joules_per_decode_token
 perplexity perplexity_ratio kld_mean same_top speedup_prefill speedup_decode memory_reduction quality_reference
 speed_baseline artifact_verdict validity flags stream_tps intervals tasks session machine framework_version"""
