@@ -81,8 +81,12 @@ _JSON = JSON(none_as_null=True)
 _registry = registry(metadata=MetaData(naming_convention=_NAMES))
 
 
-class Row(SQLModel, registry=_registry):
-    """What all tables share: the registry."""
+class Row(SQLModel, registry=_registry, defer_build=True):
+    """What all tables share: the registry, and no validators.
+
+    Rows are written through Core from records that are checked already; building pydantic's validators for every table
+    would cost a fifth of the import time. Pydantic builds them where somebody validates after all.
+    """
 
 
 class SchemaRevision(Row, table=True):
@@ -241,7 +245,9 @@ class SessionCell(Row, table=True):
     cell_id: str = Field(primary_key=True, foreign_key="cell.id", index=True, description="its cell")
     position: int = Field(description="place in the expanded suite, from 0")
     reason: str | None = Field(sa_type=Text, description="why it cannot run here; NULL: it will")
-    expected_s: float | None = Field(description="rough duration of its timed runs, from earlier ones or guessed, for the plan only; NULL: it will not run")
+    expected_s: float | None = Field(
+        description="rough duration of its timed runs, from earlier ones or guessed; NULL: it will not run"
+    )
     settings: dict[str, Any] = Field(sa_type=_JSON, description="JSON of repetitions, time-out, limits ...")
 
 
