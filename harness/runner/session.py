@@ -147,8 +147,8 @@ class SessionRunner:
         told: set[str] = set()
         firsts: dict[str, PlannedRunRecord] = {}
         for run in self._job.missing:
-            if run.kind == "timed" or run.cell_id not in firsts:
-                firsts.setdefault(run.cell_id, run)
+            if run.cell_id not in firsts or (run.kind == "timed" and firsts[run.cell_id].kind != "timed"):
+                firsts[run.cell_id] = run
         for cell_id, first in firsts.items():
             cell = self._job.cells[cell_id]
             self._progress.step(f"{cell.framework} {cell.recipe}")

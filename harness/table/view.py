@@ -205,7 +205,7 @@ def figure_text(row: Row, key: str) -> str:
     text = METRICS[key].format(value)
     interval = (row["intervals"] or {}).get(key)
     if interval and value and interval[0] < interval[1]:
-        text += f" ±{_spread(100 * (interval[1] - interval[0]) / 2 / abs(value))}%"
+        text += f" {_spread(100 * (interval[1] - interval[0]) / 2 / abs(value))}"
     if row["status"] != "ok" and METRICS[key].kind == "metric":
         text += PARTIAL
     if row["validity"] == "suspect" and key in _TIMED:
@@ -216,7 +216,10 @@ def figure_text(row: Row, key: str) -> str:
 
 
 def _spread(percent: float) -> str:
-    return f"{percent:.2g}" if percent < 10 else f"{percent:.0f}"
+    if percent > 100:
+        # Two runs that disagree leave an interval of any length: its digits would say nothing.
+        return ">±100%"
+    return f"±{percent:.2g}%" if percent < 10 else f"±{percent:.0f}%"
 
 
 def label(row: Row) -> str:

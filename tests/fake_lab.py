@@ -1,0 +1,213 @@
+"""A lab with the scripted framework: a suite, a tiny model, a cache and a database, in a folder of its own.
+
+A plugin of the test suite (see `conftest.py`). The scripted framework's environment is real: pip installs numpy into
+it, from wherever the user's pip is configured to, once per test session; every lab then shares it by a link.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+
+import harness
+from harness.backends.fake import Fake
+from harness.cli import main
+from harness.environment import EnvironmentManager
+
+#: How long a subprocess may take on a busy machine before a test calls it stuck.
+PATIENCE_S = 120.0
+
+SUITE = """\
+name: fake
+model: tiny
+framework: fake
+precision: [fp16, int4]
+workload: pp8+tg4
+runs: 2
+scoring: {window: 64, stride: 64, score_from: 32, max_windows: 2}
+models:
+  tiny:
+    source: {path: tiny.gguf}
+    reference: {framework: fake, recipe: FP32}
+"""
+
+
+def write_gguf(path: Path) -> None:
+    """A model file with one tensor: the scripted framework looks no deeper."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_embedding_length(64)
+    writer.add_tensor("token_embd.weight", np.zeros((256, 64), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command gave."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as JSON."""
+        return json.loads(self.out)
+
+    def one_message(self) -> str:
+        """The one error message: two lines, no stack trace."""
+        assert "Traceback" not in self.err + self.out
+        lines = self.err.splitlines()
+        assert sum(line.startswith("error: ") for line in lines) == 1, self.err
+        assert sum(line.startswith(" next: ") for line in lines) == 1, self.err
+        return self.err
+
+
+class Lab:
+    """The folder and the commands in it."""
+
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        self.folder = folder
+        self.cache = folder / "cache"
+        self.database = folder / "results" / "edgebench.db"
+        self._monkeypatch = monkeypatch
+        self._capfd = capfd
+
+    def suite(self, text: str = SUITE, name: str = "fake.yaml") -> Path:
+        """Write a suite file."""
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def script(self, script: dict[str, Any] | None) -> None:
+        """What every worker from now on does."""
+        self._monkeypatch.setenv("EDGEBENCH_FAKE_SCRIPT", json.dumps(script or {}))
+
+    def run(self, *words: str) -> Result:
+        """``edgebench WORDS``, in this process: starting Python and importing takes longer than most commands."""
+        self._capfd.readouterr()
+        handlers = {number: signal.getsignal(number) for number in _signals()}
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main(words)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        captured = self._capfd.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Result(ended.value.code, captured.out, captured.err)
+
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """``edgebench WORDS`` in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "harness", *words],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(Path(harness.__file__).parents[1]), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of the database."""
+        with sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True, timeout=30) as connection:
+            rows = connection.execute(sql, values).fetchall()
+        connection.close()
+        return rows
+
+    def runs(self) -> list[tuple[str, str, int, int, str]]:
+        """(cell, kind, index, attempt, status) of every run that is stored, in order."""
+        if not self.database.exists():
+            return []
+        try:
+            return self.query("SELECT cell_id, kind, run_index, attempt, status FROM run ORDER BY key")
+        except sqlite3.OperationalError:  # the file is there, its tables are not yet
+            return []
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of ``edgebench table --format json``."""
+        result = self.run("table", "--format", "json")
+        assert result.status == 0, result.err
+        rows: list[dict[str, Any]] = result.json["rows"]
+        return rows
+
+
+def _signals() -> list[int]:
+    return [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)]
+
+
+def finish(process: subprocess.Popen[str]) -> Result:
+    """Wait for a command's end."""
+    try:
+        out, err = process.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return Result(process.returncode, out, err)
+
+
+def wait_until(holds: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
+    """Look until something holds; gives what it gave.
+
+    Raises:
+        AssertionError: it never did.
+    """
+    end = time.monotonic() + patience_s
+    while time.monotonic() < end:
+        found = holds()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not within {patience_s} s: {what}")
+
+
+@pytest.fixture(scope="session")
+def fake_environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ``environments`` folder of a cache, with the scripted framework's."""
+    cache = tmp_path_factory.mktemp("cache")
+    EnvironmentManager(cache).ensure(Fake)
+    return cache / "environments"
+
+
+@pytest.fixture
+def bare_lab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Lab]:
+    """A lab whose cache is empty: whoever runs something in it makes the environment too."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("EDGEBENCH_DB", "EDGEBENCH_FAKE_SCRIPT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("EDGEBENCH_FAKE", "1")
+    monkeypatch.setenv("EDGEBENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    lab = Lab(tmp_path, monkeypatch, capfd)
+    write_gguf(tmp_path / "tiny.gguf")
+    lab.suite()
+    yield lab
+
+
+@pytest.fixture
+def lab(bare_lab: Lab, fake_environments: Path) -> Lab:
+    """A lab with the scripted framework's environment and no artifact yet."""
+    bare_lab.cache.mkdir()
+    (bare_lab.cache / "environments").symlink_to(fake_environments)
+    return bare_lab
