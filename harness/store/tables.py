@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+from pydantic import ConfigDict
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -81,12 +82,15 @@ _JSON = JSON(none_as_null=True)
 _registry = registry(metadata=MetaData(naming_convention=_NAMES))
 
 
-class Row(SQLModel, registry=_registry, defer_build=True):
+class Row(SQLModel, registry=_registry):
     """What all tables share: the registry, and no validators.
 
     Rows are written through Core from records that are checked already; building pydantic's validators for every table
     would cost a fifth of the import time. Pydantic builds them where somebody validates after all.
     """
+
+    # SQLModel's own type for this knows fewer keys than pydantic, which reads it.
+    model_config = ConfigDict(defer_build=True)  # type: ignore[assignment]
 
 
 class SchemaRevision(Row, table=True):

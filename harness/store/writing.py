@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from harness.store import ids, records, traces
 from harness.store.tables import table
@@ -27,6 +27,8 @@ def insert_missing(connection: Connection, name: str, rows: Rows) -> None:
 
 def _insert(connection: Connection, name: str) -> Any:
     if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # a tenth of a second that SQLite need not pay
+
         return postgresql.insert(table(name)).on_conflict_do_nothing()
     return sqlite.insert(table(name)).on_conflict_do_nothing()
 
