@@ -1,0 +1,337 @@
+"""What OpenVINO and the planned frameworks declare, read as planning reads it: without any framework."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from packaging.requirements import Requirement
+
+from harness.backends import _openvino_convert as convert
+from harness.backends import _openvino_properties as properties
+from harness.backends._planned import PlannedBackend
+from harness.backends.directml import DirectML
+from harness.backends.olive import Olive
+from harness.backends.openvino import OpenVINO
+from harness.backends.qnn import QNN
+from harness.backends.server import Server
+from harness.worker.api import (
+    PRECISIONS,
+    Backend,
+    Host,
+    LoadSpec,
+    MakeRequest,
+    ModelFacts,
+    Recipe,
+    Unsupported,
+)
+
+PLANNED: list[type[PlannedBackend]] = [Olive, QNN, DirectML, Server]
+ALL: list[type[Backend]] = [OpenVINO, *PLANNED]
+LINUX = Host("linux", "x86_64")
+WINDOWS = Host("win32", "AMD64")
+SMOLLM2 = ModelFacts("smollm2-135m-instruct", "llama", "gguf", 576)
+
+
+def recipe(name: str) -> Recipe:
+    return next(r for r in OpenVINO.recipes if r.name == name)
+
+
+# -- every declaration --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ALL)
+def test_recipes_name_canonical_precisions_with_one_default_each(backend: type[Backend]) -> None:
+    assert backend.recipes
+    assert {r.precision for r in backend.recipes} <= set(PRECISIONS)
+    defaults = Counter(r.precision for r in backend.recipes if r.default)
+    assert defaults == dict.fromkeys({r.precision for r in backend.recipes}, 1)
+
+
+@pytest.mark.parametrize("backend", ALL)
+def test_recipe_names_are_unique_words(backend: type[Backend]) -> None:
+    names = [r.name for r in backend.recipes]
+    assert len(set(names)) == len(names)
+    assert all(name and not any(c.isspace() for c in name) for name in names)
+
+
+@pytest.mark.parametrize("backend", ALL)
+def test_every_recipe_is_made_from_the_model_or_from_a_recipe_that_exists(backend: type[Backend]) -> None:
+    own = {f"{backend.framework}:{r.name}" for r in backend.recipes}
+    for r in backend.recipes:
+        assert r.made_from in {"model", "llamacpp:F16", *own}, r.name
+        assert r.made_from != f"{backend.framework}:{r.name}"
+
+
+@pytest.mark.parametrize("backend", ALL)
+def test_requirements_are_valid_and_pinned(backend: type[Backend]) -> None:
+    for text in backend.requirements.packages:
+        assert [s.operator for s in Requirement(text).specifier] == ["=="]
+
+
+@pytest.mark.parametrize("backend", ALL)
+def test_the_baseline_precision_has_a_recipe_or_is_none(backend: type[Backend]) -> None:
+    assert backend.baseline_precision in {None, *(r.precision for r in backend.recipes)}
+
+
+@pytest.mark.parametrize("backend", ALL)
+def test_planning_imports_no_framework(backend: type[Backend]) -> None:
+    code = (
+        f"import sys, {backend.__module__}; "
+        "print(*sorted({m.split('.')[0] for m in sys.modules} & "
+        "{'openvino', 'openvino_genai', 'nncf', 'onnxruntime', 'onnxruntime_genai', 'olive', 'torch'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+# -- OpenVINO: planning -------------------------------------------------------------------------------------------
+
+
+def test_openvino_runs_on_the_cpu_of_a_machine_with_wheels() -> None:
+    assert OpenVINO.unavailable(LINUX, "cpu", "cpu") is None
+    assert OpenVINO.unavailable(WINDOWS, "cpu", "cpu") is None
+
+
+def test_openvino_tells_which_machines_have_wheels() -> None:
+    reason = OpenVINO.unavailable(Host("darwin", "x86_64"), "cpu", "cpu")
+    assert reason is not None
+    assert "darwin x86_64" in reason
+
+
+def test_openvino_gpu_and_npu_need_their_drivers() -> None:
+    gpu = OpenVINO.unavailable(LINUX, "gpu:0", "opencl")
+    npu = OpenVINO.unavailable(LINUX, "npu:0", "npu")
+    assert gpu is not None
+    assert "OpenCL driver" in gpu
+    assert npu is not None
+    assert "driver" in npu
+    found = Host("linux", "x86_64", frozenset({"opencl", "npu"}))
+    assert OpenVINO.unavailable(found, "gpu:0", "opencl") is None
+    assert OpenVINO.unavailable(WINDOWS, "gpu:0", "opencl") is None, "Windows registers OpenCL nowhere"
+    static = OpenVINO.unavailable(found, "npu:0", "npu")
+    assert static is not None
+    assert "static shape" in static
+
+
+def test_openvino_knows_no_cuda() -> None:
+    reason = OpenVINO.unavailable(Host("linux", "x86_64", frozenset({"cuda"})), "gpu:0", "cuda")
+    assert reason is not None
+    assert "not gpu:0 by cuda" in reason
+
+
+def test_openvino_reads_only_the_architectures_of_the_gguf_reader() -> None:
+    reason = OpenVINO.unsupported(recipe("FP16"), ModelFacts("gemma-3-270m", "gemma3", "gguf", 640))
+    assert reason == "openvino-genai's GGUF reader knows llama, qwen2, qwen3, not gemma3"
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"), [("INT4_SYM_g128", False), ("INT4_SYM_g64", True), ("MXFP4", True)]
+)
+def test_openvino_groups_must_divide_the_rows(name: str, fits: bool) -> None:
+    assert (OpenVINO.unsupported(recipe(name), SMOLLM2) is None) is fits
+
+
+def test_openvino_groups_fixed_by_their_format_count_too() -> None:
+    narrow = ModelFacts("narrow", "llama", "gguf", 48)
+    assert OpenVINO.unsupported(recipe("MXFP4"), narrow) is not None
+    assert OpenVINO.unsupported(recipe("NVFP4"), narrow) is None
+    assert OpenVINO.unsupported(recipe("INT8_ASYM"), narrow) is None
+
+
+def test_openvino_lets_a_model_of_unknown_width_try() -> None:
+    assert OpenVINO.unsupported(recipe("INT4_SYM_g128"), ModelFacts("m", "llama", "gguf")) is None
+
+
+# -- OpenVINO: names, properties, graph ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "identity"),
+    [
+        ("CPU", "cpu"),
+        ("GPU", "gpu:0"),
+        ("GPU.1", "gpu:1"),
+        ("NPU", "npu:0"),
+        ("AUTO:CPU", None),
+        ("GPU.0.1", None),
+    ],
+)
+def test_device_names_map_to_ids(name: str, identity: str | None) -> None:
+    assert properties.device_id(name) == identity
+
+
+@pytest.mark.parametrize("identity", ["cpu", "gpu:0", "gpu:3", "npu:0"])
+def test_a_device_id_survives_the_way_to_openvino_and_back(identity: str) -> None:
+    assert properties.device_id(properties.plugin_name(identity)) == identity
+
+
+class FakeCore:
+    """Answers `get_property` from a table."""
+
+    def __init__(self, table: dict[str, Any]) -> None:
+        self.table = table
+
+    def get_property(self, device: str, name: str) -> Any:
+        del device
+        return self.table[name]
+
+
+def spec(**options: str) -> LoadSpec:
+    return LoadSpec(Path("m.xml"), "cpu", "cpu", threads=3, context_tokens=64, options=options)
+
+
+CPU = FakeCore({
+    "SUPPORTED_PROPERTIES": {
+        "PERFORMANCE_HINT": "RW",
+        "NUM_STREAMS": "RW",
+        "INFERENCE_NUM_THREADS": "RW",
+        "INFERENCE_PRECISION_HINT": "RW",
+        "FULL_DEVICE_NAME": "RO",
+    },
+    "FULL_DEVICE_NAME": "Some CPU ",
+})  # fmt: skip
+
+
+def test_threads_and_latency_are_set_and_options_win() -> None:
+    assert properties.config(CPU, spec(NUM_STREAMS="2")) == {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": "2",
+        "INFERENCE_NUM_THREADS": "3",
+    }
+
+
+def test_nothing_is_set_that_the_plug_in_does_not_list() -> None:
+    gpu = FakeCore({"SUPPORTED_PROPERTIES": {"PERFORMANCE_HINT": "RW"}})
+    assert properties.config(gpu, spec()) == {"PERFORMANCE_HINT": "LATENCY"}
+
+
+def test_an_unknown_option_is_refused_with_the_name_that_was_meant() -> None:
+    with pytest.raises(ValueError, match="did you mean INFERENCE_PRECISION_HINT"):
+        properties.config(CPU, spec(inference_precision="f32"))
+
+
+def test_a_read_only_property_is_no_option() -> None:
+    with pytest.raises(ValueError, match="no setting FULL_DEVICE_NAME"):
+        properties.config(CPU, spec(FULL_DEVICE_NAME="x"))
+
+
+def test_a_device_tells_its_name_and_no_driver_it_does_not_list() -> None:
+    found = properties.device(CPU, "CPU")
+    assert (found.id, found.api, found.name, found.driver, found.memory_bytes) == (
+        "cpu",
+        "cpu",
+        "Some CPU",
+        None,
+        None,
+    )
+
+
+def test_values_are_spelled_as_openvino_spells_them() -> None:
+    class Type:
+        def to_string(self) -> str:
+            return "f16"
+
+    class Mode:
+        name = "LATENCY"
+
+    values: list[Any] = [Type(), Mode(), True, ["CPU"], 32, "YES"]
+    assert [properties.text(v) for v in values] == ["f16", "LATENCY", "true", "CPU", "32", "YES"]
+
+
+def test_start_is_what_switches_telemetry_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fake:
+        @staticmethod
+        def Core() -> str:  # noqa: N802 - OpenVINO's name
+            with pytest.raises(ImportError):
+                importlib.import_module("openvino_telemetry")
+            return "core"
+
+    monkeypatch.delitem(sys.modules, "openvino_telemetry", raising=False)
+    monkeypatch.setitem(sys.modules, "openvino", Fake)
+    try:
+        OpenVINO().start()
+    finally:
+        sys.modules.pop("openvino_telemetry", None)
+
+
+def test_the_group_size_of_a_recipe_is_its_own_or_its_formats() -> None:
+    sizes = {r.name: convert.group_size(r) for r in OpenVINO.recipes}
+    assert sizes["FP16"] is None
+    assert sizes["INT8_SYM"] is None
+    assert sizes["INT4_ASYM_g64"] == 64
+    assert sizes["MXFP8_E4M3"] == 32
+    assert sizes["NVFP4"] == 16
+
+
+# -- frameworks that are planned ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", PLANNED)
+@pytest.mark.parametrize("host", [LINUX, WINDOWS, Host("darwin", "arm64"), Host("win32", "ARM64")])
+def test_a_planned_framework_is_skipped_everywhere_with_a_reason(
+    backend: type[PlannedBackend], host: Host
+) -> None:
+    for device, api in backend.known_devices:
+        assert backend.unavailable(host, device, api)
+
+
+def test_directml_tells_the_platform_first() -> None:
+    reason = "onnxruntime-directml has wheels for Windows x64 only; this is linux x86_64"
+    assert DirectML.unavailable(LINUX, "gpu:0", "directml") == reason
+    assert DirectML.unavailable(WINDOWS, "gpu:0", "directml") == DirectML.planned_reason()
+
+
+def test_qnn_tells_silicon_from_its_emulator() -> None:
+    assert "Qualcomm SoC" in str(QNN.unavailable(LINUX, "npu:0", "qnn-htp"))
+    assert QNN.unavailable(LINUX, "cpu", "qnn-htp-emulator") == QNN.planned_reason()
+    snapdragon = Host("win32", "ARM64", frozenset({"qnn-htp"}))
+    assert QNN.unavailable(snapdragon, "npu:0", "qnn-htp") == QNN.planned_reason()
+    assert "driver" in str(QNN.unavailable(Host("linux", "aarch64"), "npu:0", "qnn-htp"))
+    assert "emulator" in str(QNN.unavailable(WINDOWS, "cpu", "qnn-htp-emulator"))
+
+
+def test_olive_on_cuda_needs_cuda() -> None:
+    assert Olive.unavailable(LINUX, "cpu", "cpu") == Olive.planned_reason()
+    assert "NVIDIA" in str(Olive.unavailable(LINUX, "gpu:0", "cuda"))
+    assert (
+        Olive.unavailable(Host("linux", "x86_64", frozenset({"cuda"})), "gpu:0", "cuda")
+        == Olive.planned_reason()
+    )
+
+
+def test_a_device_that_a_planned_framework_never_has_is_named() -> None:
+    assert Server.unavailable(LINUX, "gpu:0", "metal") == (
+        "HTTP server reaches cpu by http, gpu:0 by http, npu:0 by http, not gpu:0 by metal"
+    )
+
+
+def test_the_server_serves_any_canonical_precision() -> None:
+    assert [r.precision for r in Server.recipes] == list(PRECISIONS)
+
+
+@pytest.mark.parametrize("backend", PLANNED)
+def test_every_call_of_a_planned_framework_refuses_with_its_reason(backend: type[PlannedBackend]) -> None:
+    planned = backend()
+    calls: list[Callable[[], object]] = [
+        planned.start,
+        planned.versions,
+        planned.devices,
+        planned.reset,
+        planned.sample,
+        planned.unload,
+        lambda: planned.make(MakeRequest(backend.recipes[0], Path("a"), Path("b"), 1)),
+        lambda: planned.load(spec()),
+        lambda: planned.prefill(np.zeros(1, np.int32)),
+        lambda: planned.decode(0),
+    ]
+    for call in calls:
+        with pytest.raises(Unsupported, match="does not run it yet"):
+            call()
