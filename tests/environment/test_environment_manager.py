@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -283,9 +284,7 @@ def test_a_cache_that_is_a_file_is_told(index: Index, cache: Path) -> None:
 
 @pytest.mark.skipif(host.compiler() is None, reason="this machine has no C++ compiler")
 def test_a_source_is_built_once_per_variant_and_shared(index: Index, cache: Path) -> None:
-    declared = locked(
-        index, index.source("engine", "1.0"), index.wheel("helper", "2.0"), from_source=("engine",)
-    )
+    declared = locked(index.source("engine", "1.0"), index.wheel("helper", "2.0"), from_source=("engine",))
     manager = EnvironmentManager(cache)
     lines: list[str] = []
     plain = manager.ensure(declared, progress=lines.append)
@@ -415,6 +414,13 @@ def test_two_sessions_at_once_build_and_make_it_once(index: Index, cache: Path) 
     assert index.builds == 1
 
 
+def next_byte(descriptor: int) -> bytes:
+    """The next byte of a fifo, nothing when its writers are gone."""
+    ready, _, _ = select.select([descriptor], [], [], 120)
+    assert ready, "neither a byte nor an end within two minutes"
+    return os.read(descriptor, 1)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 and fifos are POSIX")
 @pytest.mark.skipif(host.compiler() is None, reason="this machine has no C++ compiler")
 def test_a_session_killed_while_building_leaves_nothing_running_and_the_next_one_builds(
@@ -424,20 +430,21 @@ def test_a_session_killed_while_building_leaves_nothing_running_and_the_next_one
     fifo, first = tmp_path / "fifo", tmp_path / "first"
     os.mkfifo(fifo)
     first.touch()
+    code = f"import time; f = open({str(fifo)!r}, 'w'); f.write('!'); f.flush(); time.sleep(600)"
     hook = (
         f"    if os.path.exists({str(first)!r}):\n"
         f"        os.unlink({str(first)!r})\n"
-        f'        code = \'import time; f = open({str(fifo)!r}, "w"); f.write("!"); f.flush(); time.sleep(600)\'\n'
-        "        subprocess.run([sys.executable, '-c', code], process_group=0)"
+        f"        subprocess.run([sys.executable, '-c', {code!r}], process_group=0)"
     )
     declared = locked(index.source("engine", "1.0", hook=hook), from_source=("engine",))
+    running = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     process = child(cache)
     go(process)
-    with fifo.open(encoding="utf-8") as running:
-        assert running.read(1) == "!"
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
-        assert running.read() == "", "the compiler's end closed: it is gone"
+    assert next_byte(running) == b"!"
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert next_byte(running) == b"", "the compiler's end closed: it is gone"
+    os.close(running)
     made = EnvironmentManager(cache).ensure(declared)
     assert made.builds[0].env["CMAKE_ARGS"] == "-DPLAIN=1"
     assert index.builds == 2
