@@ -155,6 +155,7 @@ def environment_record(environment: Environment) -> EnvironmentRecord:
     """An environment as the store keeps it."""
     return EnvironmentRecord(
         framework=environment.framework,
+        role=environment.role,
         variant=environment.variant,
         python=environment.python_version,
         packages=[PackageRecord(one.name, one.version, one.sha256) for one in environment.packages],

@@ -127,14 +127,15 @@ class EnergyProbe:
 
 
 def _record(phase: str, result: EnergyResult, meter: Meter) -> EnergyRecord:
-    idle = [watts for watts in (result.idle_watts_before, result.idle_watts_after) if watts is not None]
     return EnergyRecord(
         phase=phase,
         gross_joules=result.joules_gross,
         net_joules=result.joules_net,
         tokens=result.tokens,
         window_s=result.seconds,
-        idle_watts=sum(idle) / len(idle) if idle else None,
+        idle_watts_before=result.idle_watts_before,
+        idle_watts_after=result.idle_watts_after,
+        idle_drift=result.drift,
         meter=meter.name,
         domain="+".join(result.domains) or None,
         method=meter.method,

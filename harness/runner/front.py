@@ -209,7 +209,10 @@ def _record_machine(store: Store) -> str:
             arch=machine.arch,
             physical_cores=machine.cores,
             logical_cores=machine.threads,
-            memory_bytes=machine.memory_bytes,
+            # On the grid of the id: kernels of one machine differ by some megabytes.
+            memory_bytes=int(machine.memory_gib * 2**30),
+            sockets=machine.sockets,
+            name=machine.name,
             accelerators=[{"id": one} for one in machine.accelerators],
             id=machine.id,
         )

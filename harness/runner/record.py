@@ -14,6 +14,7 @@ from harness.errors import EdgebenchError
 from harness.machine import Window, verdict
 from harness.runner.execute import Execution
 from harness.store.records import (
+    SETUP_PHASE,
     MemoryRecord,
     RunKind,
     RunRecord,
@@ -22,9 +23,6 @@ from harness.store.records import (
 )
 from harness.worker.bodies import from_body
 from harness.worker.protocol import MemoryReading, Sample
-
-#: Phase of a run that ended before there was a worker: it is missing still, and a resume tries again.
-SETUP_PHASE = "set-up"
 
 
 @dataclass(frozen=True, slots=True)

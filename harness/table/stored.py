@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.frameworks import FrameworkEntry
-from harness.runner.record import SETUP_PHASE
 from harness.store import facts as stored
-from harness.store.records import EnergyRecord, SampleRecord
+from harness.store.records import SETUP_PHASE, EnergyRecord, SampleRecord
 from harness.table import facts as shown
 
 
@@ -134,6 +133,7 @@ def _energy(record: EnergyRecord) -> shown.EnergyFacts:
         joules_per_token=per_token(record.gross_joules),
         joules_per_token_net=per_token(record.net_joules),
         meter=" ".join(part for part in (record.meter, record.domain) if part) or None,
+        drift=record.idle_drift,
         reason=record.reason,
     )
 
