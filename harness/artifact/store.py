@@ -151,7 +151,7 @@ class ArtifactStore:
         if len(ids) != 1:
             which = "several artifacts begin" if ids else "no artifact in the cache begins"
             raise UsageError(
-                f"{which} with {artifact_id!r}", next_step="see `edgebench list artifacts` for the ids"
+                f"{which} with {artifact_id!r}", next_step="give the first digits of an id that `edgebench show` prints"
             )
         with exclusive(self._locks / f"{ids[0]}.lock"):
             for artifact in self.list():
