@@ -33,6 +33,7 @@ from harness.store.records import (
     MachineRecord,
     PlannedCellRecord,
     PlannedRunRecord,
+    RunRecord,
     SessionRecord,
 )
 from harness.suite import (
@@ -198,7 +199,21 @@ def begin_session(plan: Plan, store: Store) -> str:
         )
         for position, planned in enumerate(plan.cells)
     ]
-    return store.start_session(record, cells, [*scores, *timed])
+    session_id = store.start_session(record, cells, [*scores, *timed])
+    store.record_skipped(
+        RunRecord(
+            session_id=session_id,
+            cell_id=planned.cell.id,
+            kind="timed",
+            index=0,
+            status="skipped",
+            started_at=datetime.now(UTC),
+            reason=planned.reason,
+        )
+        for planned in plan.cells
+        if planned.reason is not None
+    )
+    return session_id
 
 
 def _record_machine(store: Store) -> str:

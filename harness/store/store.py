@@ -161,6 +161,12 @@ class Store:
                 self._metrics = looking.metrics(connection)
         return added
 
+    def record_skipped(self, skipped: Iterable[records.RunRecord]) -> None:
+        """Stores runs that were never started, all in one transaction: there is nothing measured to lose."""
+        with self._writing() as connection:
+            for record in skipped:
+                writing.run(connection, record, self._metrics)
+
     def record_verdict(self, run_id: str, artifact_id: str, verdict: records.VerdictRecord) -> None:
         """Stores the verdict on an artifact that rests on the score of a run; the first verdict on it stays."""
         with self._writing() as connection:
