@@ -93,7 +93,10 @@ def read_report(path: Path) -> tuple[Package, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Complaint:
-    """What pip says (a pattern), what happened, and what to do. ``{line}`` is the last line that matched."""
+    """What pip says (a pattern), what happened, and what to do.
+
+    ``{line}`` is the last line that matched; ``{index}``, ``{package}`` and ``{conflict}`` are looked for elsewhere.
+    """
 
     pattern: str
     what: str
@@ -130,7 +133,7 @@ _COMPLAINTS = (
         r"NewConnectionError|ConnectTimeoutError|ReadTimeoutError|Max retries exceeded|Name or service not known"
         r"|Temporary failure in name resolution|Connection refused|Network is unreachable|ProxyError|SSLError"
         r"|CERTIFICATE_VERIFY_FAILED|\b(?:401|403|407|5\d\d) (?:Client|Server) Error",
-        what="the package index cannot be reached: {line}",
+        what="the package index ({index}) cannot be reached: {line}",
         next_step="check the network, or point pip at a mirror (`pip config set global.index-url URL`, or "
         "PIP_FIND_LINKS for a folder of wheels)",
     ),
@@ -166,7 +169,10 @@ def diagnose(output: str, doing: str, log: Path) -> EdgebenchError:
         hits = [line for line in lines if re.search(complaint.pattern, line)]
         if hits:
             told = complaint.what.format(
-                line=_short(hits[-1]), package=_mismatched(lines), conflict=_conflict(lines)
+                line=_short(hits[-1]),
+                package=_mismatched(lines),
+                conflict=_conflict(lines),
+                index=_index(lines),
             )
             return EdgebenchError(f"{doing} failed: {told} (log: {log})", next_step=complaint.next_step)
     told = " / ".join(_short(line) for line in compiler_errors(lines)) or "it said nothing"
@@ -194,6 +200,13 @@ def _mismatched(lines: list[str]) -> str:
     return "see the log for its name"
 
 
+def _index(lines: list[str]) -> str:
+    """The configured indexes, which pip names only where they are not the default."""
+    begin = "Looking in indexes: "
+    named = [line.removeprefix(begin) for line in lines if line.startswith(begin)]
+    return _short(named[-1]) if named else "PyPI"
+
+
 def _conflict(lines: list[str]) -> str:
     begin = next(
         (number for number, line in enumerate(lines) if line.startswith("The conflict is caused by")), None
@@ -206,4 +219,7 @@ def _conflict(lines: list[str]) -> str:
 def _short(line: str) -> str:
     line = re.sub(r"^(?:ERROR|WARNING): ", "", line)
     line = re.sub(r"://[^/@\s]+@", "://", line)  # credentials of an index
+    line = re.sub(
+        r"^Retrying .*<.* object at 0x[0-9a-f]+>: (.*)'\)'.*", r"\1", line
+    )  # urllib3's words for itself
     return line if len(line) <= 240 else f"{line[:240]}…"

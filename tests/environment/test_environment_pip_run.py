@@ -13,11 +13,13 @@ LOG = Path("pip.log")
 
 
 OFFLINE = """
-WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError('<HTTPSConnection object>: \
+Looking in indexes: https://mirror.example.org/simple
+WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError('<HTTPSConnection object at 0x7f>: \
 Failed to establish a new connection: [Errno -3] Temporary failure in name resolution')': /simple/numpy/
 ERROR: Could not find a version that satisfies the requirement numpy==2.4.6 (from versions: none)
 ERROR: No matching distribution found for numpy==2.4.6
 """
+NO_NAME = OFFLINE.replace("Looking in indexes: https://mirror.example.org/simple\n", "")
 MISSING = """
 ERROR: Could not find a version that satisfies the requirement numpy==9 (from versions: 2.4.6)
 ERROR: No matching distribution found for numpy==9
@@ -49,7 +51,12 @@ FULL = "ERROR: Could not install packages due to an OSError: [Errno 28] No space
 @pytest.mark.parametrize(
     ("output", "what", "next_step"),
     [
-        (OFFLINE, "the package index cannot be reached", "PIP_FIND_LINKS"),
+        (
+            OFFLINE,
+            r"index \(https://mirror.example.org/simple\) cannot be reached: Failed to establish a new",
+            "mirror",
+        ),
+        (NO_NAME, r"index \(PyPI\) cannot be reached: .*name resolution \(log", "PIP_FIND_LINKS"),
         (
             MISSING,
             "no index offers the pinned file: No matching distribution found for numpy==9",
@@ -71,7 +78,18 @@ FULL = "ERROR: Could not install packages due to an OSError: [Errno 28] No space
         ("Segmentation fault\n", "Segmentation fault", "read the log"),
         ("", "it said nothing", "read the log"),
     ],
-    ids=["offline", "missing", "hash", "require hashes", "conflict", "full", "no pip", "other", "silent"],
+    ids=[
+        "offline",
+        "no name",
+        "missing",
+        "hash",
+        "require hashes",
+        "conflict",
+        "full",
+        "no pip",
+        "other",
+        "silent",
+    ],
 )
 def test_a_complaint_of_pip_becomes_a_cause_and_a_next_step(output: str, what: str, next_step: str) -> None:
     error = diagnose(output, "making the tiny environment", LOG)
