@@ -35,20 +35,7 @@ MODULE = EXAMPLE / "edgebench_example.py"
 BACKEND = "edgebench_example:Bigram"
 CAPABILITIES = frozenset({"prefill", "decode", "score", "tokenize", "make"})
 
-SUITE = """\
-name: tutorial
-model: letters
-framework: bigram
-precision: [fp32, fp16, int8]
-workload: pp32+tg16
-runs: 2
-repetitions: 2
-scoring: {window: 128, max_windows: 4}
-models:
-  letters:
-    source: {path: letters.gguf}
-    reference: {framework: bigram, recipe: F32}
-"""
+SUITE = (EXAMPLE / "tutorial.yaml").read_text(encoding="utf-8")
 
 
 def bigram_logits() -> npt.NDArray[np.float32]:
@@ -176,7 +163,7 @@ class Bench:
         installed(folder / "site")
         packed("numpy", folder / "index")
         write_model(folder / "work" / "letters.gguf")
-        (folder / "work" / "tutorial.yaml").write_text(SUITE, encoding="utf-8")
+        shutil.copy(EXAMPLE / "tutorial.yaml", folder / "work")
 
     def edgebench(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the command line in the work folder."""
