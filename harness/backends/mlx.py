@@ -112,6 +112,7 @@ class MLX(Backend):
     def __init__(self) -> None:
         self._mx: Any = None
         self._lm: Any = None
+        self._quantise_cache: Any = None
         self._model: Any = None
         self._cache: list[Any] = []
         self._logits: Any = None
@@ -155,12 +156,15 @@ class MLX(Backend):
         # Nothing here may reach for a network: models are folders on this disk.
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         import mlx.core as mx
-        import mlx_lm.generate
         import mlx_lm.models.cache
         import mlx_lm.utils
 
+        # mlx_lm.generate is a function once the package is imported: the module is reached by its members.
+        from mlx_lm.generate import maybe_quantize_kv_cache
+
         self._mx = mx
         self._lm = mlx_lm
+        self._quantise_cache = maybe_quantize_kv_cache
 
     def versions(self) -> Mapping[str, str]:
         """Of mlx (``framework``), mlx-lm, and the mlx back-end packages that are installed."""
@@ -309,7 +313,7 @@ class MLX(Backend):
         """The graph of ``logits: [n, vocab]``; nothing is computed before it is evaluated."""
         logits = self._model(self._mx.array(tokens)[None], cache=self._cache)[0]
         if self._options.counts["kv_bits"]:
-            self._lm.generate.maybe_quantize_kv_cache(
+            self._quantise_cache(
                 self._cache,
                 quantized_kv_start=self._options.counts["quantized_kv_start"],
                 kv_group_size=self._options.counts["kv_group_size"],
