@@ -406,7 +406,7 @@ def compute_dtype(wanted: str, quantised: bool, device_kind: str, arch: str) -> 
     """The dtype that activations, norms and scales are converted to, or ``stored``.
 
     MLX's x86 CPU back end has no half-precision quantised kernels: it emulates them an element at a time, some
-    seventy times slower than float32 (docs/frameworks/mlx.md). ``auto`` computes quantised weights in float32
+    forty times slower than float32 (docs/frameworks/mlx.md). ``auto`` computes quantised weights in float32
     there, which changes no weight: float16 scales convert exactly. Plain float16 stays float16 everywhere.
     """
     if wanted != "auto":
