@@ -151,7 +151,7 @@ class ArtifactStore:
         if len(ids) != 1:
             which = "several artifacts begin" if ids else "no artifact in the cache begins"
             raise UsageError(
-                f"{which} with {artifact_id!r}", next_step="give the first digits of an id that `edgebench show` prints"
+                f"{which} with {artifact_id!r}", next_step="see `edgebench model artifacts` for the ids"
             )
         with exclusive(self._locks / f"{ids[0]}.lock"):
             for artifact in self.list():
@@ -255,7 +255,8 @@ class ArtifactStore:
             f"the disk became full while {request.framework} {request.recipe} was being made: "
             f"{readable_bytes(made)} were written and {readable_bytes(free)} were left in {self._objects.parent}; "
             "the half-made files are removed",
-            next_step="free space (`edgebench env clean`), or put the cache elsewhere with EDGEBENCH_CACHE_DIR",
+            next_step="free space (`edgebench model clean`, `edgebench env clean`), or put the cache elsewhere with "
+            "EDGEBENCH_CACHE_DIR",
         )
 
     # -- request files ----------------------------------------------------------------------------------------------

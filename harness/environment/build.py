@@ -196,7 +196,7 @@ class Builder:
             "wheel", "-v", "--no-deps", "--no-cache-dir", "--no-binary", source.name,
             *(["--require-hashes"] if source.hashes else []),
             "--wheel-dir", staging / "wheel", "-r", staging / "requirement.txt",
-            env=env, cwd=staging, log=log, on_line=on_line,
+            env=env, log=log, on_line=on_line,
         )  # fmt: skip
         if status != 0:
             raise diagnose(log.read_text(encoding="utf-8"), f"building {label}", log)

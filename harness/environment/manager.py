@@ -284,7 +284,7 @@ class EnvironmentManager:
         mode = ["--no-deps", "--require-hashes"] if plan.hashed else ["-c", str(constraints)]
         status = pip(
             "install", "--report", report, *mode, "-r", requirements,
-            python=python_of(folder), cwd=folder, log=log, on_line=on_line,
+            python=python_of(folder), log=log, on_line=on_line,
         )  # fmt: skip
         if status != 0:
             raise diagnose(log.read_text(encoding="utf-8"), f"making {label}", log)

@@ -48,17 +48,15 @@ def pip(
     *words: str | Path,
     python: Path | None = None,
     env: Mapping[str, str] | None = None,
-    cwd: Path,
     log: Path,
     on_line: Callable[[str], None],
 ) -> int:
-    """Run the project's own pip; its exit status.
+    """Run the project's own pip; its exit status. Relative paths in the user's configuration are to the working folder.
 
     Args:
         words: pip's command and its arguments.
         python: the environment to work on, None: the one that runs this.
         env: variables on top of the cleaned ones.
-        cwd: working folder.
         log: file to append the output to.
         on_line: called with each line.
     """
@@ -74,9 +72,7 @@ def pip(
         "--no-input",
         "--disable-pip-version-check",
     )
-    return supervised.run(
-        [*command, *words[1:]], env=clean_environment(env), cwd=cwd, log=log, on_line=on_line
-    )
+    return supervised.run([*command, *words[1:]], env=clean_environment(env), log=log, on_line=on_line)
 
 
 def read_report(path: Path) -> tuple[Package, ...]:

@@ -11,6 +11,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from harness.artifact.files import key_of, write_atomically
 from harness.environment.build import Build
 from harness.environment.pip_run import Package
@@ -62,8 +64,9 @@ class Environment:
     size_bytes: int
 
     def version(self, distribution: str) -> str | None:
-        """Version of an installed distribution by its canonical name, None where it is not installed."""
-        return next((package.version for package in self.packages if package.name == distribution), None)
+        """Version of an installed distribution, None where it is not installed."""
+        name = canonicalize_name(distribution)
+        return next((package.version for package in self.packages if package.name == name), None)
 
 
 def python_of(folder: Path) -> Path:

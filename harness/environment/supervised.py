@@ -19,16 +19,14 @@ def run(
     command: Sequence[str | Path],
     *,
     env: Mapping[str, str],
-    cwd: Path,
     log: Path,
     on_line: Callable[[str], None],
 ) -> int:
-    """Run a command to its end.
+    """Run a command to its end, in this process's working folder.
 
     Args:
         command: program and arguments; its standard input is empty.
         env: its whole environment.
-        cwd: its working folder.
         log: file to which its output (both streams) is appended.
         on_line: called with each line of it, without the newline.
 
@@ -45,7 +43,6 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=dict(env),
-            cwd=cwd,
             encoding="utf-8",
             errors="replace",
             # Ctrl-C reaches this process alone, which then ends the supervisor.

@@ -161,6 +161,18 @@ def test_the_users_constraints_are_honoured_and_named(
     assert "PIP_CONSTRAINT" in caught.value.next_step
 
 
+def test_relative_paths_in_the_users_configuration_are_to_the_working_folder(
+    index: Index, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.wheel("engine", "1.0")
+    (tmp_path / "corporate.txt").write_text("engine<2\n", encoding="utf-8")
+    (tmp_path / "pip.py").write_text("raise SystemExit('not the pip that is meant')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIP_FIND_LINKS", index.folder.name)
+    monkeypatch.setenv("PIP_CONSTRAINT", "corporate.txt")
+    assert EnvironmentManager(cache).ensure(backend("engine==1.0")).version("Engine") == "1.0"
+
+
 def test_a_pip_that_demands_hashes_is_told_for_pins_without(
     index: Index, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

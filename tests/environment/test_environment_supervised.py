@@ -27,7 +27,7 @@ posix_only = pytest.mark.skipif(os.name == "nt", reason="sessions and kill -9 ar
 
 
 def run(command: list[str], log: Path, on_line: Callable[[str], None] = lambda _: None) -> int:
-    return supervised.run(command, env=dict(os.environ), cwd=Path.cwd(), log=log, on_line=on_line)
+    return supervised.run(command, env=dict(os.environ), log=log, on_line=on_line)
 
 
 def all_end(ids: list[int]) -> bool:
@@ -94,7 +94,7 @@ def test_a_killed_caller_takes_the_command_and_all_it_started_with_it(tmp_path: 
 import os, sys
 from pathlib import Path
 from harness.environment import supervised
-supervised.run([sys.executable, "-c", {FAMILY!r}, "wait"], env=dict(os.environ), cwd=Path({str(tmp_path)!r}),
+supervised.run([sys.executable, "-c", {FAMILY!r}, "wait"], env=dict(os.environ),
                log=Path({str(tmp_path / "log")!r}), on_line=lambda line: print(line, flush=True))
 """
     caller = subprocess.Popen(
