@@ -32,8 +32,10 @@ class PlannedBackend(Backend):
     @classmethod
     def unavailable(cls, host: Host, device: str, api: str) -> str | None:
         """What the platform lacks, else that this version does not run the framework; never None."""
-        if (device, api) not in cls.known_devices:
-            known = ", ".join(f"{name} by {through}" for name, through in cls.known_devices)
+        if (device.partition(":")[0], api) not in {
+            (name.partition(":")[0], by) for name, by in cls.known_devices
+        }:
+            known = ", ".join(f"{name} by {by}" for name, by in cls.known_devices)
             return f"{cls.title} reaches {known}, not {device} by {api}"
         return cls.platform_reason(host, device, api) or cls.planned_reason()
 

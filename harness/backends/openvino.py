@@ -142,7 +142,7 @@ class OpenVINO(Backend):
                 f"this is {host.system} {host.arch}"
             )
         kind = device.split(":")[0]
-        if (kind, api) == ("cpu", "cpu"):
+        if (device, api) == ("cpu", "cpu"):
             return None
         if (kind, api) == ("gpu", "opencl"):
             # Windows brings OpenCL with the graphics driver and registers it nowhere: loading shows.

@@ -121,6 +121,10 @@ def test_openvino_gpu_and_npu_need_their_drivers() -> None:
     assert "static shape" in static
 
 
+def test_a_machine_has_one_cpu() -> None:
+    assert OpenVINO.unavailable(LINUX, "cpu:1", "cpu") is not None
+
+
 def test_openvino_knows_no_cuda() -> None:
     reason = OpenVINO.unavailable(Host("linux", "x86_64", frozenset({"cuda"})), "gpu:0", "cuda")
     assert reason is not None
@@ -300,7 +304,7 @@ def test_qnn_tells_silicon_from_its_emulator() -> None:
 
 def test_olive_on_cuda_needs_cuda() -> None:
     assert Olive.unavailable(LINUX, "cpu", "cpu") == Olive.planned_reason()
-    assert "NVIDIA" in str(Olive.unavailable(LINUX, "gpu:0", "cuda"))
+    assert "NVIDIA" in str(Olive.unavailable(LINUX, "gpu:1", "cuda"))
     assert (
         Olive.unavailable(Host("linux", "x86_64", frozenset({"cuda"})), "gpu:0", "cuda")
         == Olive.planned_reason()
