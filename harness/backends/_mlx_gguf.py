@@ -11,7 +11,6 @@ in the rows of llama's attn_q and attn_k, and it stores Gemma's norm weights wit
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -213,7 +212,7 @@ class _Hyper:
         value = self._value(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise NotTranslatableError(f"hyper-parameter {self._arch}.{key} is no single number")
-        return float(Decimal(str(np.float32(value))))
+        return float(str(np.float32(value)))
 
     def rope_scaling(self) -> dict[str, Any] | None:
         """None, or linear scaling; every other kind needs figures that the file does not have."""
