@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,9 +189,7 @@ def fake_environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bare_lab(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Lab]:
+def bare_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Lab:
     """A lab whose cache is empty: whoever runs something in it makes the environment too."""
     monkeypatch.chdir(tmp_path)
     for name in ("EDGEBENCH_DB", "EDGEBENCH_FAKE_SCRIPT"):
@@ -202,7 +200,7 @@ def bare_lab(
     lab = Lab(tmp_path, monkeypatch, capfd)
     write_gguf(tmp_path / "tiny.gguf")
     lab.suite()
-    yield lab
+    return lab
 
 
 @pytest.fixture

@@ -99,25 +99,34 @@ def command(
         trigger=trigger,
     )
     if dry_run:
-        return _dry_run(front.make_plan(request, _existing(db)), as_json)
+        plan = front.make_plan(request)
+        store = _existing(db)
+        if store is not None:
+            with store:
+                plan = front.with_history(plan, store)
+        return _dry_run(plan, as_json)
     from harness.paths import cache_dir
     from harness.runner.progress import progress_for
     from harness.store import Store
 
     _terminate_like_interrupt()
+    # Before the database is made: wrong words leave nothing behind.
+    plan = None if resume else front.make_plan(request)
+    title = front.suite_title(suite)
     with Store.open(db) as store:
         if store.upgraded:
             click.echo(store.upgraded, err=True)
-        if resume:
-            session_id = front.unfinished_session(store, suite)
-            if session_id is None:
-                newest = store.newest_session(front.suite_title(suite))
+        if plan is not None:
+            session_id = front.begin_session(front.with_history(plan, store), store)
+        else:
+            unfinished = front.unfinished_session(store, title)
+            if unfinished is None:
+                newest = store.newest_session(title)
                 click.echo(
                     f"nothing to resume: every session of {suite} on this machine is complete", err=True
                 )
                 return _report(store, newest, None, db, as_json) if newest else 0
-        else:
-            session_id = front.begin_session(front.make_plan(request, store), store)
+            session_id = unfinished
         progress = progress_for(quiet=quiet or as_json)
         progress.note(f"session {session_id} in {store.place}")
         try:

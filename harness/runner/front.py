@@ -7,16 +7,17 @@ when the process is killed.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import __version__
 from harness.environment import Override, check_overrides
-from harness.errors import EdgebenchError
+from harness.errors import EdgebenchError, UsageError
 from harness.frameworks import FrameworkEntry, framework, frameworks
 from harness.machine import describe_machine, describe_session_state, host, physical_cores
 from harness.model import Model
@@ -92,12 +93,8 @@ def usable_frameworks() -> dict[str, FrameworkEntry]:
     return {name: entry for name, entry in frameworks(include_hidden=True).items() if entry.error is None}
 
 
-def make_plan(request: Request, store: Store | None = None) -> Plan:
+def make_plan(request: Request) -> Plan:
     """Expand and select; creates nothing.
-
-    Args:
-        request: what is asked for.
-        store: where earlier durations are looked up, None: nowhere.
 
     Raises:
         UsageError: something in the request or the suite is wrong.
@@ -125,9 +122,27 @@ def make_plan(request: Request, store: Store | None = None) -> Plan:
     overrides = tuple(Override.parse(text) for text in request.overrides)
     named = {planned.cell.framework for planned in cells}
     check_overrides(overrides, [backend for name, backend in backends.items() if name in named])
-    if store is not None:
-        cells = _with_history(cells, suite.runs, store)
+    if suite.scoring is not None:
+        _check_references(
+            {planned.cell.model for planned in cells if planned.reason is None}, models, entries
+        )
     return Plan(request, suite, tuple(cells), models, entries, overrides)
+
+
+def _check_references(
+    wanted: Iterable[str], models: Mapping[str, Model], entries: Mapping[str, FrameworkEntry]
+) -> None:
+    """Every model's quality reference can be asked for."""
+    for name in sorted(wanted):
+        reference = models[name].reference
+        entry = entries.get(reference.framework) or framework(reference.framework)
+        recipes = [recipe.name for recipe in entry.backend.recipes]
+        if reference.recipe not in recipes:
+            raise UsageError(
+                f"the model {name} has the quality reference {reference.framework} {reference.recipe}, "
+                f"but {entry.backend.title} has no such recipe",
+                next_step=f"name one of its recipes in the model's `reference:`: {', '.join(recipes)}",
+            )
 
 
 def _merged(
@@ -139,14 +154,18 @@ def _merged(
     return merged
 
 
-def _with_history(cells: Sequence[PlannedCell], runs: int, store: Store) -> list[PlannedCell]:
-    known = store.durations(describe_machine().id, [planned.cell.id for planned in cells])
-    return [
-        replace(planned, expected_s=round(known[planned.cell.id, "timed"] * runs, 1))
-        if planned.reason is None and (planned.cell.id, "timed") in known
-        else planned
-        for planned in cells
-    ]
+def with_history(plan: Plan, store: Store) -> Plan:
+    """The plan with what its cells took on this machine before in place of rough guesses."""
+    known = store.durations(describe_machine().id, [planned.cell.id for planned in plan.cells])
+    return replace(
+        plan,
+        cells=tuple(
+            replace(planned, expected_s=round(known[planned.cell.id, "timed"] * plan.suite.runs, 1))
+            if planned.reason is None and (planned.cell.id, "timed") in known
+            else planned
+            for planned in plan.cells
+        ),
+    )
 
 
 # -- sessions -----------------------------------------------------------------------------------------------------
@@ -250,9 +269,9 @@ def _commit() -> str | None:
     return answer.stdout.strip() or None if answer.returncode == 0 else None
 
 
-def unfinished_session(store: Store, suite: str | Path) -> str | None:
-    """The newest session of a suite on this machine that lacks runs."""
-    return store.newest_session(load_suite(suite).title, describe_machine().id, unfinished=True)
+def unfinished_session(store: Store, title: str) -> str | None:
+    """The newest session on this machine, of the suite with this title, that lacks runs."""
+    return store.newest_session(title, describe_machine().id, unfinished=True)
 
 
 def carry_out(
@@ -269,8 +288,10 @@ def carry_out(
     try:
         outcome = _carry_out(session_id, store, cache_dir, progress)
     except BaseException:
-        # Whatever it was (Ctrl-C, a full disk): what is stored stays and a resume goes on from here.
-        store.end_session(session_id, "interrupted")
+        # Whatever it was (Ctrl-C, a full disk): what is stored stays and a resume goes on from here. Where even
+        # this cannot be stored, the session stays without an end, which is resumable too; the first error counts.
+        with contextlib.suppress(EdgebenchError):
+            store.end_session(session_id, "interrupted")
         raise
     finally:
         progress.close()

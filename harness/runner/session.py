@@ -118,6 +118,7 @@ class SessionRunner:
         self._energy = EnergySource.of_this_machine()
         self._outcome = Outcome()
         self._left: list[tuple[str, str]] = []
+        self._references: dict[str, ReferenceScore | EdgebenchError] = {}
         cache_dir.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(cache_dir / "measuring.lock")
 
@@ -212,7 +213,19 @@ class SessionRunner:
         self._keep(one.cell, label, self._measure(one, frame, spec, label, score))
 
     def _reference(self, model: str, tokens: TokenFile) -> ReferenceScore:
-        """The model's quality reference on these tokens; computed where the cache or the database lack it."""
+        """The model's quality reference; tried once per session, however many artifacts want it."""
+        if model not in self._references:
+            try:
+                self._references[model] = self._make_reference(model, tokens)
+            except EdgebenchError as error:
+                self._references[model] = error
+        found = self._references[model]
+        if isinstance(found, EdgebenchError):
+            raise found
+        return found
+
+    def _make_reference(self, model: str, tokens: TokenFile) -> ReferenceScore:
+        """The reference on these tokens; computed where the cache or the database lack it."""
         scoring = self._job.suite.scoring
         assert scoring is not None
         one = self._catalogue.reference(model)

@@ -9,13 +9,45 @@ import pytest
 from fake_lab import SUITE, Lab
 
 #: The stable interface: issue and documentation name these keys, in this order.
-ROW_KEYS = (
-    "framework, model, precision, recipe, device, workload, status, reason, runs, prefill_tps, decode_tps, ttft_s, "
-    "itl_s_p50, itl_s_p99, peak_rss_bytes, weight_bytes, bits_per_weight, energy_joules_per_prefill_token, "
-    "energy_joules_per_decode_token, perplexity, perplexity_ratio, kld_mean, same_top, speedup_prefill, "
-    "speedup_decode, memory_reduction, quality_reference, speed_baseline, artifact_verdict, validity, flags, "
-    "stream_tps, intervals, tasks, session, machine, framework_version"
-).split(", ")
+ROW_KEYS = [
+    "framework",
+    "model",
+    "precision",
+    "recipe",
+    "device",
+    "workload",
+    "status",
+    "reason",
+    "runs",
+    "prefill_tps",
+    "decode_tps",
+    "ttft_s",
+    "itl_s_p50",
+    "itl_s_p99",
+    "peak_rss_bytes",
+    "weight_bytes",
+    "bits_per_weight",
+    "energy_joules_per_prefill_token",
+    "energy_joules_per_decode_token",
+    "perplexity",
+    "perplexity_ratio",
+    "kld_mean",
+    "same_top",
+    "speedup_prefill",
+    "speedup_decode",
+    "memory_reduction",
+    "quality_reference",
+    "speed_baseline",
+    "artifact_verdict",
+    "validity",
+    "flags",
+    "stream_tps",
+    "intervals",
+    "tasks",
+    "session",
+    "machine",
+    "framework_version",
+]
 
 
 def test_a_session_from_run_to_table_show_and_resume(lab: Lab) -> None:
