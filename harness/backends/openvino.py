@@ -177,8 +177,9 @@ class OpenVINO(Backend):
     def start(self) -> None:
         """Import openvino, its telemetry switched off.
 
-        Importing openvino makes ``~/intel`` with an identifier of the user, and NNCF reports each compression to
-        Google Analytics unless a consent file says no. Both take a missing telemetry package for a "no".
+        Importing openvino makes ``~/intel`` with an identifier of the user and reports the import to Google Analytics
+        unless a consent file says no; NNCF so reports each compression. Both take a missing telemetry package for a
+        "no".
         """
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
