@@ -25,6 +25,7 @@ import numpy.typing as npt
 import pytest
 from contract import TIMEOUT_S, BackendContract, Subject
 
+import harness
 from harness.paths import data_dir
 from harness.runner.launch import Launch
 from harness.runner.process import WorkerProcess
@@ -77,7 +78,7 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def _harness() -> dict[str, Path]:
-    return {"harness": Path(sys.modules["harness"].__file__ or "").resolve().parent}
+    return {"harness": Path(harness.__file__).resolve().parent}
 
 
 def _recipe(name: str) -> dict[str, Any]:
@@ -168,7 +169,7 @@ class Bench:
     def edgebench(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the command line in the work folder."""
         variables = {
-            "PYTHONPATH": os.pathsep.join([str(self.folder / "site"), str(ROOT)]),
+            "PYTHONPATH": os.pathsep.join([str(self.folder / "site"), str(_harness()["harness"].parent)]),
             "EDGEBENCH_CACHE_DIR": str(self.folder / "cache"),
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(self.folder / "index"),
