@@ -44,20 +44,15 @@ def log_softmax(logits: npt.NDArray[Any]) -> Floats:
 def kl_divergence(reference: Floats, other: Floats) -> Floats:
     """KLD(reference || other) in nats for each row of two ``[rows, vocab]`` arrays of log-probabilities.
 
-    Summed as ``p (d - 1 + exp(-d))`` with ``d = log p - log q``: for distributions that sum to one this equals the
-    textbook ``sum p d``, but every term is non-negative and of second order in ``d``. The rounding of the stored
-    reference (float32) then does not appear as a divergence of its own, positive or negative.
+    Summed as ``1 + sum p (d - 1)`` with ``d = log p - log q``: where both sum to one (``other`` must) this equals the
+    textbook ``sum p d``, but it is of second order in ``d``. The rounding of the stored reference (float32) then does
+    not appear as a divergence of its own, positive or negative.
     """
     difference = reference - other
-    p = np.exp(reference)
-    near = np.abs(difference) < 0.5
-    # Two forms of one expression: the first would lose all digits near 0, the second overflows far from it.
-    terms = np.where(
-        near,
-        p * (difference + np.expm1(-np.where(near, difference, 0.0))),
-        p * (difference - 1.0) + np.exp(other),
-    )
-    return np.asarray(terms.sum(axis=-1), dtype=np.float64)
+    difference -= 1.0
+    divergence = 1.0 + np.einsum("rv,rv->r", np.exp(reference), difference)
+    # The last bits of a sum of ones may fall below zero; a divergence cannot.
+    return np.asarray(np.maximum(divergence, 0.0), dtype=np.float64)
 
 
 @dataclass(slots=True)
