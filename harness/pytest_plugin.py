@@ -9,6 +9,7 @@ then reports its own cell.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,9 @@ class SuiteSession:
             if isinstance(item, CellItem) and item.suite is self
         }
         cells = tuple(planned for planned in self._plan.cells if planned.cell.id in chosen)
-        database = config.getoption("--edgebench-db") or str(default_database())
+        database = (
+            config.getoption("--edgebench-db") or os.environ.get("EDGEBENCH_DB") or str(default_database())
+        )
         capture = config.pluginmanager.getplugin("capturemanager")
         with Store.open(database) as store:
             session_id = front.begin_session(dataclasses.replace(self._plan, cells=cells), store)
@@ -134,7 +137,10 @@ class CellItem(pytest.Function):
         item.planned = planned
         item.suite = parent.stash[_KEY]
         item.extra_keyword_matches.update(planned.cell.parts)
-        item.add_marker(pytest.mark.benchmark(timer=clock, group=_group(planned)))
+        if planned.reason is not None:
+            item.add_marker(pytest.mark.skip(reason=planned.reason))
+        if _has_benchmark(parent.config):
+            item.add_marker(pytest.mark.benchmark(timer=clock, group=_group(planned)))
         return item
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
@@ -149,7 +155,7 @@ class CellItem(pytest.Function):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The suite file and the cell's name."""
-        return self.path, None, self.name
+        return self.path, 0, self.name
 
 
 class SampleClock:
@@ -160,6 +166,11 @@ class SampleClock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def _has_benchmark(config: pytest.Config) -> bool:
+    """Whether pytest-benchmark takes part: `-p no:benchmark` and an environment without it are fine."""
+    return config.pluginmanager.hasplugin("benchmark")
 
 
 def _group(planned: PlannedCell) -> str:
@@ -174,13 +185,13 @@ def _body(planned: PlannedCell, clock: SampleClock) -> Any:
     """The item's test function."""
 
     def cell(request: pytest.FixtureRequest) -> None:
-        if planned.reason is not None:
-            pytest.skip(planned.reason)
         item = request.node
         assert isinstance(item, CellItem)
         facts = item.suite.facts(planned.cell.id)
         seconds = _seconds_per_token(planned, facts)
         _raise_for_status(facts)
+        if not _has_benchmark(request.config):
+            return  # everything is measured and stored; only pytest's own table of timings is missing
         benchmark = request.getfixturevalue("benchmark")
         benchmark.extra_info.update(_extra(planned, facts))
         durations = iter(seconds)
