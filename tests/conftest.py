@@ -1,7 +1,7 @@
 """Options, selection and fixtures that every test may use.
 
-``--framework NAME`` (several times) selects the tests that run a real framework, ``--quickstart`` those of the main job;
-without these they are deselected.
+``--framework NAME`` (several times) selects the tests that run a real framework, ``--quickstart`` those of the main
+job; without these they are deselected.
 """
 
 from __future__ import annotations

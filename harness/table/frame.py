@@ -16,8 +16,8 @@ from harness.table.rows import Row
 def comparison_frame(rows: Sequence[Row]) -> pd.DataFrame:
     """One line a row, one column a key of the table's JSON, in its order.
 
-    Figures are float64 with NaN for what is missing (pandas' own sign for it), texts are objects with None. The unit of a
-    column is in ``frame.attrs["units"]``.
+    Figures are float64 with NaN for what is missing (pandas' own sign for it), texts are objects with None. The unit
+    of a column is in ``frame.attrs["units"]``.
     """
     frame = pd.DataFrame([[row[key] for key in ROW_KEYS] for row in rows], columns=list(ROW_KEYS))
     for key in ROW_KEYS:
