@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,15 @@ def test_every_format_writes_what_it_always_wrote(name: str) -> None:
         file.write_text(text, encoding="utf-8")
     assert text == file.read_text(encoding="utf-8")
     assert text.endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("half", "text"), [(0.5, "±0.5%"), (40, "±40%"), (100.4, ">±100%"), (1.9e14, ">±100%")]
+)
+def test_a_spread_beyond_the_figure_itself_is_not_written_out(half: float, text: str) -> None:
+    bounds = [50.0 * (1 - half / 100), 50.0 * (1 + half / 100)]
+    row = replace(ROWS[0], values={**ROWS[0].values, "decode_tps": 50.0, "intervals": {"decode_tps": bounds}})
+    assert figure_text(row, "decode_tps").rstrip("†‡*").endswith(f" {text}")
 
 
 def test_json_is_the_stable_interface() -> None:
