@@ -1,0 +1,96 @@
+"""The commands around a session: lists, the doctor, environments, models, the database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from fake_lab import SUITE, Lab
+
+
+@pytest.mark.parametrize(
+    "what", ["suites", "frameworks", "models", "recipes", "precisions", "devices", "metrics"]
+)
+def test_every_list_is_there_for_people_and_for_programs(bare_lab: Lab, what: str) -> None:
+    before = sorted(bare_lab.folder.rglob("*"))
+    people, program = bare_lab.run("list", what), bare_lab.run("list", what, "--json")
+    assert people.status == program.status == 0, people.err + program.err
+    assert people.out.strip()
+    (rows,) = program.json.values()
+    assert len(rows) > 1
+    assert all(isinstance(row, dict) for row in rows)
+    assert sorted(bare_lab.folder.rglob("*")) == before
+
+
+def test_the_doctor_says_for_each_thing_missing_what_would_bring_it(bare_lab: Lab) -> None:
+    report = bare_lab.run("doctor", "--json")
+    assert report.status == 0, report.err
+    assert report.json
+    assert bare_lab.run("doctor").out.strip()
+    assert not bare_lab.cache.exists()
+
+
+def test_environments_and_artifacts_are_listed_and_removed(lab: Lab) -> None:
+    lab.suite(SUITE.replace("runs: 2", "runs: 1").replace("[fp16, int4]", "fp16"))
+    assert lab.run("run", "fake.yaml").status == 0
+    (environment,) = lab.run("env", "list", "--json").json["environments"]
+    assert environment["framework"] == "fake"
+    assert lab.run("env", "list").status == 0
+    assert lab.run("env", "verify").status == 0
+    artifacts = lab.run("model", "artifacts", "--json").json["artifacts"]
+    assert {one["recipe"] for one in artifacts} == {"FP32", "FP16"}
+    assert lab.run("model", "artifacts").status == 0
+    assert lab.run("model", "remove", artifacts[0]["artifact"]).status == 0
+    assert len(lab.run("model", "artifacts", "--json").json["artifacts"]) == 1
+    assert lab.run("model", "clean").status == 0
+    assert lab.run("model", "list", "--json").status == 0
+    # What was removed is made again when it is needed.
+    again = lab.run("run", "fake.yaml")
+    assert again.status == 0, again.err
+    assert [row["status"] for row in lab.rows()] == ["ok"]
+
+
+def test_the_database_is_described_checked_and_copied(lab: Lab) -> None:
+    lab.suite(SUITE.replace("runs: 2", "runs: 1").replace("[fp16, int4]", "fp16"))
+    assert lab.run("run", "fake.yaml").status == 0
+    (session,) = lab.run("db", "sessions", "--json").json["sessions"]
+    assert (session["suite"], session["status"], session["runs"]) == ("fake", "ok", {"ok": 3})
+    assert lab.run("db", "sessions").status == 0
+    assert lab.run("db", "info", "--json").json["rows"]["run"] == 3
+    assert "run" in lab.run("db", "info").out
+    assert "is whole" in lab.run("db", "check").out
+    assert lab.run("db", "backup", "copy.db").status == 0
+    assert lab.run("table", "--json", "--db", "copy.db").json == lab.run("table", "--json").json
+    twice = lab.run("db", "backup", "copy.db")
+    assert twice.status == 2
+    assert "exists already" in twice.one_message()
+    assert lab.run("db", "upgrade").status == 0
+
+
+def test_a_table_is_written_in_every_format_and_selected_by_rows_columns_and_conditions(lab: Lab) -> None:
+    lab.suite(SUITE.replace("runs: 2", "runs: 1\nrepetitions: 1"))
+    assert lab.run("run", "fake.yaml").status == 0
+    for name, sign in (("markdown", "|"), ("csv", "framework,"), ("html", "<table"), ("latex", "\\begin{")):
+        result = lab.run("table", "--format", name)
+        assert result.status == 0
+        assert sign in result.out
+    chosen = lab.run("table", "--format", "json", "--where", "precision=int4")
+    assert [row["precision"] for row in chosen.json["rows"]] == ["int4"]
+    assert lab.run("table", "--rows", "model,precision", "--columns", "decode_tps,kld_mean").status == 0
+    assert lab.run("table", "-o", "table.json", "--json").status == 0
+    assert len(json.loads(Path("table.json").read_text(encoding="utf-8"))["rows"]) == 2
+    session = chosen.json["rows"][0]["session"]
+    assert lab.run("table", "--session", session[:13], "--json").json["rows"]
+    for words, part in (
+        (("--columns", "decode_tsp"), "decode_tps"),
+        (("--where", "precision"), "precision"),
+        (("--session", "feedbeef"), "feedbeef"),
+        (("--suite", "nosuch"), "nosuch"),
+    ):
+        wrong = lab.run("table", *words)
+        assert wrong.status == 2
+        assert part in wrong.one_message()
+    unknown = lab.run("show", "feedbeef")
+    assert unknown.status == 2
+    assert "feedbeef" in unknown.one_message()
