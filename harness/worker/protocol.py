@@ -74,9 +74,12 @@ class Message:
             raise ProtocolError(f"not a message: {line[:80]!r}")
         if raw["v"] != VERSION:
             raise ProtocolError(f"protocol version {raw['v']!r}, this side speaks {VERSION}")
-        if raw["kind"] not in ("request", "event", "result", "error") or not isinstance(raw["body"], dict):
+        shapes = ((raw["id"], int), (raw["name"], str), (raw["body"], dict))
+        if raw["kind"] not in ("request", "event", "result", "error") or any(
+            not isinstance(value, kind) for value, kind in shapes
+        ):
             raise ProtocolError(f"not a message: {line[:80]!r}")
-        return cls(int(raw["id"]), raw["kind"], str(raw["name"]), raw["body"])
+        return cls(raw["id"], raw["kind"], raw["name"], raw["body"])
 
 
 @dataclass(frozen=True, slots=True)
