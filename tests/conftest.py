@@ -9,9 +9,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from harness.runner.launch import Launch
+
+# A busy machine is slow, not wrong.
+hypothesis.settings.register_profile("edgebench", deadline=None)
+hypothesis.settings.load_profile("edgebench")
 
 # Not a test module, but what its assertions compare belongs into the report too.
 pytest.register_assert_rewrite("contract")

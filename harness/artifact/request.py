@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.artifact.files import key_of
+from harness.files import key_of
 
 #: Belongs to every key: raised when a change of this program changes what a recipe makes.
 FORMAT_VERSION = 1

@@ -23,7 +23,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.artifact.files import (
+from harness.artifact.request import Artifact, ArtifactFile, ArtifactRequest, content_id
+from harness.errors import EdgebenchError, UsageError
+from harness.files import (
     Progress,
     disk_was_full,
     exclusive,
@@ -37,8 +39,6 @@ from harness.artifact.files import (
     tree_bytes,
     write_atomically,
 )
-from harness.artifact.request import Artifact, ArtifactFile, ArtifactRequest, content_id
-from harness.errors import EdgebenchError, UsageError
 from harness.worker.api import Made
 
 #: Layout of a request file.

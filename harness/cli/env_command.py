@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.common import json_option, print_json, terminal_width
+from harness.errors import EdgebenchError
 
 if TYPE_CHECKING:
     from harness.environment import EnvironmentManager
     from harness.environment.plan import Role
+    from harness.worker.api import Backend
 
 EPILOG = """\b
 Examples:
@@ -101,12 +103,20 @@ def make(framework_ids: tuple[str, ...], overrides: tuple[str, ...]) -> None:
 
 
 @command.command("verify")
-def verify() -> None:
+def verify() -> int:
     """Import every framework in its environment."""
     manager = _manager()
+    broken = 0
     for one in manager.list():
-        manager.verify(one)
-        click.echo(f"{one.framework} {one.role} {one.variant} {one.key}: {one.import_name} imports")
+        label = f"{one.framework} {one.role} {one.variant} {one.key}"
+        try:
+            manager.verify(one)
+        except EdgebenchError as error:
+            broken += 1
+            click.echo(f"{label}: {error.what} ({error.next_step})", err=True)
+        else:
+            click.echo(f"{label}: {one.import_name} imports")
+    return 1 if broken else 0
 
 
 @command.command("remove")
@@ -121,7 +131,6 @@ def remove(key: str) -> None:
 @click.option("--all", "everything", is_flag=True, help="Every environment, also those that are current.")
 def clean(everything: bool) -> None:
     """Remove what no current pin asks for, and what was left half-made. Built wheels stay."""
-    from harness.errors import EdgebenchError
     from harness.frameworks import frameworks
 
     manager = _manager()
@@ -130,8 +139,17 @@ def clean(everything: bool) -> None:
         for entry in frameworks(include_hidden=True).values():
             if entry.error is not None:
                 continue
-            for role in ("runtime", "converter"):
-                # A framework without packages for this platform has no environment to keep.
-                with contextlib.suppress(EdgebenchError):
-                    keep.append(manager.key(entry.backend, role=role))
+            keep += _keys(manager, entry.backend)
     click.echo(f"{manager.clean(keep) / 1e6:.0f} MB freed")
+
+
+def _keys(manager: EnvironmentManager, backend: type[Backend]) -> list[str]:
+    """Keys of every environment that this backend's pins ask for."""
+    keys: list[str] = []
+    roles: tuple[Role, ...] = ("runtime", "converter")
+    for variant in backend.requirements.build:
+        for role in roles:
+            # A framework without packages for this platform has no environment to keep.
+            with contextlib.suppress(EdgebenchError):
+                keys.append(manager.key(backend, variant, role=role))
+    return keys

@@ -18,7 +18,11 @@ from pathlib import Path
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
-from harness.artifact.files import (
+from harness.environment import host
+from harness.environment.pip_run import diagnose, pip
+from harness.environment.plan import Source
+from harness.errors import EdgebenchError
+from harness.files import (
     Progress,
     exclusive,
     exclusive_now,
@@ -28,10 +32,6 @@ from harness.artifact.files import (
     tree_bytes,
     write_atomically,
 )
-from harness.environment import host
-from harness.environment.pip_run import diagnose, pip
-from harness.environment.plan import Source
-from harness.errors import EdgebenchError
 
 #: Ninja's and make's progress.
 _STEP = re.compile(r"^\s*\[\s*(\d+)/(\d+)\]|^\s*\[\s*(\d+)%\]")

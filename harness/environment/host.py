@@ -16,7 +16,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.artifact.files import key_of
+from harness.files import key_of
 
 #: Variables that change what a compiler or CMake makes of a source; those that are set belong to a build's key.
 BUILD_VARIABLES = (

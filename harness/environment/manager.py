@@ -19,15 +19,6 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.artifact.files import (
-    Progress,
-    disk_was_full,
-    exclusive,
-    exclusive_now,
-    remove_tree,
-    silent,
-    tree_bytes,
-)
 from harness.environment import host
 from harness.environment.build import Build, Builder
 from harness.environment.override import Override
@@ -42,6 +33,15 @@ from harness.environment.record import (
     write_manifest,
 )
 from harness.errors import EdgebenchError, UsageError
+from harness.files import (
+    Progress,
+    disk_was_full,
+    exclusive,
+    exclusive_now,
+    remove_tree,
+    silent,
+    tree_bytes,
+)
 from harness.worker.api import Backend
 
 #: An import that takes longer does not work; the slowest framework needs about ten seconds on a busy machine.

@@ -15,9 +15,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import sys_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from harness.artifact.files import file_sha256
 from harness.environment.pins import distributions
 from harness.errors import UsageError
+from harness.files import file_sha256
 from harness.worker.api import Backend, Requirements
 
 #: ``llamacpp=./x.whl``, and neither ``openvino==2026.5.0`` nor ``openvino<=2026``.

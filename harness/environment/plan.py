@@ -13,11 +13,11 @@ from typing import Literal
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from harness.artifact.files import key_of
 from harness.environment import host
 from harness.environment.override import Override, applicable
 from harness.environment.pins import Pin, lock_of, top_level
 from harness.errors import EdgebenchError, UsageError
+from harness.files import key_of
 from harness.worker.api import Backend, Requirements
 
 Role = Literal["runtime", "converter"]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from harness.artifact.files import key_of, write_atomically
 from harness.environment.build import Build
 from harness.environment.pip_run import Package
+from harness.files import key_of, write_atomically
 
 MANIFEST = "environment.json"
 _MANIFEST_VERSION = 1

@@ -19,9 +19,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from harness.artifact.files import write_atomically
 from harness.environment.pins import LOCKS, parse_lock
 from harness.errors import EdgebenchError, UsageError
+from harness.files import write_atomically
 from harness.frameworks import frameworks
 from harness.worker.api import Requirements
 

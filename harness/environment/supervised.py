@@ -1,6 +1,6 @@
 """Running pip and the compilers that it starts: their output to a log, their end with ours.
 
-Owns the starting of long commands. Never imports another room except `harness.artifact.files`. Contract: when
+Owns the starting of long commands. Never imports another room except `harness.files`. Contract: when
 `run` returns or raises, or this process is killed in whatever way, nothing that the command started still runs (see
 `supervisor.py`; a kill -9 of the supervisor itself is the one exception).
 """

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.artifact.files import canonical_json, key_of
 from harness.artifact.request import Artifact, ArtifactFile, ArtifactRequest, content_id
+from harness.files import canonical_json, key_of
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

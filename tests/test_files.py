@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.artifact import files
+from harness import files
 
 
 def test_an_atomic_write_replaces_the_old_text_and_leaves_nothing_else(tmp_path: Path) -> None:
