@@ -57,7 +57,7 @@ def test_an_ended_runner_loses_no_finished_run_leaves_no_worker_and_is_resumed(l
     psutil.wait_procs([worker], timeout=PATIENCE_S)
     took = time.monotonic() - begin
     ended = finish(runner)
-    print(f"the worker was gone {took:.2f} s after {how}")
+    lab.say(f"the worker was gone {took:.2f} s after {how}")
     # One second is promised of a machine that is not busy with other tests.
     assert took < 5.0
     finished = lab.runs() if len(lab.runs()) > len(finished) else finished  # one may have ended meanwhile
