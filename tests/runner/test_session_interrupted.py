@@ -10,7 +10,7 @@ from collections import Counter
 
 import psutil
 import pytest
-from fake_lab import PATIENCE_S, SUITE, Lab, finish, wait_until
+from fake_lab import SUITE, Lab, finish, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX's")
 
@@ -26,6 +26,14 @@ def workers_of(pid: int) -> list[psutil.Process]:
         return [child for child in below if any("bootstrap.py" in word for word in child.cmdline())]
     except psutil.NoSuchProcess:
         return []
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Whether a process ended; one that its new parent has not collected yet has."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def in_a_later_timed_run(lab: Lab, pid: int) -> list[psutil.Process]:
@@ -54,7 +62,7 @@ def test_an_ended_runner_loses_no_finished_run_leaves_no_worker_and_is_resumed(l
     finished = lab.runs()
     os.kill(runner.pid, getattr(signal, how))
     begin = time.monotonic()
-    psutil.wait_procs([worker], timeout=PATIENCE_S)
+    wait_until(lambda: is_gone(worker), "the worker's end")
     took = time.monotonic() - begin
     ended = finish(runner)
     lab.say(f"the worker was gone {took:.2f} s after {how}")
