@@ -4,7 +4,8 @@ Usage: ``python benchmarks/start_up.py [--suite quickstart] [-k "llamacpp and in
 
 ``help_s``: wall seconds of ``edgebench --help``, a whole process, median of the repetitions.
 ``first_run_s``: wall seconds from the start of ``edgebench run SUITE`` to the beginning of its first timed run, when
-the environments and artifacts exist and the artifacts were scored before; one earlier session, not counted, sees to that.
+the environments and artifacts exist and the artifacts were scored before; one earlier session, not counted, sees to
+that.
 """
 
 from __future__ import annotations
