@@ -6,6 +6,7 @@ job; without these they are deselected.
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,10 @@ import hypothesis
 import pytest
 
 from harness.runner.launch import Launch
+
+# A shell's background job ignores Ctrl-C, and so would every process that is tested for what it does then.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is slow, not wrong.
 hypothesis.settings.register_profile("edgebench", deadline=None)

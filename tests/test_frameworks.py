@@ -31,6 +31,8 @@ def _declare(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str, str]) -> 
         vars(point).update(dist=_Distribution(distribution))
         made.append(point)
     monkeypatch.setattr(module, "_entry_points", lambda: made)
+    # Whether the tests run on the installed package or not, the project's own list is the checkout's.
+    monkeypatch.setattr(module, "_PACKAGE", Path(__file__).resolve().parents[1] / "harness")
 
 
 @pytest.fixture

@@ -38,11 +38,11 @@ def _suite(text: str) -> Suite:
 def test_the_shipped_suites_are_quickstart_and_full() -> None:
     assert list(shipped_suites()) == ["full", "quickstart"]
     quick = load_suite("quickstart")
-    assert (quick.title, quick.runs, quick.repetitions, quick.warmups) == ("quickstart", 3, 3, 1)
+    assert (quick.title, quick.runs, quick.repetitions, quick.warmups) == ("quickstart", 3, 1, 1)
     assert quick.workload
     assert [str(entry.workload) for entry in quick.workload] == ["pp32+tg16"]
     assert quick.scoring
-    assert (quick.scoring.window, quick.scoring.stride, quick.scoring.score_from) == (512, 512, 256)
+    assert (quick.scoring.window, quick.scoring.stride, quick.scoring.score_from) == (256, 256, 0)
     assert quick.scoring.max_windows == 1
     full = load_suite("full")
     assert (full.model, full.framework, full.recipe, full.device, full.runs) == (
