@@ -9,6 +9,7 @@ then reports its own cell.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,12 +84,19 @@ class SuiteSession:
         self._file = file
         self._plan = plan
         self._facts: dict[str, CellFacts] | None = None
-        self.failure: str | None = None
+        self._failure: Exception | None = None
 
     def facts(self, cell_id: str) -> CellFacts:
         """What was stored of a cell; the first call measures all selected cells."""
+        if self._failure is not None:
+            raise self._failure
         if self._facts is None:
-            self._facts = self._measure()
+            try:
+                self._facts = self._measure()
+            except Exception as error:
+                # A session that could not be carried out is not begun again for the next item.
+                self._failure = error
+                raise
         return self._facts[cell_id]
 
     def _measure(self) -> dict[str, CellFacts]:
@@ -112,7 +120,8 @@ class SuiteSession:
         capture = config.pluginmanager.getplugin("capturemanager")
         with Store.open(database) as store:
             session_id = front.begin_session(dataclasses.replace(self._plan, cells=cells), store)
-            with capture.global_and_fixture_disabled():
+            # None with `-p no:capture`: then nothing is captured anyway.
+            with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
                 progress = progress_for(quiet=config.get_verbosity() < 0)
                 progress.note(f"\nsession {session_id} in {store.place}")
                 front.carry_out(session_id, store, cache_dir(), progress)

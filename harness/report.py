@@ -31,16 +31,15 @@ def session_rows(store: Store, session_id: str) -> tuple[list[Row], About]:
     return comparison_rows(facts), facts.about()
 
 
-def write_report(store: Store, session_id: str, database: Path | None) -> Report:
+def write_report(store: Store, session_id: str) -> Report:
     """Write a session's table as HTML and Markdown.
 
-    Args:
-        store: the database.
-        session_id: the session.
-        database: its file; reports stand in ``reports/`` beside it. None (a server): below the working folder.
+    Reports stand in ``reports/`` beside the database's file; of a server, in ``results/reports/`` of the working
+    folder.
     """
     rows, about = session_rows(store, session_id)
-    folder = (database.parent if database is not None else Path("results")) / "reports"
+    file = store.place.path
+    folder = (file.parent if file is not None else Path("results")) / "reports"
     folder.mkdir(parents=True, exist_ok=True)
     for suffix, name in ((".md", "markdown"), (".html", "html")):
         _write(folder / f"{session_id}{suffix}", render(rows, [about], name))

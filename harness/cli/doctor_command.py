@@ -76,6 +76,9 @@ def _print(report: dict[str, Any]) -> None:
         if entry["present"]:
             detail = f" {escape(entry['detail'])}" if entry["detail"] else ""
             console.print(f"{indent}[green]✓[/green] {escape(entry['name'])}{detail}")
+            for text in (entry["reason"], entry["next_step"]):
+                if text:
+                    console.print(f"{indent}    [yellow]{escape(text)}[/yellow]")
             return
         console.print(
             f"{indent}[dim]–[/dim] {escape(entry['name'])}: {escape(entry['reason'] or 'not here')}"

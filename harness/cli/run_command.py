@@ -17,6 +17,7 @@ from harness.cli.common import (
     print_json,
     terminal_width,
 )
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.runner.front import Plan
@@ -98,6 +99,11 @@ def command(
         seed=seed,
         trigger=trigger,
     )
+    if resume and (expression or overrides or options or model_files or runs or seed is not None or dry_run):
+        raise UsageError(
+            "--resume goes on with a session as it was planned",
+            next_step="leave out -k, --with, --option, --models, --runs, --seed and --dry-run",
+        )
     if dry_run:
         return _dry_run(_with_history(front.make_plan(request), db), as_json)
     from harness.paths import cache_dir
@@ -108,6 +114,11 @@ def command(
     # Before the database is made: wrong words leave nothing behind.
     plan = None if resume else front.make_plan(request)
     title = front.suite_title(suite)
+    if resume and not _exists(db):
+        raise UsageError(
+            f"there is no database {db}, so no session to resume",
+            next_step=f"begin one: edgebench run {suite}",
+        )
     with Store.open(db) as store:
         if store.upgraded:
             click.echo(store.upgraded, err=True)
@@ -116,11 +127,16 @@ def command(
         else:
             unfinished = front.unfinished_session(store, title)
             if unfinished is None:
-                newest = store.newest_session(title)
+                newest = front.newest_session_here(store, title)
+                if newest is None:
+                    raise UsageError(
+                        f"{store.place} holds no session of {suite} on this machine",
+                        next_step=f"begin one: edgebench run {suite}",
+                    )
                 click.echo(
                     f"nothing to resume: every session of {suite} on this machine is complete", err=True
                 )
-                return _report(store, newest, None, db, as_json) if newest else 0
+                return _report(store, newest, None, as_json)
             session_id = unfinished
         progress = progress_for(quiet=quiet or as_json)
         progress.note(f"session {session_id} in {store.place}")
@@ -132,7 +148,7 @@ def command(
                 err=True,
             )
             return 130
-        return _report(store, session_id, outcome, db, as_json)
+        return _report(store, session_id, outcome, as_json)
 
 
 def _with_history(plan: Plan, db: str) -> Plan:
@@ -140,10 +156,18 @@ def _with_history(plan: Plan, db: str) -> Plan:
     from harness.runner import front
     from harness.store import Store
 
-    if "://" not in db and not Path(db).is_file():
+    if not _exists(db):
         return plan
     with Store.open(db, read_only=True) as store:
         return front.with_history(plan, store)
+
+
+def _exists(db: str) -> bool:
+    """Whether there is a database; of a server it is taken for granted."""
+    from harness.store.engine import locate
+
+    place = locate(db)
+    return place.path is None or place.path.is_file()
 
 
 def _terminate_like_interrupt() -> None:
@@ -158,19 +182,22 @@ def _terminate_like_interrupt() -> None:
             signal.signal(getattr(signal, name), interrupt)
 
 
-def _report(store: Store, session_id: str, outcome: Outcome | None, db: str, as_json: bool) -> int:
+def _report(store: Store, session_id: str, outcome: Outcome | None, as_json: bool) -> int:
     from harness.report import write_report
     from harness.table import render
 
-    report = write_report(store, session_id, Path(db) if "://" not in db else None)
+    report = write_report(store, session_id)
     if as_json:
         click.echo(render(report.rows, [report.about], "json"), nl=False)
     else:
         click.echo(render(report.rows, [report.about], "table", width=terminal_width()), nl=False)
         click.echo(f"report: {report.path}")
     if outcome is not None:
-        for name, reason in outcome.failures.items():
-            click.echo(f"failed: {name}: {reason}", err=True)
+        for reason in dict.fromkeys(outcome.failures.values()):
+            names = [name for name, why in outcome.failures.items() if why == reason]
+            click.echo(f"failed: {', '.join(names)}: {reason}", err=True)
+            if reason in outcome.next_steps:
+                click.echo(f"  next: {outcome.next_steps[reason]}", err=True)
     return 1 if any(row["status"] not in ("ok", "skipped") for row in report.rows) else 0
 
 
@@ -226,7 +253,7 @@ def _planned_json(plan: Plan, position: int) -> dict[str, Any]:
         "model": cell.model,
         "precision": cell.precision,
         "recipe": cell.recipe,
-        "device": cell.device,
+        "device": cell.device_label,
         "api": cell.api,
         "workload": str(cell.workload),
         "options": dict(cell.options),

@@ -68,7 +68,7 @@ class Catalogue:
         Raises:
             EdgebenchError: its environment, model or artifact cannot be had.
         """
-        environment = self._workshop.environment(cell.framework)
+        environment = self._workshop.environment(cell.framework, api=cell.api)
         if environment.id not in self._environments:
             record = environment_record(environment)
             self._environments[environment.id] = self._store.record_environment(record)
@@ -113,8 +113,10 @@ class Catalogue:
             source_id = self._workshop.artifact(model, source_framework, source_recipe).id
         model_record = self._model_record(model)
         self._store.record_model(model_record)
+        maker = self._workshop.environment(framework, "converter")
         self._store.record_artifact(
             ArtifactRecord(
+                environment_id=self._store.record_environment(environment_record(maker)),
                 id=artifact.id,
                 model_id=model_record.id,
                 framework=framework,

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from harness import __version__
 from harness.environment import Override, check_overrides
 from harness.errors import EdgebenchError, UsageError
@@ -269,6 +271,11 @@ def _commit() -> str | None:
     return answer.stdout.strip() or None if answer.returncode == 0 else None
 
 
+def newest_session_here(store: Store, title: str) -> str | None:
+    """The newest session of a suite on this machine."""
+    return store.newest_session(title, describe_machine().id)
+
+
 def unfinished_session(store: Store, title: str) -> str | None:
     """The newest session on this machine, of the suite with this title, that lacks runs."""
     return store.newest_session(title, describe_machine().id, unfinished=True)
@@ -283,9 +290,10 @@ def carry_out(
         EdgebenchError: nothing can be measured at all, or the database fails.
         KeyboardInterrupt: passed on, with the session marked as interrupted.
     """
-    if resumed:
-        store.resume_session(session_id)
+    own = _claim(session_id, cache_dir)
     try:
+        if resumed:
+            store.resume_session(session_id)
         outcome = _carry_out(session_id, store, cache_dir, progress)
     except BaseException:
         # Whatever it was (Ctrl-C, a full disk): what is stored stays and a resume goes on from here. Where even
@@ -294,9 +302,33 @@ def carry_out(
             store.end_session(session_id, "interrupted")
         raise
     finally:
+        own.release()
         progress.close()
-    store.end_session(session_id, "failed" if outcome.failures else "ok")
+    # Of the whole session: a resumed one may have failed before it was interrupted.
+    facts = store.session_facts(session_id)
+    last = [run for cell in facts.cells for run in (*cell.timed(), *cell.scorings()[-1:])]
+    failed = outcome.failures or any(run.status not in ("ok", "skipped") for run in last)
+    store.end_session(session_id, "failed" if failed else "ok")
     return outcome
+
+
+def _claim(session_id: str, cache_dir: Path) -> FileLock:
+    """The session for this process alone; free again as soon as the process is dead.
+
+    Raises:
+        UsageError: another process is carrying it out.
+    """
+    folder = cache_dir / "sessions"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{session_id}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(
+            f"session {session_id} is being carried out by another process",
+            next_step="wait for its end, or end that process, and then resume",
+        ) from None
+    return lock
 
 
 def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: SessionProgress) -> Outcome:

@@ -78,10 +78,12 @@ class Outcome:
     Attributes:
         done: runs made now.
         failures: names of cells -> reason, of everything that ended neither ok nor skipped.
+        next_steps: reason -> what to do about it, where that is known.
     """
 
     done: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    next_steps: dict[str, str] = field(default_factory=dict)
 
 
 class SessionRunner:
@@ -163,6 +165,7 @@ class SessionRunner:
                     setup_failure(self._frame(cell_id, first.kind, first.index, None), error)
                 )
                 self._outcome.failures[cell.name] = error.what
+                self._outcome.next_steps[error.what] = error.next_step
         return ready
 
     # -- scoring ------------------------------------------------------------------------------------------------------
@@ -331,7 +334,7 @@ class SessionRunner:
             before = calibrate()
             watch.begin()
             execution = execute(
-                self._workshop.launch(one.cell.framework),
+                self._workshop.launch(one.cell.framework, api=one.cell.api),
                 load,
                 spec,
                 Limits(settings.timeout_s, settings.memory_limit_bytes),

@@ -109,21 +109,22 @@ class Workshop:
             lambda: fetch(self._models[model], self._cache_dir, progress=self._progress.note),
         )
 
-    def environment(self, framework: str, role: Role = "runtime") -> Environment:
-        """The framework's environment, made where it is missing."""
+    def environment(self, framework: str, role: Role = "runtime", api: str = "cpu") -> Environment:
+        """The framework's environment in the build variant of a device's API, made where it is missing."""
         entry = self._entries[framework]
         if role == "converter" and entry.backend.requirements.converter is None:
             role = "runtime"
+        variant = api if api in entry.backend.requirements.build else "cpu"
         return self._once(
-            ("environment", framework, role),
+            ("environment", framework, role, variant),
             lambda: self._environments.ensure(
-                entry.backend, role=role, overrides=self._overrides, progress=self._say
+                entry.backend, variant, role=role, overrides=self._overrides, progress=self._say
             ),
         )
 
-    def launch(self, framework: str, role: Role = "runtime") -> Launch:
+    def launch(self, framework: str, role: Role = "runtime", api: str = "cpu") -> Launch:
         """How to start a worker of the framework."""
-        return launch_for(framework, self.environment(framework, role).python)
+        return launch_for(framework, self.environment(framework, role, api).python)
 
     def log(self, name: str) -> Path:
         """File for the output of a worker."""

@@ -190,6 +190,8 @@ def _sqlite_engine(place: Place, *, read_only: bool, busy_timeout_s: float) -> E
         connection.execute("PRAGMA foreign_keys=ON")
         # Functions in the views, triggers and constraints of a file from elsewhere do nothing by themselves.
         connection.execute("PRAGMA trusted_schema=OFF")
+        if read_only:
+            connection.execute("PRAGMA query_only=ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -206,6 +208,9 @@ def _mode(path: Path, *, read_only: bool) -> str:
     if not pending and not os.access(path.parent, os.W_OK):
         # A reader needs to write its index beside the file. Where it cannot, nobody else can write either.
         return "mode=ro&immutable=1"
+    if os.access(path, os.W_OK) and not pending:
+        # Opened for reading only, SQLite would leave its index beside the file; `query_only` keeps the promise.
+        return "mode=rw"
     return "mode=ro"
 
 

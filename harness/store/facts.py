@@ -118,6 +118,10 @@ class CellFacts:
     artifact: ArtifactFacts | None
     score: ScoreFacts | None
 
+    def scorings(self) -> tuple[RunFacts, ...]:
+        """The scoring runs, every attempt, the last one last."""
+        return tuple(run for run in self.runs if run.kind == "score")
+
     def timed(self) -> tuple[RunFacts, ...]:
         """The timed runs, of each the last attempt."""
         last = {run.index: run for run in self.runs if run.kind == "timed"}

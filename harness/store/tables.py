@@ -31,7 +31,6 @@ from sqlalchemy import (
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-RUN_KINDS = ("timed", "score", "reference")
 RUN_STATUSES = ("ok", "skipped", "failed", "timeout", "oom")
 VALIDITIES = ("ok", "suspect")
 VERDICTS = ("ok", "broken")

@@ -21,9 +21,6 @@ from harness.paths import data_dir
 from harness.suite.cell import WORKLOAD_PATTERN, RunSettings, Workload
 from harness.worker.api import PRECISIONS
 
-#: The axes, in the order in which cells are laid out: the last one changes fastest.
-AXES = ("model", "framework", "precision", "recipe", "device", "options", "workload")
-
 
 def _as_list(value: Any) -> Any:
     """One word is a list of one; an empty list would be an empty matrix."""

@@ -29,6 +29,9 @@ _SEVERITY: tuple[Status, ...] = ("ok", "skipped", "timeout", "oom", "failed")
 
 NOT_RUN = "not run: the session ended before it"
 
+#: Flag of a row whose own runs may be fine, but not those that its speed-ups are relative to.
+BASELINE_SUSPECT = "the speed baseline's runs are suspect"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -371,7 +374,7 @@ def _compare(draft: _Draft, drafts: Sequence[_Draft]) -> None:
     else:
         draft.put("memory_reduction", None, _hole(draft, baseline, "peak_rss_bytes"))
     if baseline is not draft and baseline.values["validity"] == "suspect" and draft.values["runs"]:
-        draft.values["flags"] = [*draft.values["flags"], "the speed baseline's runs are suspect"]
+        draft.values["flags"] = [*draft.values["flags"], BASELINE_SUSPECT]
 
 
 def _hole(draft: _Draft, baseline: _Draft, of: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from harness.table.claims import claim_for
 from harness.table.facts import About
 from harness.table.metrics import METRICS
-from harness.table.rows import Row
+from harness.table.rows import BASELINE_SUSPECT, Row
 from harness.table.where import columns as column_names
 from harness.table.where import parse_where
 
@@ -208,7 +208,8 @@ def figure_text(row: Row, key: str) -> str:
         text += f" {_spread(100 * (interval[1] - interval[0]) / 2 / abs(value))}"
     if row["status"] != "ok" and METRICS[key].kind == "metric":
         text += PARTIAL
-    if row["validity"] == "suspect" and key in _TIMED:
+    spoiled_baseline = key.startswith("speedup_") and BASELINE_SUSPECT in (row["flags"] or ())
+    if (row["validity"] == "suspect" and key in _TIMED) or spoiled_baseline:
         text += SUSPECT
     if row["artifact_verdict"] == "broken" and key in _TIMED | _QUALITY:
         text += BROKEN

@@ -11,7 +11,7 @@ All quantities are in bytes, seconds and tokens; names end in their unit. Missin
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -292,7 +292,3 @@ class Backend(ABC):
     @abstractmethod
     def unload(self) -> None:
         """Free the model."""
-
-
-#: Makes a backend; what an entry point of the group ``edgebench.backends`` names.
-BackendFactory = Callable[[], Backend]

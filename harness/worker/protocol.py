@@ -13,7 +13,6 @@ protocol version is refused.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -201,9 +200,3 @@ class ScoreResult:
     finite: bool
     vocab_size: int
     details: dict[str, Any] = field(default_factory=dict)
-
-
-def as_body(value: Any) -> dict[str, Any]:
-    """A dataclass as a message body."""
-    body: dict[str, Any] = dataclasses.asdict(value)
-    return body
