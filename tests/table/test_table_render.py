@@ -26,6 +26,7 @@ from harness.table import render_latex as latex
 from harness.table import render_markdown as markdown
 from harness.table.claims import load_claims
 from harness.table.render_html import render_html
+from harness.table.rows import BASELINE_SUSPECT
 from harness.table.view import Column, View, build_view, figure_text
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -177,3 +178,12 @@ def test_html_shows_any_text_as_it_is(text: str) -> None:
     assert shown is not None
     assert "<" not in shown[1]
     assert html.unescape(shown[1]) == text
+
+
+def test_a_speed_up_over_a_suspect_baseline_is_marked_though_its_own_runs_are_fine() -> None:
+    row = ROWS[0]
+    spoiled = replace(
+        row, values={**row.values, "validity": "ok", "speedup_decode": 2.0, "flags": [BASELINE_SUSPECT]}
+    )
+    assert figure_text(spoiled, "speedup_decode").endswith("†")
+    assert not figure_text(spoiled, "decode_tps").endswith("†")
