@@ -7,6 +7,7 @@ Owns the group, the global options and how errors end the program. Imports nothi
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.errors import EdgebenchError
+from harness.errors import EdgebenchError, UsageError
 
 #: command -> what it does, in the order of a newcomer's day.
 COMMANDS: dict[str, str] = {
@@ -95,6 +96,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Status 0: done. 1: something failed. 2: wrong words, files or settings. 130: interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a sign gets a question mark instead of an error after hours of measuring.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     # Accepted anywhere, because one adds it after having seen an error.
     wants_traceback = "--traceback" in arguments
@@ -104,6 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _invoke(arguments: list[str], wants_traceback: bool) -> int:
     try:
+        _check_text(arguments)
         result: Any = group.main(args=arguments, prog_name="edgebench", standalone_mode=False)
     except EdgebenchError as error:
         if wants_traceback:
@@ -139,6 +145,17 @@ def _invoke(arguments: list[str], wants_traceback: bool) -> int:
         )
         return 70
     return result if isinstance(result, int) else 0
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Refuse words that cannot be stored: bytes that are no text in this system's encoding."""
+    for word in arguments:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"{word!r} is not UTF-8 text", next_step="rename the file, or correct the word"
+            ) from None
 
 
 def _from_os_error(error: OSError) -> EdgebenchError:

@@ -9,11 +9,27 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from harness.errors import UsageError
 from harness.paths import default_database
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def complete_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The shell's own completion of files."""
+    del ctx, param
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_suites(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Shipped suites, and files."""
+    from harness.paths import data_dir
+
+    names = sorted(path.stem for path in data_dir("suites").glob("*.yaml") if path.stem != "models")
+    shipped = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return shipped or complete_files(ctx, param, incomplete)
 
 
 def db_option(function: F) -> F:
@@ -25,6 +41,7 @@ def db_option(function: F) -> F:
         default=str(default_database()),
         show_default=True,
         help="Results database: a file, or an SQLAlchemy URL.",
+        shell_complete=complete_files,
     )(function)
 
 
@@ -66,7 +83,7 @@ def parse_options(words: tuple[str, ...]) -> dict[str, dict[str, str]]:
 
 def terminal_width() -> int:
     """Columns of standard output; wide where it is not a terminal, so that nothing is cut in logs."""
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():
         return 160
     import shutil
 

@@ -25,7 +25,7 @@ def command() -> None:
 
 @command.command("sessions")
 @click.option(
-    "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, newest first."
+    "--limit", type=click.IntRange(1, 2**31), default=20, show_default=True, help="How many, newest first."
 )
 @db_option
 @json_option

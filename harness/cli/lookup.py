@@ -15,7 +15,7 @@ def session_id_of(store: Store, prefix: str | None, suite: str | None = None) ->
     if prefix is None:
         newest = store.newest_session(suite)
         if newest is None:
-            what = f"no session of the suite {suite!r}" if suite else "no session"
+            what = f"no session of the suite {suite!r}" if suite is not None else "no session"
             raise UsageError(
                 f"{store.place} holds {what} yet", next_step="measure first: edgebench run quickstart"
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 from pathlib import Path
 from types import FrameType
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.common import (
+    complete_suites,
     db_option,
     json_option,
     models_option,
@@ -17,7 +20,8 @@ from harness.cli.common import (
     print_json,
     terminal_width,
 )
-from harness.errors import UsageError
+from harness.errors import EdgebenchError, UsageError
+from harness.paths import default_database
 
 if TYPE_CHECKING:
     from harness.runner.front import Plan
@@ -36,7 +40,7 @@ Examples:
 
 
 @click.command("run", epilog=EPILOG)
-@click.argument("suite")
+@click.argument("suite", shell_complete=complete_suites)
 @click.option(
     "-k", "expression", default="", metavar="EXPR", help="Only cells whose names match, as in pytest."
 )
@@ -57,9 +61,13 @@ Examples:
     help="A framework's own setting, by its own name; part of the cells' identity.",
 )
 @models_option
-@click.option("--runs", type=click.IntRange(1), help="Processes per cell, instead of the suite's number.")
 @click.option(
-    "--seed", type=click.IntRange(0), help="Seed of the prompts and the order, instead of the suite's."
+    "--runs", type=click.IntRange(1, 10_000), help="Processes per cell, instead of the suite's number."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    help="Seed of the prompts and the order, instead of the suite's.",
 )
 @click.option(
     "--trigger", default="manual", show_default=True, help="What began the session; stored with it."
@@ -110,6 +118,7 @@ def command(
     from harness.runner.progress import progress_for
     from harness.store import Store
 
+    _check_cache()
     _terminate_like_interrupt()
     # Before the database is made: wrong words leave nothing behind.
     plan = None if resume else front.make_plan(request)
@@ -143,10 +152,10 @@ def command(
         try:
             outcome = front.carry_out(session_id, store, cache_dir(), progress, resumed=resume)
         except KeyboardInterrupt:
-            click.echo(
-                f"interrupted; every finished run is stored. Go on with: edgebench run {suite} --resume",
-                err=True,
-            )
+            again = f"edgebench run {shlex.quote(suite)} --resume"
+            if db != str(default_database()):
+                again += f" --db {shlex.quote(db)}" if "://" not in db else " and the same --db"
+            click.echo(f"interrupted; every finished run is stored. Go on with: {again}", err=True)
             return 130
         return _report(store, session_id, outcome, as_json)
 
@@ -160,6 +169,23 @@ def _with_history(plan: Plan, db: str) -> Plan:
         return plan
     with Store.open(db, read_only=True) as store:
         return front.with_history(plan, store)
+
+
+def _check_cache() -> None:
+    """Refuse a cache that cannot be written, before a session is begun."""
+    from harness.paths import cache_dir
+
+    folder = cache_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise EdgebenchError(
+            f"the cache folder {folder} cannot be written",
+            next_step="make it a writable folder, or name another one with EDGEBENCH_CACHE_DIR",
+        )
 
 
 def _exists(db: str) -> bool:
@@ -178,8 +204,10 @@ def _terminate_like_interrupt() -> None:
         raise KeyboardInterrupt
 
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupt)
+        number = getattr(signal, name, None)
+        # Ignored by whoever started us (nohup): then it stays so.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 def _report(store: Store, session_id: str, outcome: Outcome | None, as_json: bool) -> int:

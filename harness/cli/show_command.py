@@ -18,6 +18,9 @@ Examples:
 #: Lists longer than this are cut on a terminal; --json has all.
 _SHOWN = 40
 
+#: Columns to copy from: never broken over lines.
+_IDS = ("id", "session_id", "cell_id")
+
 
 @click.command("show", epilog=EPILOG)
 @click.argument("id_", metavar="[ID]", required=False)
@@ -63,7 +66,7 @@ def _print(console: Any, found: dict[str, Any]) -> None:
             box=box.SIMPLE_HEAD, title=f"{key} ({len(value)})", title_justify="left", pad_edge=False
         )
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", no_wrap=column in _IDS)
         for row in value[:_SHOWN]:
             table.add_row(*(_text(column, row.get(column)) for column in columns))
         console.print(table)

@@ -7,6 +7,7 @@ import sys
 import click
 
 from harness.cli.common import db_option, terminal_width
+from harness.errors import EdgebenchError
 
 EPILOG = """\b
 Examples:
@@ -71,9 +72,14 @@ def command(
         columns=columns,
         where=where,
         width=terminal_width(),
-        color=output is None and sys.stdout.isatty(),
+        color=output is None and sys.stdout is not None and sys.stdout.isatty(),
     )
     if output is None:
         click.echo(text, nl=False)
     else:
-        Path(output).write_text(text, encoding="utf-8")
+        try:
+            Path(output).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise EdgebenchError(
+                f"{output} cannot be written: {error.strerror}", next_step="name another file with --output"
+            ) from error

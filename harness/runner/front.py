@@ -125,6 +125,7 @@ def make_plan(request: Request) -> Plan:
     named = {planned.cell.framework for planned in cells}
     check_overrides(overrides, [backend for name, backend in backends.items() if name in named])
     if suite.scoring is not None:
+        _check_corpus(suite)
         _check_references(
             {planned.cell.model for planned in cells if planned.reason is None}, models, entries
         )
@@ -398,6 +399,27 @@ def cell_of(record: CellRecord) -> Cell:
         workload=Workload(record.prompt_tokens, record.decode_tokens, record.depth, threads),
         options={key: str(value) for key, value in record.options.items()},
     )
+
+
+def _check_corpus(suite: Suite) -> None:
+    """Refuse a scoring text that cannot be read, before anything is made for it.
+
+    Raises:
+        UsageError: there is no such file, it is empty, or it is no UTF-8 text.
+    """
+    path = suite.corpus_file()
+    assert path is not None, "a suite with scoring has a text"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the scoring text {path} cannot be read: {error}",
+            next_step="name a UTF-8 text file, or write: corpus: shipped",
+        ) from error
+    if not text.strip():
+        raise UsageError(
+            f"the scoring text {path} is empty", next_step="name a text, or write: corpus: shipped"
+        )
 
 
 def suite_title(suite: str | Path) -> str:
