@@ -118,7 +118,6 @@ def command(
     from harness.runner.progress import progress_for
     from harness.store import Store
 
-    _check_cache()
     _terminate_like_interrupt()
     # Before the database is made: wrong words leave nothing behind.
     plan = None if resume else front.make_plan(request)
@@ -128,6 +127,7 @@ def command(
             f"there is no database {db}, so no session to resume",
             next_step=f"begin one: edgebench run {suite}",
         )
+    _check_cache()
     with Store.open(db) as store:
         if store.upgraded:
             click.echo(store.upgraded, err=True)
@@ -157,7 +157,7 @@ def command(
                 again += f" --db {shlex.quote(db)}" if "://" not in db else " and the same --db"
             click.echo(f"interrupted; every finished run is stored. Go on with: {again}", err=True)
             return 130
-        return _report(store, session_id, outcome, as_json)
+        return _report(store, session_id, outcome, as_json, told=not (quiet or as_json))
 
 
 def _with_history(plan: Plan, db: str) -> Plan:
@@ -176,12 +176,8 @@ def _check_cache() -> None:
     from harness.paths import cache_dir
 
     folder = cache_dir()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK | os.X_OK)
-    except OSError:
-        writable = False
-    if not writable:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         raise EdgebenchError(
             f"the cache folder {folder} cannot be written",
             next_step="make it a writable folder, or name another one with EDGEBENCH_CACHE_DIR",
@@ -210,7 +206,9 @@ def _terminate_like_interrupt() -> None:
             signal.signal(number, interrupt)
 
 
-def _report(store: Store, session_id: str, outcome: Outcome | None, as_json: bool) -> int:
+def _report(
+    store: Store, session_id: str, outcome: Outcome | None, as_json: bool, *, told: bool = False
+) -> int:
     from harness.report import write_report
     from harness.table import render
 
@@ -224,7 +222,8 @@ def _report(store: Store, session_id: str, outcome: Outcome | None, as_json: boo
         for reason in dict.fromkeys(outcome.failures.values()):
             names = [name for name, why in outcome.failures.items() if why == reason]
             click.echo(f"failed: {', '.join(names)}: {reason}", err=True)
-            if reason in outcome.next_steps:
+            # With a display, it was told when it happened.
+            if reason in outcome.next_steps and not told:
                 click.echo(f"  next: {outcome.next_steps[reason]}", err=True)
     return 1 if any(row["status"] not in ("ok", "skipped") for row in report.rows) else 0
 

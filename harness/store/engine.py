@@ -8,6 +8,7 @@ them wait for one another instead of failing half-way; no message ever holds a p
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -272,7 +273,10 @@ def explain(error: BaseException | None, place: Place) -> EdgebenchError | None:
     """The sentence for a driver's or system's error; None where it is a mistake of this program."""
     if isinstance(error, sqlite3.Error):
         # The low byte is the kind of result; the rest is detail.
-        found = _SQLITE_PROBLEMS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_IOERR and _no_room(place):
+            code = sqlite3.SQLITE_FULL
+        found = _SQLITE_PROBLEMS.get(code)
         if found:
             return _problem(found, place)
         # Raised by Python's driver itself, hence without a code.
@@ -283,6 +287,11 @@ def explain(error: BaseException | None, place: Place) -> EdgebenchError | None:
             next_step="check the folder, its rights and its free space, or name another database with --db",
         )
     return _explain_postgresql(error, place)
+
+
+def _no_room(place: Place) -> bool:
+    """Whether SQLite's index of its journal (32 KiB) has no room: it calls that an error of the disk."""
+    return place.path is not None and shutil.disk_usage(place.path.parent).free < 64 * 1024
 
 
 def _explain_postgresql(error: BaseException | None, place: Place) -> EdgebenchError | None:

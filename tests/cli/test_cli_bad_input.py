@@ -277,3 +277,38 @@ def test_a_full_disk_is_told_and_resume_goes_on_when_there_is_room(
     assert again.json == kept
     final = lab.run("run", "fake.yaml", "--db", str(database), *(("--resume",) if what == "cache" else ()))
     assert final.status == 0, final.err
+
+
+def test_a_missing_or_empty_scoring_text_is_told_before_anything_is_made(lab: Lab) -> None:
+    (lab.folder / "empty.txt").write_text("\n", encoding="utf-8")
+    (lab.folder / "bytes.txt").write_bytes(b"\xff\xfe\x00")
+    for name, word in (
+        ("nope.txt", "no text file"),
+        ("empty.txt", "is empty"),
+        ("bytes.txt", "cannot be read"),
+    ):
+        lab.suite(SUITE.replace("scoring: {", f"scoring: {{corpus: {name}, "))
+        for more in ((), ("--dry-run",)):
+            refused = lab.run("run", "fake.yaml", *more)
+            assert refused.status == 2
+            assert word in refused.err
+    assert not lab.database.exists()
+
+
+def test_a_cache_that_is_no_folder_is_told_before_a_session_begins(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.suite(SUITE)
+    (lab.folder / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("EDGEBENCH_CACHE_DIR", str(lab.folder / "file"))
+    refused = lab.run("run", "fake.yaml")
+    assert refused.status == 1
+    assert "EDGEBENCH_CACHE_DIR" in refused.err
+    assert not lab.database.exists()
+
+
+def test_an_output_that_cannot_show_a_sign_loses_no_table(lab: Lab) -> None:
+    lab.suite(SUITE.replace("runs: 2", "runs: 1").replace("[fp16, int4]", "fp16"))
+    process = lab.start("run", "fake.yaml", PYTHONIOENCODING="ascii")
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
