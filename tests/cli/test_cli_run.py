@@ -138,17 +138,17 @@ def test_a_cell_that_cannot_run_here_is_planned_with_its_reason_and_stored_as_sk
     assert all(cell["recipe"] for cell in plan)
     reasons = {(cell["precision"], cell["device"]): cell["reason"] for cell in plan}
     assert reasons["fp16", "cpu"] is None
-    assert reasons["fp16", "npu:0"] == "no machine has a fake NPU"
+    assert reasons["fp16", "npu:0.fake-npu"] == "no machine has a fake NPU"
     assert reasons["int2", "cpu"] == "Fake has no recipe for int2"
     assert lab.run("run", "fake.yaml", "--runs", "1").status == 0
-    rows = {(row["precision"], row["device"].partition(".")[0]): row for row in lab.rows()}
+    rows = {(row["precision"], row["device"]): row for row in lab.rows()}
     assert {key: row["status"] for key, row in rows.items()} == {
         ("fp16", "cpu"): "ok",
-        ("fp16", "npu:0"): "skipped",
+        ("fp16", "npu:0.fake-npu"): "skipped",
         ("int2", "cpu"): "skipped",
-        ("int2", "npu:0"): "skipped",
+        ("int2", "npu:0.fake-npu"): "skipped",
     }
-    assert rows["fp16", "npu:0"]["reason"] == "no machine has a fake NPU"
+    assert rows["fp16", "npu:0.fake-npu"]["reason"] == "no machine has a fake NPU"
 
 
 def test_an_expression_selects_cells(lab: Lab) -> None:
