@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-import harness
 from harness import frameworks as module
 from harness.backends.fake import Fake
 from harness.errors import EdgebenchError, UsageError
@@ -92,7 +91,7 @@ def test_a_third_partys_backend_is_found_and_its_package_goes_with_it(
     entry = framework("acme")
     assert entry.backend.framework == "acme"
     assert entry.error is None
-    assert entry.packages == {"harness": Path(harness.__file__).resolve().parent, "acme_bench": third_party}
+    assert entry.packages == {"harness": module._PACKAGE, "acme_bench": third_party}
     launch = launch_for("acme", Path("/env/bin/python"), {"A": "b"})
     assert launch.backend == "acme_bench.good:Acme"
     assert launch.env == {"A": "b"}
