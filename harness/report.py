@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.files import write_atomically
 from harness.frameworks import frameworks
 from harness.store import Store
 from harness.table import Row, comparison_rows, render
@@ -40,13 +41,6 @@ def write_report(store: Store, session_id: str) -> Report:
     rows, about = session_rows(store, session_id)
     file = store.place.path
     folder = (file.parent if file is not None else Path("results")) / "reports"
-    folder.mkdir(parents=True, exist_ok=True)
     for suffix, name in ((".md", "markdown"), (".html", "html")):
-        _write(folder / f"{session_id}{suffix}", render(rows, [about], name))
+        write_atomically(folder / f"{session_id}{suffix}", render(rows, [about], name))
     return Report(rows, about, folder / f"{session_id}.html")
-
-
-def _write(path: Path, text: str) -> None:
-    new = path.with_name(path.name + ".new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)

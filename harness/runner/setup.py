@@ -21,6 +21,7 @@ from harness.artifact import Artifact, ArtifactRequest, ArtifactStore
 from harness.environment import Environment, EnvironmentManager, Override
 from harness.environment.plan import Role
 from harness.errors import EdgebenchError
+from harness.files import write_atomically
 from harness.frameworks import FrameworkEntry
 from harness.model import Model, ModelFile, fetch
 from harness.runner.launch import Launch, launch_for
@@ -232,10 +233,6 @@ class Workshop:
                         timeout_s=TOKENIZE_TIMEOUT_S,
                     )
                 staging.replace(path)
-                new_meta = folder / f"{key}.json.new"
-                new_meta.write_text(
-                    json.dumps({"count": answer["tokens"], "bos": answer["bos"]}), encoding="utf-8"
-                )
-                new_meta.replace(meta)
+                write_atomically(meta, json.dumps({"count": answer["tokens"], "bos": answer["bos"]}))
             facts = json.loads(meta.read_text(encoding="utf-8"))
         return TokenFile(path, facts["count"], facts["bos"], corpus.name, corpus_sha256)
