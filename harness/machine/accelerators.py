@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
+
 from harness.machine.files import read_int, read_text
 from harness.worker import api
 
@@ -94,7 +96,12 @@ def find_accelerators(root: Path = Path("/"), *, system: str | None = None, nvml
 def host(root: Path = Path("/"), *, nvml: Any = None) -> api.Host:
     """What planning may know of this machine."""
     found = find_accelerators(root, nvml=nvml)
-    return api.Host(sys.platform, platform.machine(), frozenset(each.api for each in found.accelerators))
+    return api.Host(
+        sys.platform,
+        platform.machine(),
+        frozenset(each.api for each in found.accelerators),
+        psutil.virtual_memory().total,
+    )
 
 
 def pci_hardware(root: Path) -> tuple[str, ...]:

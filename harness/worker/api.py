@@ -19,10 +19,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from harness.worker.synthetic import SyntheticModel
+
 Tokens = npt.NDArray[np.int32]
 Logits = npt.NDArray[np.float32]
 
-Capability = Literal["prefill", "decode", "score", "tokenize", "make"]
+Capability = Literal["prefill", "decode", "stream", "score", "tokenize", "make", "synthesize"]
 
 #: The canonical precisions, widest first. A recipe names exactly one.
 PRECISIONS: tuple[str, ...] = (
@@ -31,8 +33,45 @@ PRECISIONS: tuple[str, ...] = (
 )  # fmt: skip
 
 
+PrecisionClass = Literal["full", "half", "medium", "low", "ultra-low"]
+
+#: Precision class -> what is in it: full and half floats, 5 to 8 bit, 3 to 4 bit, 1 to 2 bit (of the weights).
+PRECISION_CLASSES: Mapping[PrecisionClass, tuple[str, ...]] = {
+    "full": ("fp32",),
+    "half": ("fp16", "bf16"),
+    "medium": ("fp8", "int8", "int6", "int5", "w8a8", "w8a16"),
+    "low": ("int4", "fp4", "nf4", "int3", "w4a16"),
+    "ultra-low": ("int2", "ternary", "int1"),
+}
+
+_CLASS_OF = {precision: name for name, members in PRECISION_CLASSES.items() for precision in members}
+
+
+def precision_class(precision: str) -> PrecisionClass:
+    """The class of a canonical precision.
+
+    Raises:
+        KeyError: not one of `PRECISIONS`.
+    """
+    return _CLASS_OF[precision]
+
+
 class Unsupported(Exception):
     """The backend cannot do this at all (not: it failed). The message is the reason a person reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaticShape:
+    """The shape that a graph without dynamic axes was made for.
+
+    Attributes:
+        context_tokens: prompt, depth and decoded tokens together fit into this; it is also the window that the
+            artifact is scored at, against the reference computed at the same window.
+        block_tokens: tokens of one prefill pass; shorter prompts are padded.
+    """
+
+    context_tokens: int
+    block_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +85,14 @@ class Recipe:
         tool: distribution whose version belongs to the lineage (``nncf``); it is in the converter environment.
         parameters: everything that changes the bytes that come out; part of the artifact's key.
         default: True for the one recipe that a bare precision means.
+        passes: names of the tool's own passes in order, for people; empty where it has none. What they are
+            told belongs to ``parameters``.
+        needs: further artifacts, as ``"FRAMEWORK:RECIPE"``, that are made first and given as `MakeRequest.needed`.
+        calibrated: it reads the calibration text, which then belongs to the artifact's key and must not be the
+            text that is scored.
+        static: the shape of a graph without dynamic axes, None where prompts may have any length.
+        intermediate: it is only ever made as the source of others (an importance matrix, a checkpoint in another
+            format): it is no cell, and no suite can name it.
     """
 
     name: str
@@ -54,6 +101,11 @@ class Recipe:
     tool: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     default: bool = False
+    passes: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    calibrated: bool = False
+    static: StaticShape | None = None
+    intermediate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +118,8 @@ class Device:
         name: as the framework reports it.
         driver: driver or plug-in version, None where the framework tells none.
         memory_bytes: total device memory, None where the framework tells none.
+        emulated: another processor computes what this one would: its results are real, its speed, memory and
+            energy are not, and are never ranked.
     """
 
     id: str
@@ -73,6 +127,7 @@ class Device:
     name: str
     driver: str | None = None
     memory_bytes: int | None = None
+    emulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +160,13 @@ class Host:
         system: ``linux``, ``darwin`` or ``win32`` (as `sys.platform`).
         arch: ``x86_64``, ``aarch64``, ``arm64``, ``AMD64`` (as `platform.machine`).
         accelerators: APIs for which hardware and driver were found: ``cuda``, ``metal``, ``vulkan`` ...
+        memory_bytes: main memory, None where the system does not tell.
     """
 
     system: str
     arch: str
     accelerators: frozenset[str] = frozenset()
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,24 +176,57 @@ class ModelFacts:
     Attributes:
         id: the model's id in ``models.yaml``.
         architecture: ``llama``, ``gemma3`` ... (GGUF's ``general.architecture``).
-        format: ``gguf`` or ``safetensors``.
+        format: ``gguf``, ``safetensors``, or ``synthetic``: no file but a configuration (`synthetic`).
         row_width: width of the weight rows, for recipes with groups; None where unknown.
+        parameters: number of weights, None where unknown.
+        synthetic: the configuration that seeded random weights are written for, None for a real model.
     """
 
     id: str
     architecture: str
     format: str
     row_width: int | None = None
+    parameters: int | None = None
+    synthetic: SyntheticModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The text that calibrated recipes read; never the text that is scored.
+
+    Attributes:
+        text: a UTF-8 file.
+        tokens: the same as little-endian int32 ids of the model's own tokenizer, without BOS.
+        bos: id that the model wants first, None: none.
+    """
+
+    text: Path
+    tokens: Path
+    bos: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class MakeRequest:
-    """One conversion. ``out`` is an existing empty folder; whatever stands in it afterwards is the artifact."""
+    """One conversion. ``out`` is an existing empty folder; whatever stands in it afterwards is the artifact.
+
+    Attributes:
+        recipe: what to make.
+        source: the model's own file or the entry of the artifact that `Recipe.made_from` names; for a synthetic
+            model its configuration as JSON.
+        out: the folder.
+        threads: compute threads.
+        needed: entries of the artifacts that `Recipe.needs` names, by the same words.
+        calibration: given for calibrated recipes only.
+        synthetic: for `Backend.synthesize`: the model whose seeded random weights are to be written.
+    """
 
     recipe: Recipe
     source: Path
     out: Path
     threads: int
+    needed: Mapping[str, Path] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    synthetic: SyntheticModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +237,8 @@ class Made:
         weight_bytes: bytes of weight tensors on disk, without vocabulary or other metadata.
         entry: path relative to ``out`` that `LoadSpec.artifact` will point to (``.`` for the folder itself).
         tool_version: version of `Recipe.tool` that ran.
-        notes: anything a reader of the lineage should know (tensors that fell back to another type, ...).
+        notes: anything a reader of the lineage should know. ``fallbacks``, where the model's shapes made the tool
+            choose another type for some tensors, maps ``"WANTED to TAKEN"`` to the number of tensors.
     """
 
     weight_bytes: int
@@ -248,6 +339,14 @@ class Backend(ABC):
     @abstractmethod
     def make(self, request: MakeRequest) -> Made:
         """Make an artifact. Raises when the tool gave no usable output, whatever it claimed."""
+
+    def synthesize(self, request: MakeRequest) -> Made:
+        """Write the recipe's artifact of ``request.synthetic`` with seeded random weights, tensor by tensor.
+
+        The model must never be held twice in memory, nor whole in a wider type than the recipe's. Declared by the
+        capability ``synthesize``; `unsupported` is asked with ``ModelFacts.synthetic`` set and may refuse a recipe.
+        """
+        raise Unsupported(f"{self.title} cannot write a synthetic model as {request.recipe.name}")
 
     @abstractmethod
     def load(self, spec: LoadSpec) -> Loaded:
