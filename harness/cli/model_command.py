@@ -8,7 +8,7 @@ import click
 
 from harness.cli.common import json_option, models_option, print_json, terminal_width
 from harness.cli.list_command import models_rows
-from harness.cli.prepare_command import command as prepare_command
+from harness.cli.model_prepare import command as prepare_command
 
 EPILOG = """\b
 Examples:

@@ -9,7 +9,7 @@ made is removed before the exception goes on.
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -80,10 +80,21 @@ class Watcher(Protocol):
         """A job ended with this; what it means."""
 
 
-def sources_of(key: Key, entries: Mapping[str, FrameworkEntry]) -> tuple[Key, ...]:
-    """What an artifact is made from: its source if that is an artifact, and whatever else its recipe needs."""
+def sources_of(
+    key: Key, entries: Mapping[str, FrameworkEntry], synthetic: Collection[str] = ()
+) -> tuple[Key, ...]:
+    """What an artifact is made from: its source if that is an artifact, and whatever else its recipe needs.
+
+    Args:
+        key: of the artifact.
+        entries: the frameworks.
+        synthetic: the models whose weights a framework writes itself where it can, from nothing.
+    """
     model, framework, name = key
-    recipe = next(one for one in entries[framework].backend.recipes if one.name == name)
+    backend = entries[framework].backend
+    if model in synthetic and "synthesize" in backend.capabilities:
+        return ()
+    recipe = next(one for one in backend.recipes if one.name == name)
     words = [recipe.made_from] if recipe.made_from != "model" else []
     found = (tuple(word.split(":", 1)) for word in (*words, *recipe.needs))
     return tuple((model, source[0], source[1]) for source in found)
@@ -93,6 +104,7 @@ def plan_jobs(
     wanted: Iterable[Key],
     entries: Mapping[str, FrameworkEntry],
     estimate: Callable[[Key], int] = lambda _key: CONSTANT_BYTES,
+    synthetic: Collection[str] = (),
 ) -> list[Job]:
     """The jobs for these artifacts and for all that they are made from, sources first, each once."""
     asked = list(dict.fromkeys(wanted))
@@ -101,7 +113,7 @@ def plan_jobs(
     def add(key: Key) -> None:
         if key in jobs:
             return
-        sources = sources_of(key, entries)
+        sources = sources_of(key, entries, synthetic)
         for source in sources:
             add(source)
         jobs[key] = Job(key, sources, key in asked, estimate(key))

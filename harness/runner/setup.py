@@ -165,11 +165,14 @@ class Workshop:
         """
         parameters: dict[str, int | None] = {}
         for job in jobs:
-            model, framework, _recipe = job.key
+            model, framework, recipe = job.key
             with contextlib.suppress(EdgebenchError):
                 parameters[model] = self.model_file(model).facts.parameter_count
             with contextlib.suppress(EdgebenchError):
                 self.environment(framework, "converter")
+            if self.recipe(framework, recipe).calibrated and self.synthetic(model, framework) is None:
+                with contextlib.suppress(EdgebenchError):
+                    self.tokens(model, self._calibration)
         return parameters
 
     def launch(self, framework: str, role: Role = "runtime", api: str = "cpu") -> Launch:

@@ -95,7 +95,8 @@ def test_a_session_stores_its_preparations_too(lab: Lab) -> None:
 
 def test_recipes_by_name_bring_their_sources(lab: Lab) -> None:
     lab.suite(
-        "tiny: {source: {path: tiny.gguf}, reference: {framework: fake, recipe: FP32}}\n", "models.yaml"
+        "models:\n  tiny: {source: {path: tiny.gguf}, reference: {framework: fake, recipe: FP32}}\n",
+        "models.yaml",
     )
     words = (
         "--models",

@@ -91,7 +91,7 @@ def only(found: facts.SessionFacts, cell: records.CellRecord) -> facts.CellFacts
 
 def test_attempts_to_make_an_artifact_are_kept_and_their_peaks_found(store: Store) -> None:
     session = begin(store)
-    common = {
+    common: dict[str, Any] = {
         "machine_id": make.machine().id, "model": "tiny", "framework": "llamacpp", "recipe": "Q4_K_M", "tool": "t",
         "tool_version": "1", "seconds": 2.5, "threads": 2, "jobs": 1,
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from harness.runner.making import Attempt
     from harness.runner.prepare import Job, Key, Result
     from harness.runner.prepare_progress import PrepareProgress
+    from harness.worker.api import Recipe
 
 EPILOG = """\b
 Examples:
@@ -37,7 +39,7 @@ Examples:
 
 
 @click.command("prepare", epilog=EPILOG)
-@click.argument("suite", required=False, shell_complete=complete_suites)
+@click.argument("suite", metavar="[SUITE]", required=False, shell_complete=complete_suites)
 @click.option("--model", "names", multiple=True, metavar="ID", help="Of these models. Several times.")
 @click.option(
     "--framework", "frameworks_", multiple=True, metavar="ID", help="For these frameworks. Several times."
@@ -80,9 +82,11 @@ def command(
 
     entries = front.usable_frameworks()
     if suite is not None:
-        wanted, models = _of_suite(suite, model_files, names, frameworks_, recipes)
+        wanted, models, calibration = _of_suite(suite, model_files, names, frameworks_, recipes)
     else:
         wanted, models = _of_words(model_files, names, frameworks_, recipes, entries)
+        calibration = None
+    synthetic = {name for name, model in models.items() if model.synthetic is not None}
     check_cache()
     terminate_like_interrupt()
     cores = physical_cores()
@@ -94,6 +98,7 @@ def command(
         cache_dir=cache_dir(),
         threads=max(1, cores // at_once),
         progress=progress,
+        calibration=calibration,
     )
     with Store.open(db) as store:
         if store.upgraded:
@@ -108,9 +113,12 @@ def command(
         )
         peaks = store.preparation_peaks()
         try:
-            parameters = workshop.warm_up(prepare.plan_jobs(wanted, entries))
+            parameters = workshop.warm_up(prepare.plan_jobs(wanted, entries, synthetic=synthetic))
             planned = prepare.plan_jobs(
-                wanted, entries, lambda key: prepare.estimate_bytes(key, peaks, parameters.get(key[0]))
+                wanted,
+                entries,
+                lambda key: prepare.estimate_bytes(key, peaks, parameters.get(key[0])),
+                synthetic,
             )
             progress.begin_jobs(len(planned), at_once)
             watcher = _Watcher(catalogue, progress)
@@ -176,18 +184,25 @@ def _of_suite(
     names: tuple[str, ...],
     frameworks_: tuple[str, ...],
     recipes: tuple[str, ...],
-) -> tuple[list[Key], Any]:
-    """What a suite makes on this machine: its cells that can run, and the quality references of their models."""
+) -> tuple[list[Key], Mapping[str, Model], Path]:
+    """What a suite makes on this machine: its cells that can run, and the quality references of their models.
+
+    Returns:
+        The artifacts, the models, and the text that recipes are calibrated with.
+    """
     from harness.runner import front
 
     plan = front.make_plan(front.Request(suite=suite, model_files=model_files))
     cells = [planned.cell for planned in plan.cells if planned.reason is None]
     keys = [(cell.model, cell.framework, cell.recipe) for cell in cells]
-    if plan.suite.scoring is not None:
-        references = [
-            (model, plan.models[model].reference) for model in dict.fromkeys(cell.model for cell in cells)
+    if plan.suite.scoring_of() is not None:
+        real = [
+            name
+            for name in dict.fromkeys(cell.model for cell in cells)
+            if plan.models[name].synthetic is None
         ]
-        keys += [(model, reference.framework, reference.recipe) for model, reference in references]
+        references = [(name, plan.models[name].reference) for name in real]
+        keys += [(name, reference.framework, reference.recipe) for name, reference in references]
     kept = [
         key
         for key in dict.fromkeys(keys)
@@ -200,7 +215,7 @@ def _of_suite(
             f"nothing of {suite} is to be made here for these words",
             next_step=f"see what it has: edgebench run {suite} --dry-run",
         )
-    return kept, plan.models
+    return kept, plan.models, plan.suite.calibration_file()
 
 
 def _of_words(
@@ -247,9 +262,14 @@ def _of_words(
         for model in names
         for name in chosen
         for recipe in entries[name].backend.recipes
-        if recipe.name in known[name] and (recipe.name in recipes or not recipes)
+        if recipe.name in known[name]
+        and (recipe.name in recipes if recipes else _possible(entries[name], recipe, models[model]))
     ]
     return list(dict.fromkeys(keys)), dict(models)
+
+
+def _possible(entry: FrameworkEntry, recipe: Recipe, model: Model) -> bool:
+    return entry.backend.unsupported(recipe, model.facts()) is None
 
 
 def _report(results: list[Result], attempts: dict[Key, Attempt], as_json: bool) -> int:
