@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.backends.llamacpp import LlamaCpp, parse_options
+from harness.backends._llamacpp_options import parse_options
+from harness.backends.llamacpp import LlamaCpp
 from harness.worker.api import PRECISIONS, Host, LoadSpec, MakeRequest, ModelFacts, Recipe, Unsupported
 
 LINUX = Host("linux", "x86_64")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.backends._llamacpp_ggml import (
+from harness.backends._llamacpp_log import (
     Log,
     buffer_bytes,
-    fallback_count,
+    fallbacks,
     flash_attention,
     load_mode,
     offloaded_layers,
@@ -71,7 +71,7 @@ def test_nothing_reported_is_nothing() -> None:
     assert load_mode("") is None
     assert flash_attention("") is None
     assert offloaded_layers("") is None
-    assert fallback_count("") == 0
+    assert fallbacks("") == 0
 
 
 def test_the_automatic_settings_are_read_back() -> None:
@@ -85,7 +85,7 @@ def test_the_automatic_settings_are_read_back() -> None:
 def test_offloaded_layers_and_fallen_back_tensors_are_counted() -> None:
     assert offloaded_layers("load_tensors: offloaded 12/31 layers to GPU") == (12, 31)
     text = "llama_model_quantize_impl: WARNING: 180 of 272 tensor(s) required fallback quantization"
-    assert fallback_count(text) == 180
+    assert fallbacks(text) == 180
 
 
 @pytest.mark.usefixtures("quiet")
