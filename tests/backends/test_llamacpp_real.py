@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 
@@ -155,6 +156,21 @@ def test_the_importance_matrix_covers_every_matrix_of_every_block(matrix: dict[s
     assert matrix["notes"]["chunks"] >= 4
     # Sums for seven matrices of 30 blocks (six read 576 columns, one 1536), and a count for each.
     assert matrix["weight_bytes"] == 4 * 30 * (6 * 576 + 1536 + 7)
+
+
+def test_the_importance_of_the_first_block_is_that_of_its_normalised_inputs(
+    bench: Bench, matrix: dict[str, Any]
+) -> None:
+    weights = {tensor.name: tensor.data for tensor in gguf.GGUFReader(bench.source).tensors}
+    tokens = np.fromfile(bench.tokens("calibration"), dtype="<i4")[: 512 * matrix["notes"]["chunks"]]
+    rows = weights["token_embd.weight"][tokens].astype(np.float64)
+    rows /= np.sqrt(np.square(rows).mean(axis=1, keepdims=True) + 1e-5)
+    expected = np.square(rows * weights["blk.0.attn_norm.weight"]).sum(axis=0)
+    # The tool's own file format, read by another reader.
+    found = {tensor.name: tensor.data for tensor in gguf.GGUFReader(matrix["path"]).tensors}
+    for name in ("attn_q", "attn_k", "attn_v"):
+        np.testing.assert_allclose(found[f"blk.0.{name}.weight.in_sum2"].ravel(), expected, rtol=1e-4)
+        assert found[f"blk.0.{name}.weight.counts"].ravel().tolist() == [len(tokens)]
 
 
 def test_quality_rises_with_bits_and_an_importance_matrix_helps_where_bits_are_few(
