@@ -17,7 +17,7 @@ from harness.worker.api import Backend, Host
 COMMON: Mapping[str, str] = {
     "cpu": "cpu", "gpu": "gpu", "npu": "npu", "cuda": "gpu", "rocm": "gpu", "metal": "gpu", "vulkan": "gpu",
     "opencl": "gpu", "sycl": "gpu", "directml": "gpu", "coreml": "npu", "qnn-htp": "npu", "qnn-gpu": "gpu",
-    "qnn-cpu": "cpu",
+    "qnn-cpu": "cpu", "rpc": "gpu",
 }  # fmt: skip
 
 _WORD = re.compile(r"([a-z][a-z0-9_-]*)(?::([0-9]{1,3}))?(?:\.([a-z][a-z0-9_-]*))?", re.ASCII)
