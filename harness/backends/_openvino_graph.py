@@ -2,8 +2,8 @@
 
 Owns: the operations and their order, which OpenVINO's plug-ins recognise and fuse (rotary embedding, RMS norm,
 attention with a stateful KV cache). Imports openvino inside the functions that use it. Contract: the same inputs,
-output and function as the reader's graph; where the weights come from is the caller's matter. The causal mask alone is written
-more shortly than the reader's.
+output and function as the reader's graph; where the weights come from is the caller's matter. The causal mask alone
+is written more shortly than the reader's.
 """
 
 from __future__ import annotations

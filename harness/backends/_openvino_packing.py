@@ -89,8 +89,7 @@ class Format:
         """The bytes of a constant's next values; two of 4 bits share a byte, the first in the low half."""
         if part == "scale" or self.bits >= 8:
             return values.tobytes()
-        flat = values.ravel().view(np.uint8) & 0xF
-        return (flat[0::2] | flat[1::2] << 4).tobytes()
+        return _halved(values.ravel()).tobytes()
 
 
 class RandomRows:
@@ -110,6 +109,17 @@ class RandomRows:
         if key not in self._pools:
             self._pools[key] = form.quantized(pool(self._model, columns, tensor.deviation))
         values = self._pools[key][part]
+        whole = form.bits == 4 and part != "scale" and values.shape[1] % 2 == 0
+        # Rows that end with a byte need to be packed once only.
+        rows = _halved(values) if whole else values
         order = row_order(self._model, tensor)
         for begin in range(0, len(order), CHUNK_ROWS):
-            yield form.packed(part, values[order[begin : begin + CHUNK_ROWS]])
+            taken = rows[order[begin : begin + CHUNK_ROWS]]
+            yield taken.tobytes() if whole else form.packed(part, taken)
+
+
+def _halved(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """Two values of 4 bits in each byte, along the last axis, which has an even length."""
+    nibbles = values.view(np.uint8) & np.uint8(0xF)
+    packed: npt.NDArray[np.uint8] = nibbles[..., 0::2] | nibbles[..., 1::2] << np.uint8(4)
+    return packed
