@@ -71,8 +71,8 @@ def quantized(model: Any, recipe: Recipe, calibration: Calibration) -> Any:
 def _ones_for_zeros(model: Any) -> None:
     """Let the repetition of key and value heads broadcast from 1 to n, not from "0".
 
-    The GGUF reader repeats heads by a bidirectional broadcast to ``[batch, heads, groups, 0, size]``: a pattern that the
-    CPU plug-in replaces as a whole, and that fails by its zero as soon as quantisers stand in it.
+    The GGUF reader repeats heads by a bidirectional broadcast to ``[batch, heads, groups, 0, size]``: a pattern that
+    the CPU plug-in replaces as a whole, and that fails by its zero as soon as quantisers stand in it.
     """
     from openvino import opset13 as ops
 

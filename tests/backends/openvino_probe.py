@@ -158,5 +158,9 @@ def _log_softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 if __name__ == "__main__":
-    checks: dict[str, Callable[..., dict[str, Any]]] = {"weights": weights, "same_graph": same_graph, "write": write}
+    checks: dict[str, Callable[..., dict[str, Any]]] = {
+        "weights": weights,
+        "same_graph": same_graph,
+        "write": write,
+    }
     print(json.dumps(checks[sys.argv[1]](*sys.argv[2:])))
