@@ -33,6 +33,7 @@ pytestmark = pytest.mark.framework("openvino")
 
 MODEL = "smollm2-135m-instruct"
 TIMEOUT_S = 300.0
+MAKE_TIMEOUT_S = 900.0
 PROMPT = [11, 25, 39, 52, 17] * 5
 EXACT = {
     "INFERENCE_PRECISION_HINT": "f32",
@@ -69,7 +70,7 @@ def fp32(launch: Launch, fp16: Path, gguf: Path, tmp_path_factory: pytest.TempPa
     out = tmp_path_factory.mktemp("fp32")
     request = MakeRequest(recipe("FP32"), fp16, out, 2, {"llamacpp:F32": gguf})
     with worker_of(launch, tmp_path_factory.mktemp("log")) as worker:
-        made = worker.call("make", to_body(request), timeout_s=TIMEOUT_S)
+        made = worker.call("make", to_body(request), timeout_s=MAKE_TIMEOUT_S)
     return out / str(made["entry"])
 
 
@@ -200,7 +201,7 @@ def test_a_calibrated_recipe_makes_an_artifact_that_computes(
         load(worker, fp16)
         divergence(worker, reference, write=True, folder=tmp_path)
         worker.call("unload", {}, timeout_s=TIMEOUT_S)
-        made = worker.call("make", to_body(request), timeout_s=TIMEOUT_S)
+        made = worker.call("make", to_body(request), timeout_s=MAKE_TIMEOUT_S)
         assert "fallbacks" not in made["notes"]
         load(worker, out / made["entry"])
         found = divergence(worker, reference, write=False, folder=tmp_path)
