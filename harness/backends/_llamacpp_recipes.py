@@ -79,6 +79,12 @@ def refusal(recipe: Recipe, model: ModelFacts) -> str | None:
     """Why this recipe cannot be made for this model; None where it may be tried."""
     if recipe.name in NEEDING_IMATRIX:
         return f"llama.cpp makes {recipe.name} with an importance matrix only: name {recipe.name}{SUFFIX}"
+    width = model.row_width if model.synthetic is None else model.synthetic.hidden_size
+    if recipe.name == "IQ3_XXS" and width is not None and width % 256 == 0:
+        # Queries and keys become iq2_s, which needs one; in rows of other widths they fall back to iq4_nl.
+        return (
+            f"llama.cpp makes IQ3_XXS of rows of {width} with an importance matrix only: name IQ3_XXS{SUFFIX}"
+        )
     if model.synthetic is not None:
         if recipe.needs or recipe.intermediate:
             return f"{recipe.name} weighs by a model's activations, and those of random weights mean nothing"

@@ -89,7 +89,13 @@ def test_a_synthetic_model_has_every_recipe_without_a_matrix() -> None:
     model = SyntheticModel("llama", 2048, 2048, 2, 16, 4, 128, 1000, 512, 10000.0, 1e-5, False)
     facts = ModelFacts("synthetic", "llama", "synthetic", 2048, synthetic=model)
     refused = {each.name for each in LlamaCpp.recipes if LlamaCpp.unsupported(each, facts)}
-    assert refused == {"imatrix", "IQ1_S", "IQ2_XXS", *(n for n in RECIPES if n.endswith("+imatrix"))}
+    assert refused == {
+        "imatrix",
+        "IQ1_S",
+        "IQ2_XXS",
+        "IQ3_XXS",
+        *(n for n in RECIPES if n.endswith("+imatrix")),
+    }
     assert "random weights" in str(LlamaCpp.unsupported(RECIPES["Q4_K_M+imatrix"], facts))
 
 

@@ -340,7 +340,7 @@ def test_a_server_that_is_not_there_is_a_failed_load_and_never_the_cpu(bench: Be
     "name",
     [
         *("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_0", "Q4_1"),
-        *("IQ4_XS", "IQ4_NL", "Q3_K_M", "IQ3_XXS", "Q2_K", "TQ1_0", "TQ2_0"),
+        *("IQ4_XS", "IQ4_NL", "Q3_K_M", "Q2_K", "TQ1_0", "TQ2_0"),
     ],
 )
 def test_a_synthetic_model_has_exact_bits_per_weight_and_computes(bench: Bench, name: str) -> None:
