@@ -171,6 +171,10 @@ def _all() -> tuple[Metric, ...]:
         m("session", "Session", "provenance", "", None, as_text, "Id of the session that measured."),
         m("machine", "Machine", "provenance", "", None, as_text, "Stable id of the machine that measured."),
         m("framework_version", "Version", "provenance", "", None, as_text, "The framework's version in the runs."),
+        m("ttft_s_p99", "TTFT p99", "metric", "s", "lower", as_seconds,
+          "99th percentile of submission to first token over all requests of a run."),
+        m("throughput_tps", "Throughput t/s", "metric", "tokens/s", "higher", as_number,
+          "Tokens of all concurrent requests over the time from first submission to last token."),
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ ISSUE_KEYS = [
     "perplexity_ratio", "kld_mean", "same_top", "speedup_prefill", "speedup_decode", "memory_reduction",
     "quality_reference", "speed_baseline", "artifact_verdict", "validity", "flags", "stream_tps",
     "intervals", "tasks", "session", "machine", "framework_version",
+    "ttft_s_p99", "throughput_tps",
 ]  # fmt: skip
 
 HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))
