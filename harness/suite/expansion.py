@@ -142,7 +142,7 @@ class _Expansion:
             return f"{backend.title} has no recipe for {combo.precision}"
         if combo.target.reason is not None:
             return combo.target.reason
-        if "prefill" not in backend.capabilities and combo.workload.depth:
+        if combo.workload.depth and "stream" in backend.capabilities:
             return f"{backend.title} begins every request with an empty cache: it has no depth"
         if combo.workload.concurrency > 1 and "stream" not in backend.capabilities:
             return f"{backend.title} takes one request at a time here; concurrency is for servers"
