@@ -25,7 +25,7 @@ FRAMEWORK_MODULES = {
     "olive": {"olive", "onnx", "onnxruntime", "onnxruntime_genai", "torch", "transformers"},
     "openvino": {"openvino", "openvino_genai", "openvino_tokenizers", "nncf"},
     "qnn": {"onnx", "onnxruntime", "onnxruntime_qnn"},
-    "server": set(),
+    "server": {"llama_cpp", "uvicorn", "fastapi"},
 }
 #: The package itself holds nothing but its docstring and version.
 SHARED = ("harness.worker", "harness.backends")

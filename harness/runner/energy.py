@@ -21,7 +21,7 @@ from harness.meter import (
     meter_for,
     unavailable_reason,
 )
-from harness.runner.process import WorkerProcess
+from harness.runner.process import WorkerProcess, WorkerRefused
 from harness.store.records import EnergyRecord
 from harness.worker.bodies import to_body
 from harness.worker.protocol import Message, TimedSpec
@@ -117,7 +117,12 @@ class EnergyProbe:
 
     def _run(self, worker: WorkerProcess, spec: EnergySpec, timeout_s: float) -> tuple[Interval | str, int]:
         self._windows.clear()
-        done = worker.call("energy", to_body(spec), timeout_s=timeout_s)
+        try:
+            done = worker.call("energy", to_body(spec), timeout_s=timeout_s)
+        except WorkerRefused as refusal:
+            if refusal.type != "Unsupported":
+                raise
+            return refusal.message, 0
         if not self._windows:
             return "the worker told no window", 0
         window = self._windows[-1]

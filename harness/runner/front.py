@@ -404,7 +404,6 @@ def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: Session
 
 def cell_of(record: CellRecord) -> Cell:
     """A stored cell as the runner knows it."""
-    threads = Workload.parse(record.workload).threads
     return Cell(
         framework=record.framework,
         model=record.model,
@@ -412,7 +411,7 @@ def cell_of(record: CellRecord) -> Cell:
         recipe=record.recipe,
         device=record.device,
         api=record.api,
-        workload=Workload(record.prompt_tokens, record.decode_tokens, record.depth, threads),
+        workload=Workload.parse(record.workload),
         options={key: str(value) for key, value in record.options.items()},
     )
 

@@ -79,7 +79,8 @@ def run_record(
         log_tail=execution.log_tail,
         artifact_id=frame.artifact_id,
         environment_id=frame.environment_id,
-        framework_version=execution.hello.get("versions", {}).get("framework"),
+        framework_version=loaded.get("framework_version")
+        or execution.hello.get("versions", {}).get("framework"),
         versions=execution.hello.get("versions", {}),
         device=loaded.get("device"),
         hints=loaded.get("hints", {}),

@@ -310,6 +310,7 @@ class SessionRunner:
             repetitions=settings.repetitions,
             warmups=settings.warmups,
             seed=planned.seed or 0,
+            concurrency=cell.workload.concurrency,
         )
         self._keep(cell, label, self._measure(one, frame, spec, label, None))
 

@@ -355,8 +355,9 @@ class SampleRecord:
 
     @classmethod
     def of(cls, sample: protocol.Sample) -> SampleRecord:
-        """From what a worker sent; its traces are called ``forward_ns`` and ``token_ns``."""
+        """From what a worker sent; its traces are called ``forward_ns``, ``token_ns`` and ``request_ns.0`` ..."""
         traces = {"forward_ns": sample.forward_ns, "token_ns": sample.token_ns}
+        traces |= {f"request_ns.{i}": times for i, times in enumerate(sample.request_ns)}
         kept = {name: numbers for name, numbers in traces.items() if numbers}
         return cls(sample.repetition, sample.warmup, sample.values, kept)
 
@@ -386,6 +387,7 @@ class MemoryRecord:
             file_bytes=reading.file_bytes,
             method=reading.method,
             allocator_peak_bytes=reading.allocator_peak_bytes,
+            reason=reading.reason,
         )
 
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 #: A workload in one word, as in `Workload.__str__`.
-WORKLOAD_PATTERN = r"^pp([1-9][0-9]{0,7})(\+tg([0-9]{1,8}))?(@d([0-9]{1,8}))?(@t([1-9][0-9]{0,3}))?$"
+WORKLOAD_PATTERN = (
+    r"^pp([1-9][0-9]{0,7})(\+tg([0-9]{1,8}))?(@d([0-9]{1,8}))?(@t([1-9][0-9]{0,3}))?(@c([1-9][0-9]{0,3}))?$"
+)
 _WORKLOAD = re.compile(WORKLOAD_PATTERN, re.ASCII)
 
 #: What pytest's expressions cannot have in a word, and the hyphen that separates a name's parts.
@@ -31,21 +33,25 @@ class Workload:
         decode_tokens: timed single-token passes after it.
         depth: tokens already in the KV cache before the prefill.
         threads: compute threads; None: the machine's physical cores.
+        concurrency: requests at the same time, each with a prompt of its own.
     """
 
     prompt_tokens: int
     decode_tokens: int = 0
     depth: int = 0
     threads: int | None = None
+    concurrency: int = 1
 
     def __str__(self) -> str:
-        """``pp512+tg128@d512@t4``; what is zero or not given is left out."""
+        """``pp512+tg128@d512@t4@c8``; what is zero, one request or not given is left out."""
         text = f"pp{self.prompt_tokens}"
         if self.decode_tokens:
             text += f"+tg{self.decode_tokens}"
         if self.depth:
             text += f"@d{self.depth}"
-        return text if self.threads is None else f"{text}@t{self.threads}"
+        if self.threads is not None:
+            text += f"@t{self.threads}"
+        return text if self.concurrency == 1 else f"{text}@c{self.concurrency}"
 
     @classmethod
     def parse(cls, text: str) -> Workload:
@@ -58,8 +64,14 @@ class Workload:
         if match is None:
             hint = ": every workload begins with a prompt" if text.strip().startswith("tg") else ""
             raise ValueError(f"{text!r} is no workload such as pp512+tg128 or pp512+tg128@d512{hint}")
-        prompt, _, decode, _, depth, _, threads = match.groups()
-        return cls(int(prompt), int(decode or 0), int(depth or 0), int(threads) if threads else None)
+        prompt, _, decode, _, depth, _, threads, _, concurrency = match.groups()
+        return cls(
+            int(prompt),
+            int(decode or 0),
+            int(depth or 0),
+            int(threads) if threads else None,
+            int(concurrency or 1),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,7 @@ class Cell:
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def identity(self) -> dict[str, Any]:
-        """What the id is made of. Depth 0, default threads and no options are left out."""
+        """What the id is made of. Depth 0, default threads, one request and no options are left out."""
         workload: dict[str, int] = {
             "decode_tokens": self.workload.decode_tokens,
             "prompt_tokens": self.workload.prompt_tokens,
@@ -96,6 +108,8 @@ class Cell:
             workload["depth"] = self.workload.depth
         if self.workload.threads is not None:
             workload["threads"] = self.workload.threads
+        if self.workload.concurrency != 1:
+            workload["concurrency"] = self.workload.concurrency
         identity: dict[str, Any] = {
             "api": self.api,
             "device": self.device,

@@ -145,6 +145,10 @@ class _Expansion:
             return combo.target.reason
         facts = self._model_facts(combo.model)
         reason = self._unwritten(backend, combo.made) if facts.synthetic is not None else None
+        if combo.workload.depth and "stream" in backend.capabilities:
+            return f"{backend.title} begins every request with an empty cache: it has no depth"
+        if combo.workload.concurrency > 1 and "stream" not in backend.capabilities:
+            return f"{backend.title} takes one request at a time here; concurrency is for servers"
         return (
             reason
             or backend.unsupported(combo.made, facts)

@@ -51,7 +51,11 @@ def _workload(value: Any) -> Any:
         "decode_tokens": parsed.decode_tokens,
         "depth": parsed.depth,
     }
-    return keys if parsed.threads is None else keys | {"threads": parsed.threads}
+    if parsed.threads is not None:
+        keys["threads"] = parsed.threads
+    if parsed.concurrency != 1:
+        keys["concurrency"] = parsed.concurrency
+    return keys
 
 
 class WorkloadKeys(Strict):
@@ -65,11 +69,13 @@ class WorkloadKeys(Strict):
     """Tokens already in the KV cache before the prefill."""
     threads: int | None = Field(default=None, ge=1, lt=10**4, strict=True)
     """Compute threads; the machine's physical cores where missing."""
+    concurrency: int = Field(default=1, ge=1, lt=10**4, strict=True)
+    """Requests at the same time, for frameworks that stream: servers."""
 
     @property
     def workload(self) -> Workload:
         """As a plain value."""
-        return Workload(self.prompt_tokens, self.decode_tokens, self.depth, self.threads)
+        return Workload(self.prompt_tokens, self.decode_tokens, self.depth, self.threads, self.concurrency)
 
 
 WorkloadText = Annotated[str, Field(pattern=WORKLOAD_PATTERN)]

@@ -23,11 +23,13 @@ class SampleFacts:
         values: ``prefill_s``, ``decode_s``, ``sampling_s``, ``ttft_s`` and the framework's own counters.
         forward_ns: duration of each single-token forward pass.
         token_ns: time of each token since the prompt was submitted.
+        requests: of concurrent requests: submission and time of each token, since the first submission.
     """
 
     values: Mapping[str, float]
     forward_ns: tuple[int, ...] = ()
     token_ns: tuple[int, ...] = ()
+    requests: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class MemoryFacts:
     peak_rss_bytes: int | None
     rss_bytes: int | None
     method: str = "VmHWM"
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

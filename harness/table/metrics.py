@@ -195,6 +195,10 @@ def _all() -> tuple[Metric, ...]:
           "Whether another processor computed what the device would: its speed says nothing about silicon."),
         m("synthetic", "Synthetic", "state", "", None, as_yes_no,
           "Whether the model's weights are seeded random numbers: there is no accuracy to measure."),
+        m("ttft_s_p99", "TTFT p99", "metric", "s", "lower", as_seconds,
+          "99th percentile of submission to first token over all requests of a run."),
+        m("throughput_tps", "Throughput t/s", "metric", "tokens/s", "higher", as_number,
+          "Tokens of all concurrent requests over the time from first submission to last token."),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ never NaN, and `Row.notes` says why, under the same key.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -189,10 +190,39 @@ def decode_tps(sample: SampleFacts, decode_tokens: int) -> float | None:
 
 
 def stream_tps(sample: SampleFacts) -> float | None:
-    """``(n - 1) / (t_n - t_1)`` over token times."""
-    if len(sample.token_ns) < 2:
+    """``(n - 1) / (t_n - t_1)`` over token times; of concurrent requests the median."""
+    return estimates.median(
+        _known(
+            _over(len(times) - 1, (times[-1] - times[0]) / 1e9)
+            for times in _token_times(sample)
+            if len(times) > 1
+        )
+    )
+
+
+def throughput_tps(sample: SampleFacts) -> float | None:
+    """Tokens of all requests over the time from the first submission to the last token."""
+    if "wall_s" in sample.values:
+        return _over(sample.values.get("tokens", 0), sample.values["wall_s"])
+    if "ttft_s" not in sample.values or not sample.token_ns:
         return None
-    return _over(len(sample.token_ns) - 1, (sample.token_ns[-1] - sample.token_ns[0]) / 1e9)
+    return _over(len(sample.token_ns), sample.token_ns[-1] / 1e9)
+
+
+def _token_times(sample: SampleFacts) -> list[tuple[int, ...]]:
+    """Token times of every request of a sample."""
+    return [times[1:] for times in sample.requests] or [sample.token_ns]
+
+
+def ttfts_s(samples: Iterable[SampleFacts]) -> list[float]:
+    """Submission to first token of every request of all repetitions."""
+    found: list[float] = []
+    for sample in samples:
+        if sample.requests:
+            found += [(times[1] - times[0]) / 1e9 for times in sample.requests if len(times) > 1]
+        else:
+            found += _known([ttft_s(sample)])
+    return found
 
 
 def ttft_s(sample: SampleFacts) -> float | None:
@@ -207,7 +237,8 @@ def token_gaps_s(samples: Iterable[SampleFacts]) -> list[float]:
     return [
         (later - earlier) / 1e9
         for sample in samples
-        for earlier, later in zip(sample.token_ns, sample.token_ns[1:], strict=False)
+        for times in _token_times(sample)
+        for earlier, later in itertools.pairwise(times)
     ]
 
 
@@ -235,6 +266,13 @@ def _speed(draft: _Draft) -> None:
     none_generated = "the workload generates no token" if cell.decode_tokens < 1 else "no sample holds it"
     none_prompted = "the workload has no prompt" if cell.prompt_tokens < 1 else "no sample holds it"
     gaps = "fewer than two tokens are timed"
+    samples = [sample for run in draft.runs for sample in run.samples]
+    if any("wall_s" in sample.values for sample in samples):
+        none_generated = none_prompted = (
+            "a client of a server sees only the stream, not its prefill and decode"
+        )
+        if not any(sample.token_ns or sample.requests for sample in samples):
+            gaps = "the server sends several tokens at once and does not say how many"
     per_run = (
         (
             "prefill_tps",
@@ -250,6 +288,8 @@ def _speed(draft: _Draft) -> None:
         ("itl_s_p50", lambda run: estimates.quantile(token_gaps_s(run.samples), 50), gaps),
         ("itl_s_p99", lambda run: estimates.quantile(token_gaps_s(run.samples), 99), gaps),
         ("stream_tps", _over_repetitions(stream_tps), gaps),
+        ("ttft_s_p99", lambda run: estimates.quantile(ttfts_s(run.samples), 99), "no sample holds it"),
+        ("throughput_tps", _over_repetitions(throughput_tps), "no sample holds the number of tokens"),
     )
     for key, value_of, why_not in per_run:
         _per_run(draft, key, value_of, why_not)
@@ -266,14 +306,17 @@ def _peak(readings: Sequence[MemoryFacts]) -> int | None:
 def own_bytes(run: RunFacts) -> float | None:
     """Peak of a run less the worker's size after importing its framework."""
     peak = _peak(run.memory)
-    imported = [reading.rss_bytes for reading in run.memory if reading.phase == "import"]
-    if peak is None or not imported or imported[0] is None:
+    # A server's own size is read once it is started: after the worker's import.
+    imported = _known(reading.rss_bytes for reading in run.memory if reading.phase == "import")
+    if peak is None or not imported:
         return None
     return peak - imported[0]
 
 
 def _memory(draft: _Draft) -> None:
-    _per_run(draft, "peak_rss_bytes", lambda run: _peak(run.memory), "no memory reading was stored")
+    reasons = sorted({reading.reason for run in draft.runs for reading in run.memory if reading.reason})
+    why_not = "; ".join(reasons) or "no memory reading was stored"
+    _per_run(draft, "peak_rss_bytes", lambda run: _peak(run.memory), why_not)
     if draft.values["peak_rss_bytes"] is not None:
         draft.values["peak_rss_bytes"] = round(
             draft.values["peak_rss_bytes"]

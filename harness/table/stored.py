@@ -56,9 +56,13 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
     plan = cell.cell
     baseline: str | None = "fp16"
     default_recipe = True
+    unscored: str | None = None
     entry = entries.get(plan.framework)
     if entry is not None and entry.error is None:
         baseline = entry.backend.baseline_precision
+        if cell.reason is None and "score" not in entry.backend.capabilities:
+            who = "the server" if "stream" in entry.backend.capabilities else entry.backend.title
+            unscored = f"{who} gives no full logits"
         recipes = {recipe.name: recipe for recipe in entry.backend.recipes}
         default_recipe = plan.recipe not in recipes or recipes[plan.recipe].default
     scoring = [run for run in cell.runs if run.kind == "score"]
@@ -83,7 +87,7 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
         runs=tuple(_run(run) for run in cell.timed()),
         score=None if score is None else _score(score),
         score_status=None if last is None else last.status,  # type: ignore[arg-type]  # checked by the database
-        score_reason=None if last is None else last.reason,
+        score_reason=unscored if last is None else last.reason,
     )
 
 
@@ -116,7 +120,8 @@ def _run(run: stored.RunFacts) -> shown.RunFacts:
         hints=run.hints,
         samples=tuple(_sample(one) for one in run.samples if not one.warmup),
         memory=tuple(
-            shown.MemoryFacts(one.phase, one.peak_rss_bytes, one.rss_bytes, one.method) for one in run.memory
+            shown.MemoryFacts(one.phase, one.peak_rss_bytes, one.rss_bytes, one.method, one.reason)
+            for one in run.memory
         ),
         energy=tuple(_energy(one) for one in run.energy),
     )
@@ -126,7 +131,17 @@ def _sample(sample: SampleRecord) -> shown.SampleFacts:
     def trace(name: str) -> tuple[int, ...]:
         return tuple(int(value) for value in sample.traces.get(name, ()))
 
-    return shown.SampleFacts(values=sample.values, forward_ns=trace("forward_ns"), token_ns=trace("token_ns"))
+    # By number: the tenth request comes after the ninth.
+    requests = sorted(
+        (name for name in sample.traces if name.startswith("request_ns.")),
+        key=lambda name: int(name.partition(".")[2]),
+    )
+    return shown.SampleFacts(
+        values=sample.values,
+        forward_ns=trace("forward_ns"),
+        token_ns=trace("token_ns"),
+        requests=tuple(trace(name) for name in requests),
+    )
 
 
 def _energy(record: EnergyRecord) -> shown.EnergyFacts:

@@ -11,7 +11,7 @@ All quantities are in bytes, seconds and tokens; names end in their unit. Missin
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from harness.worker.protocol import MemoryReading
 from harness.worker.synthetic import SyntheticModel
 
 Tokens = npt.NDArray[np.int32]
@@ -279,6 +280,7 @@ class Loaded:
         hints: the settings in force (precision of computation, of the KV cache ...), read back, by the
             framework's own names.
         kv_cache_bytes: the framework's own figure for the KV cache, None where it tells none.
+        framework_version: of what computes, where only loading tells (a server that ran before); None: as `versions`.
     """
 
     device: Device
@@ -286,6 +288,26 @@ class Loaded:
     threads: int | None
     hints: Mapping[str, str]
     kv_cache_bytes: int | None = None
+    framework_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What came back of one request, on the clock of `time.perf_counter_ns`.
+
+    Attributes:
+        submitted_ns: when the request was about to be sent.
+        arrivals_ns: when each piece of the stream that holds tokens had arrived.
+        tokens: tokens that were generated, None where neither the server nor the pieces tell.
+        tokens_each: tokens of each arrival, empty where the server sent several at once and did not say how many.
+        prompt_tokens: tokens of the prompt as the server counts them, None where it does not tell.
+    """
+
+    submitted_ns: int
+    arrivals_ns: list[int]
+    tokens: int | None
+    tokens_each: list[int]
+    prompt_tokens: int | None = None
 
 
 class Backend(ABC):
@@ -375,6 +397,25 @@ class Backend(ABC):
         the row at position ``i`` predicts token ``i + 1``. A yielded array is only valid until the next one.
         """
         raise Unsupported(f"{self.title} gives no logits")
+
+    def stream(self, prompts: Sequence[Tokens], count: int) -> list[Stream]:
+        """Submit every prompt at the same time, ask for ``count`` tokens each, and return when the last has ended.
+
+        Declared by the capability ``stream``; instead of `prefill` and `decode` where only the stream can be seen.
+
+        Raises:
+            Exception: a request failed, ended early or stalled; the message says how.
+        """
+        raise Unsupported(f"{self.title} gives no stream")
+
+    def memory(self, phase: str) -> list[MemoryReading] | None:
+        """Readings at the end of a phase where another process computes (a server's tree).
+
+        None: this process computes, and the worker reads its own. After ``load`` a reading of the phase ``import``
+        may come first: the server's own size before it had a model.
+        """
+        del phase
+        return None
 
     def tokenize(self, model: Path, text: str) -> tuple[list[int], int | None]:
         """Token ids of ``text`` without BOS, and the BOS id that the model wants first (None: none)."""

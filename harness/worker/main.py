@@ -189,8 +189,11 @@ class Worker:
             raise ProtocolError("nothing is loaded")
         return self._loaded
 
-    def _read_memory(self, phase: str) -> MemoryReading:
-        return self._reader.read(phase, self._backend.allocator_peak_bytes())
+    def _read_memory(self, phase: str) -> list[MemoryReading]:
+        elsewhere = self._backend.memory(phase)
+        if elsewhere is not None:
+            return elsewhere
+        return [self._reader.read(phase, self._backend.allocator_peak_bytes())]
 
     def _start(self) -> Backend:
         self._emit("phase", {"phase": "import", "done": 0, "total": 1})
@@ -201,7 +204,7 @@ class Worker:
         self._import_s = time.perf_counter() - begin
         self._started = backend
         # Right after the import: peaks are compared less this.
-        self._memory = [self._read_memory("import")]
+        self._memory = self._read_memory("import")
         return backend
 
     # -- requests --------------------------------------------------------------------------------------------------
@@ -258,7 +261,7 @@ class Worker:
                 f"asked for {spec.device} ({spec.api}), the model runs on {loaded.device.id} ({loaded.device.api})"
             )
         self._loaded, self._context_tokens = loaded, spec.context_tokens
-        return {**to_body(loaded), "load_s": load_s, "memory": to_body([self._read_memory("load")])}
+        return {**to_body(loaded), "load_s": load_s, "memory": to_body(self._read_memory("load"))}
 
     def _timed(self, spec: TimedSpec) -> dict[str, Any]:
         vocab_size = self._model.vocab_size
@@ -277,7 +280,7 @@ class Worker:
             context_tokens=self._context_tokens,
             emit=self._emit,
         )
-        return {**to_body(window), "memory": to_body([self._read_memory(spec.phase)])}
+        return {**to_body(window), "memory": to_body(self._read_memory(spec.phase))}
 
     def _score(self, spec: ScoreSpec) -> dict[str, Any]:
         vocab_size = self._model.vocab_size
@@ -288,7 +291,7 @@ class Worker:
         begin = time.perf_counter()
         result = scoring.score(self._backend, spec, vocab_size=vocab_size, emit=self._emit)
         score_s = time.perf_counter() - begin
-        return {**to_body(result), "score_s": score_s, "memory": to_body([self._read_memory("score")])}
+        return {**to_body(result), "score_s": score_s, "memory": to_body(self._read_memory("score"))}
 
     def _generate(self, spec: GenerateSpec) -> dict[str, Any]:
         tokens = self._token_ids(spec.tokens)

@@ -95,6 +95,7 @@ class TimedSpec:
         repetitions: timed passes.
         warmups: untimed passes first: stored, marked, excluded.
         seed: seed of the token ids; every repetition draws its own.
+        concurrency: requests at the same time, each with a prompt of its own; above 1 for streams only.
     """
 
     prompt_tokens: int
@@ -103,6 +104,7 @@ class TimedSpec:
     repetitions: int
     warmups: int
     seed: int
+    concurrency: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,14 @@ class Sample:
         repetition: from 0, warm-ups first, counted through.
         warmup: excluded from every figure.
         values: ``prefill_s``, ``decode_s`` (sum of the forward times), ``sampling_s``, ``ttft_s``, and the
-            framework's own counters as ``framework_prefill_s``, ``framework_decode_s``.
+            framework's own counters as ``framework_prefill_s``, ``framework_decode_s``. Of streams: ``ttft_s`` (the
+            median of the requests'), ``wall_s`` (first submission to last arrival), ``tokens`` and ``arrivals`` of
+            all requests, ``prompt_tokens_told`` (of all prompts, by the server's count).
         forward_ns: duration of each single-token forward pass.
-        token_ns: time of each token since the prompt was submitted; the first is the one the prefill gave.
+        token_ns: time of each token since the prompt was submitted; the first is the one the prefill gave. Empty for
+            concurrent requests, and where a server does not tell how many tokens it sent at once.
+        request_ns: of concurrent requests: for each its submission and the time of each of its tokens, since the
+            first submission.
     """
 
     repetition: int
@@ -123,6 +130,7 @@ class Sample:
     values: dict[str, float]
     forward_ns: list[int]
     token_ns: list[int]
+    request_ns: list[list[int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,7 @@ class MemoryReading:
         file_bytes: its file-backed share, None where the system does not tell.
         method: which definition the peak has: ``VmHWM``, ``PeakWorkingSetSize``, ``max_phys_footprint``.
         allocator_peak_bytes: the framework's own figure, None where it keeps none.
+        reason: why the peak is None, None where it is not.
     """
 
     phase: str
@@ -147,6 +156,7 @@ class MemoryReading:
     file_bytes: int | None
     method: str
     allocator_peak_bytes: int | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

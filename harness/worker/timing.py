@@ -17,13 +17,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.random import PCG64, Generator  # here, so that it counts as import and not as the model's memory
 
-from harness.worker.api import Backend, Tokens
+from harness.worker.api import Backend, Stream, Tokens, Unsupported
 from harness.worker.protocol import MemoryReading, Sample, TimedSpec
 
 #: Sends an event of this name and body to the runner.
 Emit = Callable[[str, dict[str, Any]], None]
-#: Reads the worker's memory at the end of the named phase.
-ReadMemory = Callable[[str], MemoryReading]
+#: Reads the memory that counts at the end of the named phase.
+ReadMemory = Callable[[str], list[MemoryReading]]
 #: A monotonic clock, in nanoseconds.
 Clock = Callable[[], int]
 
@@ -92,7 +92,14 @@ def check_timed(spec: TimedSpec, context_tokens: int) -> None:
         raise ValueError("repetitions is 0: nothing to time")
     if spec.prompt_tokens == 0 and spec.decode_tokens == 0:
         raise ValueError("prompt_tokens and decode_tokens are both 0: nothing to time")
+    if spec.concurrency < 1:
+        raise ValueError("concurrency is below 1")
     _check_room(spec.depth + spec.prompt_tokens + spec.decode_tokens, context_tokens)
+
+
+def only_streams(backend: Backend) -> bool:
+    """Whether the backend shows nothing but streams: a client of a server."""
+    return "stream" in backend.capabilities and "prefill" not in backend.capabilities
 
 
 def _check_room(tokens: int, context_tokens: int) -> None:
@@ -127,6 +134,9 @@ def timed_passes(
     ``prefill+decode``, with ``done`` and ``total`` passes of that kind. Memory is read at the end of the warm-ups,
     after the first timed prefill (the token clock stands still meanwhile), and at the end.
     """
+    streaming = only_streams(backend)
+    if spec.concurrency > 1 and not streaming:
+        raise Unsupported(f"{backend.title} takes one request at a time here")
     samples: list[Sample] = []
     memory: list[MemoryReading] = []
     timed_phase = "+".join(
@@ -134,7 +144,7 @@ def timed_passes(
     )
 
     def between() -> None:
-        memory.append(read_memory("prefill"))
+        memory.extend(read_memory("prefill"))
 
     for repetition in range(spec.warmups + spec.repetitions):
         warmup = repetition < spec.warmups
@@ -142,10 +152,12 @@ def timed_passes(
         emit("phase", {"phase": "warmup" if warmup else timed_phase, "done": done, "total": total})
         first = repetition == spec.warmups
         if first and spec.warmups:
-            memory.append(read_memory("warmup"))
+            memory.extend(read_memory("warmup"))
         with _no_garbage_collection():
             samples.append(
-                one_pass(
+                stream_pass(backend, spec, repetition, warmup=warmup, vocab_size=vocab_size)
+                if streaming
+                else one_pass(
                     backend,
                     spec,
                     repetition,
@@ -155,7 +167,7 @@ def timed_passes(
                     clock=clock,
                 )
             )
-    memory.append(read_memory("decode" if spec.decode_tokens else "prefill"))
+    memory.extend(read_memory("decode" if spec.decode_tokens else "prefill"))
     return TimedResult(samples, memory)
 
 
@@ -226,6 +238,52 @@ def one_pass(
     return Sample(repetition, warmup, values, forward_ns, token_ns)
 
 
+def stream_pass(
+    backend: Backend, spec: TimedSpec, repetition: int, *, warmup: bool, vocab_size: int
+) -> Sample:
+    """One repetition of a backend that only streams: fresh prompts, all submitted at the same time.
+
+    Each request asks for one token more than ``decode_tokens``: the first is the one that the prefill gives.
+
+    Raises:
+        Unsupported: the spec wants a filled cache, or no prompt: neither can be asked of a server.
+    """
+    if spec.depth or not spec.prompt_tokens:
+        raise Unsupported(f"{backend.title} begins every request with a prompt and an empty cache")
+    count = spec.prompt_tokens
+    ids = random_tokens(spec.seed, repetition, count * spec.concurrency, vocab_size)
+    prompts = [ids[start : start + count] for start in range(0, len(ids), count)]
+    streams = backend.stream(prompts, spec.decode_tokens + 1)
+    begin = min(stream.submitted_ns for stream in streams)
+    values = {
+        "ttft_s": float(np.median([s.arrivals_ns[0] - s.submitted_ns for s in streams])) / 1e9,
+        "wall_s": (max(stream.arrivals_ns[-1] for stream in streams) - begin) / 1e9,
+        "arrivals": float(sum(len(stream.arrivals_ns) for stream in streams)),
+    }
+    tokens = [stream.tokens for stream in streams if stream.tokens is not None]
+    if len(tokens) == len(streams):
+        values["tokens"] = float(sum(tokens))
+    told = [stream.prompt_tokens for stream in streams if stream.prompt_tokens is not None]
+    if len(told) == len(streams):
+        values["prompt_tokens_told"] = float(sum(told))
+    known = all(stream.tokens_each for stream in streams)
+    if not known:
+        return Sample(repetition, warmup, values, [], [])
+    if spec.concurrency == 1:
+        return Sample(repetition, warmup, values, [], token_times(streams[0], streams[0].submitted_ns))
+    requests = [[stream.submitted_ns - begin, *token_times(stream, begin)] for stream in streams]
+    return Sample(repetition, warmup, values, [], [], requests)
+
+
+def token_times(stream: Stream, since_ns: int) -> list[int]:
+    """When each token of a stream arrived; tokens that came together came at the same time."""
+    return [
+        arrival - since_ns
+        for arrival, tokens in zip(stream.arrivals_ns, stream.tokens_each, strict=True)
+        for _ in range(tokens)
+    ]
+
+
 def _own_counters(
     before: Mapping[str, float], after: Mapping[str, float], spec: TimedSpec
 ) -> dict[str, float]:
@@ -287,6 +345,8 @@ def _work(
         return None
     if backend is None:
         raise ValueError(f"nothing is loaded for {spec.phase!r}")
+    if only_streams(backend):
+        raise Unsupported("a client of a server cannot tell the energy of prefill and decode apart")
     if spec.phase == "prefill":
         if spec.prompt_tokens == 0:
             raise ValueError("prompt_tokens is 0: nothing to prefill")

@@ -20,7 +20,7 @@ from harness.runner.launch import Launch, launch_for
 from harness.runner.process import WorkerProcess
 
 MODEL = "smollm2-135m-instruct"
-REAL = ("directml", "llamacpp", "mlx", "olive", "openvino", "qnn", "server")
+REAL = ("directml", "llamacpp", "mlx", "olive", "openvino", "qnn")
 
 
 @pytest.fixture(

@@ -22,7 +22,6 @@ from harness.backends.directml import DirectML
 from harness.backends.olive import Olive
 from harness.backends.openvino import OpenVINO
 from harness.backends.qnn import QNN
-from harness.backends.server import Server
 from harness.suite.devices import Target, targets
 from harness.worker.api import (
     PRECISIONS,
@@ -36,7 +35,7 @@ from harness.worker.api import (
 )
 from harness.worker.synthetic import SyntheticModel
 
-PLANNED: list[type[PlannedBackend]] = [Olive, QNN, DirectML, Server]
+PLANNED: list[type[PlannedBackend]] = [Olive, QNN, DirectML]
 ALL: list[type[Backend]] = [OpenVINO, *PLANNED]
 LINUX = Host("linux", "x86_64")
 WINDOWS = Host("win32", "AMD64")
@@ -395,13 +394,8 @@ def test_olive_on_cuda_needs_cuda() -> None:
 
 
 def test_a_device_that_a_planned_framework_never_has_is_named() -> None:
-    assert Server.unavailable(LINUX, "gpu:0", "metal") == (
-        "HTTP server reaches cpu by http, gpu:0 by http, npu:0 by http, not gpu:0 by metal"
-    )
-
-
-def test_the_server_serves_any_canonical_precision() -> None:
-    assert [r.precision for r in Server.recipes] == list(PRECISIONS)
+    reason = "DirectML reaches gpu:0 by directml, not gpu:0 by metal"
+    assert DirectML.unavailable(WINDOWS, "gpu:0", "metal") == reason
 
 
 @pytest.mark.parametrize("backend", PLANNED)

@@ -47,6 +47,8 @@ ROW_KEYS = [
     "session",
     "machine",
     "framework_version",
+    "ttft_s_p99",
+    "throughput_tps",
 ]
 
 

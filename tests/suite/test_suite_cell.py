@@ -35,6 +35,8 @@ def test_a_workload_is_what_its_word_says(workload: Workload) -> None:
         ("pp512", Workload(512)),
         ("pp512+tg128@d512", Workload(512, 128, 512)),
         (" pp1+tg128@d0@t4 ", Workload(1, 128, 0, 4)),
+        ("pp8+tg2@t4@c16", Workload(8, 2, 0, 4, 16)),
+        ("pp8@c1", Workload(8)),
     ],
 )
 def test_workload_words_are_read(text: str, workload: Workload) -> None:
@@ -66,6 +68,7 @@ def test_everything_that_identifies_a_cell_is_in_its_id() -> None:
         replace(CELL, api="opencl"),
         replace(CELL, workload=Workload(32, 17)),
         replace(CELL, workload=Workload(32, 16, 1)),
+        replace(CELL, workload=Workload(32, 16, concurrency=2)),
         replace(CELL, workload=Workload(32, 16, 0, 2)),
         replace(CELL, options={"INFERENCE_PRECISION_HINT": "f32"}),
         replace(CELL, options={"INFERENCE_PRECISION_HINT": "bf16"}),

@@ -25,6 +25,7 @@ class _Base:
     recipes: tuple[Recipe, ...] = ()
     known_devices: tuple[tuple[str, str], ...] = (("cpu", "cpu"),)
     hidden = False
+    capabilities: frozenset[str] = frozenset({"prefill", "decode"})
 
     @classmethod
     def unavailable(cls, host: Host, device: str, api: str) -> str | None:
@@ -58,6 +59,11 @@ class _Beta(_Base):
 class _Gamma(_Base):
     title = "Gamma"
     recipes = (_recipe("half", "fp16", default=True),)
+
+
+class _Streaming(_Gamma):
+    title = "Streaming"
+    capabilities = frozenset({"stream"})
 
 
 class _Hidden(_Gamma):
@@ -431,3 +437,21 @@ def test_any_expression_selects_or_gives_our_error(expression: str) -> None:
         return
     assert chosen
     assert all(p in cells for p in chosen)
+
+
+@pytest.mark.parametrize(
+    ("workload", "backend", "reason"),
+    [
+        ("pp8+tg2@c4", _Streaming, None),
+        ("pp8+tg2@c4", _Gamma, "Gamma takes one request at a time here; concurrency is for servers"),
+        ("pp8+tg2@c1", _Gamma, None),
+        ("pp8+tg2@d4", _Streaming, "Streaming begins every request with an empty cache: it has no depth"),
+    ],
+)
+def test_concurrency_and_depth_are_for_those_that_can(
+    workload: str, backend: type[_Base], reason: str | None
+) -> None:
+    words = {"model": "small", "framework": "one", "precision": "fp16", "workload": workload}
+    known = cast("dict[str, type[Backend]]", {"one": backend})
+    (planned,) = expand(Suite.model_validate(words), known, MODELS, HOST)
+    assert planned.reason == reason

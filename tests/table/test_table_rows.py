@@ -31,6 +31,7 @@ ISSUE_KEYS = [
     "quality_reference", "speed_baseline", "artifact_verdict", "validity", "flags", "stream_tps",
     "intervals", "tasks", "session", "machine", "framework_version",
     "precision_class", "prepare_s", "prepare_peak_bytes", "fallbacks", "emulated", "synthetic",
+    "ttft_s_p99", "throughput_tps",
 ]  # fmt: skip
 
 HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))

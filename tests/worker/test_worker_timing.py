@@ -73,10 +73,10 @@ def _run(spec: TimedSpec, backend: _Clocked) -> tuple[timing.TimedResult, list[t
         backend.now += OUTSIDE
         events.append((name, body))
 
-    def read_memory(phase: str) -> MemoryReading:
+    def read_memory(phase: str) -> list[MemoryReading]:
         backend.calls.append(("memory", phase))
         backend.now += OUTSIDE
-        return MemoryReading(phase, 1, 1, 1, 0, "VmHWM")
+        return [MemoryReading(phase, 1, 1, 1, 0, "VmHWM")]
 
     timing.check_timed(spec, 1000)
     result = timing.timed_passes(
