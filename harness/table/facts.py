@@ -38,6 +38,7 @@ class MemoryFacts:
     peak_rss_bytes: int | None
     rss_bytes: int | None
     method: str = "VmHWM"
+    allocator_peak_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,8 @@ def _all() -> tuple[Metric, ...]:
           "99th percentile of the gaps between two tokens of a run."),
         m("peak_rss_bytes", "Memory", "metric", "bytes", "lower", as_bytes,
           "Peak resident set of the worker, from its own high-water mark.", 4),
+        m("allocator_peak_bytes", "Allocator peak", "metric", "bytes", "lower", as_bytes,
+          "Peak of the framework's own allocator where it keeps one (MLX): its buffers, not the process."),
         m("weight_bytes", "Weights", "metric", "bytes", "lower", as_bytes, "Weight tensors on disk."),
         m("bits_per_weight", "Bits/weight", "metric", "bits", "lower", as_number,
           "Weight bytes times 8 over parameters: measured, not nominal."),

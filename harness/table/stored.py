@@ -111,7 +111,10 @@ def _run(run: stored.RunFacts) -> shown.RunFacts:
         hints=run.hints,
         samples=tuple(_sample(one) for one in run.samples if not one.warmup),
         memory=tuple(
-            shown.MemoryFacts(one.phase, one.peak_rss_bytes, one.rss_bytes, one.method) for one in run.memory
+            shown.MemoryFacts(
+                one.phase, one.peak_rss_bytes, one.rss_bytes, one.method, one.allocator_peak_bytes
+            )
+            for one in run.memory
         ),
         energy=tuple(_energy(one) for one in run.energy),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from dataclasses import replace
@@ -25,7 +26,8 @@ from harness.table.rows import NOT_RUN, Row, comparison_rows, status_of
 
 ISSUE_KEYS = [
     "framework", "model", "precision", "recipe", "device", "workload", "status", "reason", "runs",
-    "prefill_tps", "decode_tps", "ttft_s", "itl_s_p50", "itl_s_p99", "peak_rss_bytes", "weight_bytes",
+    "prefill_tps", "decode_tps", "ttft_s", "itl_s_p50", "itl_s_p99", "peak_rss_bytes",
+    "allocator_peak_bytes", "weight_bytes",
     "bits_per_weight", "energy_joules_per_prefill_token", "energy_joules_per_decode_token", "perplexity",
     "perplexity_ratio", "kld_mean", "same_top", "speedup_prefill", "speedup_decode", "memory_reduction",
     "quality_reference", "speed_baseline", "artifact_verdict", "validity", "flags", "stream_tps",
@@ -102,6 +104,19 @@ def test_suspect_runs_are_left_out_while_clean_ones_remain() -> None:
     assert row["decode_tps"] == pytest.approx(100)
     assert row["peak_rss_bytes"] == 300 * MB
     assert row["flags"] == ["1 of 3 runs suspect and left out of the figures", "steal time 9 % (limit 1 %)"]
+
+
+def test_the_allocators_peak_stands_beside_the_processs_and_is_never_taken_for_it() -> None:
+    one = run("a", 0.1, 10, 300)
+    readings = tuple(
+        dataclasses.replace(reading, allocator_peak_bytes=peak * MB)
+        for reading, peak in zip(one.memory, (0, 120, 150), strict=True)
+    )
+    row = row_of(cell("mlx", "int4", "4bit_g64", runs=(dataclasses.replace(one, memory=readings),)))
+    assert (row["peak_rss_bytes"], row["allocator_peak_bytes"]) == (300 * MB, 150 * MB)
+    none = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(one,)))
+    assert none["allocator_peak_bytes"] is None
+    assert none.notes["allocator_peak_bytes"] == "the framework tells no peak of an allocator of its own"
 
 
 def test_when_every_run_is_suspect_the_figures_show_and_are_marked() -> None:
