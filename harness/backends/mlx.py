@@ -16,7 +16,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from harness.backends import _mlx_gguf
+from harness.backends._mlx_synthetic import ShardWriter
 from harness.worker.api import (
     Backend,
     Device,
@@ -108,6 +109,7 @@ class MLX(Backend):
     )
     recipes = _recipes()
     known_devices = (("cpu", "cpu"), ("gpu:0", "metal"), ("gpu:0", "cuda"))
+    capabilities = frozenset({"prefill", "decode", "score", "make", "synthesize"})
 
     def __init__(self) -> None:
         self._mx: Any = None
@@ -205,15 +207,32 @@ class MLX(Backend):
         # Conversion needs no accelerator, and must give the same bytes with and without one.
         self._mx.set_default_device(self._mx.cpu)
         notes = self._import(request) if "dtype" in request.recipe.parameters else self._quantise(request)
+        files = sorted(request.out.glob("model*.safetensors"))
+        size = sum(a.nbytes for file in files for a in self._mx.load(str(file)).values())
+        return self._made(request, size, notes)
+
+    def synthesize(self, request: MakeRequest) -> Made:
+        """The same folder for a model of seeded random weights: one layer at a time, quantised as it is written."""
+        self._mx.set_default_device(self._mx.cpu)
+        if request.synthetic is None:
+            raise ValueError("synthesize wants a synthetic model")
+        parameters = dict(request.recipe.parameters)
+        plain = "dtype" in parameters
+        # What is quantised is made from FP16, whose dtype scales, biases and norms keep.
+        dtype = str(parameters["dtype"]) if plain else _DTYPES["FP16"]
+        writer = ShardWriter(self._mx, request.synthetic, dtype, None if plain else parameters)
+        writer.write(request.out)
+        self._lm.utils.save_config(writer.config(), request.out / "config.json")
+        notes: dict[str, Any] = {"architecture": request.synthetic.architecture}
+        if not plain:
+            notes |= _left(request.recipe.name, writer.left_unquantised)
+        return self._made(request, writer.weight_bytes, notes)
+
+    def _made(self, request: MakeRequest, weight_bytes: int, notes: dict[str, Any]) -> Made:
         # Lazy and strict: every tensor the model wants is there with its shape, and none is left over.
         self._lm.utils.load_model(request.out, lazy=True, strict=True)
-        files = sorted(request.out.glob("model*.safetensors"))
-        return Made(
-            weight_bytes=sum(a.nbytes for file in files for a in self._mx.load(str(file)).values()),
-            entry=".",
-            tool_version=importlib.metadata.version(request.recipe.tool),
-            notes=notes,
-        )
+        version = importlib.metadata.version(request.recipe.tool)
+        return Made(weight_bytes=weight_bytes, entry=".", tool_version=version, notes=notes)
 
     def _import(self, request: MakeRequest) -> dict[str, Any]:
         mx = self._mx
@@ -247,12 +266,8 @@ class MLX(Backend):
             raise RuntimeError(f"{request.recipe.name}: mlx-lm quantised no layer of this model")
         self._lm.utils.save_model(request.out, model)
         self._lm.utils.save_config(config, request.out / "config.json")
-        # mlx-lm leaves a layer as it is, silently, where the group does not divide its rows.
-        return {
-            "left_unquantised": sorted(
-                name for name, module in model.named_modules() if hasattr(module, "to_quantized")
-            )
-        }
+        left = (name for name, module in model.named_modules() if hasattr(module, "to_quantized"))
+        return _left(request.recipe.name, left)
 
     # -- running ----------------------------------------------------------------------------------------------------
 
@@ -413,6 +428,13 @@ def compute_dtype(wanted: str, quantised: bool, device_kind: str, arch: str) -> 
         return wanted
     emulated = quantised and device_kind == "cpu" and arch in ("x86_64", "AMD64")
     return "float32" if emulated else "stored"
+
+
+def _left(recipe: str, modules: Iterable[str]) -> dict[str, Any]:
+    """Notes on the layers that mlx-lm left as they are, silently: the group does not divide their rows."""
+    names = sorted(modules)
+    fallbacks = {"fallbacks": {f"{recipe} to {_DTYPES['FP16']}": len(names)}} if names else {}
+    return {"left_unquantised": names, **fallbacks}
 
 
 def _dtype(array: Any) -> str:

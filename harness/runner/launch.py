@@ -7,6 +7,7 @@ everything that a worker process depends on besides the machine and the environm
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,15 +27,19 @@ class Launch:
         backend: ``module:Class``.
         packages: top-level import names and the folders (or single files) to import them from; ``harness`` is one.
         env: environment variables on top of the runner's own.
+        standard_pipes: the protocol goes through the worker's standard input and output instead of two descriptors
+            of its own, which only POSIX systems hand on (docs/decisions/0006).
     """
 
     python: Path
     backend: str
     packages: Mapping[str, Path] = field(default_factory=lambda: {"harness": _HARNESS})
     env: Mapping[str, str] = field(default_factory=dict)
+    standard_pipes: bool = sys.platform == "win32"
 
     def command(self, read_fd: int, write_fd: int) -> list[str]:
-        """The command line, for the worker's ends of the two pipes."""
+        """The command line, for the worker's ends of the two pipes; standard ones go unnamed."""
+        pipes = [] if self.standard_pipes else ["--read-fd", str(read_fd), "--write-fd", str(write_fd)]
         packages = [f"--package={name}={path}" for name, path in sorted(self.packages.items())]
         return [
             os.fspath(self.python),
@@ -44,7 +49,8 @@ class Launch:
             # Isolation also drops PYTHONUTF8; what frameworks print must not depend on the locale.
             *("-X", "utf8", "-X", "faulthandler"),
             os.fspath(self.packages["harness"] / "worker" / "bootstrap.py"),
-            *("--read-fd", str(read_fd), "--write-fd", str(write_fd), "--parent-pid", str(os.getpid())),
+            *pipes,
+            *("--parent-pid", str(os.getpid())),
             *packages,
             *("--backend", self.backend),
         ]

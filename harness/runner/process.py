@@ -455,32 +455,23 @@ def _start(launch: Launch, log_fd: int) -> tuple[subprocess.Popen[bytes], int, i
 
 
 def _popen(launch: Launch, child_read: int, child_write: int, log_fd: int) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, **launch.env}
+    standard = launch.standard_pipes
+    where: dict[str, Any] = {
+        "stdin": child_read if standard else subprocess.DEVNULL,
+        "stdout": child_write if standard else log_fd,
+        "stderr": log_fd,
+        "env": {**os.environ, **launch.env},
+    }
+    command = launch.command(child_read, child_write)
     if sys.platform == "win32":
-        import msvcrt
-
-        handles = [msvcrt.get_osfhandle(child_read), msvcrt.get_osfhandle(child_write)]
-        for handle in handles:
-            os.set_handle_inheritable(handle, True)
-        startup = subprocess.STARTUPINFO(lpAttributeList={"handle_list": handles})
-        return subprocess.Popen(
-            launch.command(*handles),
-            stdin=subprocess.DEVNULL,
-            stdout=log_fd,
-            stderr=log_fd,
-            startupinfo=startup,
-            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
-            env=environment,
-        )
+        # A key press on the console reaches the runner alone.
+        return subprocess.Popen(command, creationflags=subprocess.CREATE_NEW_PROCESS_GROUP, **where)
     return subprocess.Popen(
-        launch.command(child_read, child_write),
-        stdin=subprocess.DEVNULL,
-        stdout=log_fd,
-        stderr=log_fd,
-        pass_fds=(child_read, child_write),
+        command,
+        pass_fds=() if standard else (child_read, child_write),
         # A session of its own: a key press on the terminal reaches the runner alone, and one call kills all of it.
         start_new_session=True,
-        env=environment,
+        **where,
     )
 
 

@@ -41,6 +41,7 @@ class MemoryFacts:
     rss_bytes: int | None
     method: str = "VmHWM"
     reason: str | None = None
+    allocator_peak_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,8 @@ def _all() -> tuple[Metric, ...]:
           "99th percentile of submission to first token over all requests of a run."),
         m("throughput_tps", "Throughput t/s", "metric", "tokens/s", "higher", as_number,
           "Tokens of all concurrent requests over the time from first submission to last token."),
+        m("allocator_peak_bytes", "Allocator peak", "metric", "bytes", "lower", as_bytes,
+          "Peak of the framework's own allocator where it keeps one (MLX): its buffers, not the process."),
     )  # fmt: skip
 
 

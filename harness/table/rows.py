@@ -303,6 +303,10 @@ def _peak(readings: Sequence[MemoryFacts]) -> int | None:
     return peaks[-1] if peaks else None
 
 
+def _highest(values: Iterable[int | None]) -> int | None:
+    return max((value for value in values if value is not None), default=None)
+
+
 def own_bytes(run: RunFacts) -> float | None:
     """Peak of a run less the worker's size after importing its framework."""
     peak = _peak(run.memory)
@@ -317,10 +321,15 @@ def _memory(draft: _Draft) -> None:
     reasons = sorted({reading.reason for run in draft.runs for reading in run.memory if reading.reason})
     why_not = "; ".join(reasons) or "no memory reading was stored"
     _per_run(draft, "peak_rss_bytes", lambda run: _peak(run.memory), why_not)
-    if draft.values["peak_rss_bytes"] is not None:
-        draft.values["peak_rss_bytes"] = round(
-            draft.values["peak_rss_bytes"]
-        )  # an even median may lie between
+    _per_run(
+        draft,
+        "allocator_peak_bytes",
+        lambda run: _highest(reading.allocator_peak_bytes for reading in run.memory),
+        "the framework tells no peak of an allocator of its own",
+    )
+    for key in ("peak_rss_bytes", "allocator_peak_bytes"):
+        value = draft.values[key]
+        draft.values[key] = None if value is None else round(value)  # an even median may lie between
     draft.own_bytes = estimates.median(_known(own_bytes(run) for run in draft.runs))
     methods = {reading.method for run in draft.runs for reading in run.memory} - {"VmHWM"}
     if methods and draft.values["peak_rss_bytes"] is not None:

@@ -120,7 +120,14 @@ def _run(run: stored.RunFacts) -> shown.RunFacts:
         hints=run.hints,
         samples=tuple(_sample(one) for one in run.samples if not one.warmup),
         memory=tuple(
-            shown.MemoryFacts(one.phase, one.peak_rss_bytes, one.rss_bytes, one.method, one.reason)
+            shown.MemoryFacts(
+                one.phase,
+                one.peak_rss_bytes,
+                one.rss_bytes,
+                one.method,
+                reason=one.reason,
+                allocator_peak_bytes=one.allocator_peak_bytes,
+            )
             for one in run.memory
         ),
         energy=tuple(_energy(one) for one in run.energy),

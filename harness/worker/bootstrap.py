@@ -3,9 +3,10 @@
     python -I -u bootstrap.py --read-fd N --write-fd M --package harness=/path/to/harness --backend module:Class
 
 Owns: making exactly the named packages importable (the lab's site-packages stay out of ``sys.path``), taking the two
-ends of the protocol's pipes, and moving standard output to the log. Imports only the standard library until the finder
-is in place. Contract: environment variables are left alone; a framework that prints, at any level, disturbs
-nothing but the log.
+ends of the protocol's pipes, and moving standard output to the log. Without ``--read-fd`` and ``--write-fd`` the pipes
+are standard input and output, which every system hands on (docs/decisions/0006): they are moved out of the way first.
+Imports only the standard library until the finder is in place. Contract: environment variables are left alone; a
+framework that prints, at any level, disturbs nothing but the log.
 """
 
 from __future__ import annotations
@@ -56,10 +57,10 @@ class PackageFinder(MetaPathFinder):
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line: ``read_fd``, ``write_fd``, ``parent_pid``, ``package`` (pairs) and ``backend``."""
     parser = argparse.ArgumentParser(prog="bootstrap", allow_abbrev=False)
+    parser.add_argument("--read-fd", type=int, default=0, help="requests; standard input unless given")
     parser.add_argument(
-        "--read-fd", type=int, required=True, help="requests (on Windows: an inherited handle)"
+        "--write-fd", type=int, default=1, help="answers and events; standard output unless given"
     )
-    parser.add_argument("--write-fd", type=int, required=True, help="answers and events (as above)")
     parser.add_argument("--parent-pid", type=int, help="the runner's process id")
     parser.add_argument("--package", type=_package, action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--backend", required=True, metavar="MODULE:CLASS")
@@ -74,15 +75,24 @@ def _package(text: str) -> tuple[str, Path]:
 
 
 def take_pipes(read_fd: int, write_fd: int) -> tuple[int, int]:
-    """The protocol's descriptors, from now on not inherited by whatever the framework starts."""
+    """The protocol's descriptors, from now on not inherited by whatever the framework starts.
+
+    Standard ones are duplicated, so that `redirect_standard_streams` can give their numbers to something else.
+    """
+    taken = []
+    for descriptor in (read_fd, write_fd):
+        if descriptor <= 2:
+            taken.append(os.dup(descriptor))
+        else:
+            os.set_inheritable(descriptor, False)
+            taken.append(descriptor)
     if sys.platform == "win32":
         import msvcrt
 
-        read_fd = msvcrt.open_osfhandle(read_fd, os.O_RDONLY)
-        write_fd = msvcrt.open_osfhandle(write_fd, os.O_WRONLY)
-    os.set_inheritable(read_fd, False)
-    os.set_inheritable(write_fd, False)
-    return read_fd, write_fd
+        # Lines end in one byte: a text-mode descriptor would make two of it.
+        for descriptor in taken:
+            msvcrt.setmode(descriptor, os.O_BINARY)
+    return taken[0], taken[1]
 
 
 def redirect_standard_streams() -> None:

@@ -1,5 +1,7 @@
 """Every backend against the contract: the scripted one always, a real one with ``--framework NAME``.
 
+``--framework windows`` is the scripted one on a Windows Python under Wine (see `windows_python`).
+
 A real framework gets the environment and the artifact that a session would use; ``--framework-python`` and
 ``--framework-artifact`` take others instead.
 """
@@ -21,18 +23,27 @@ from harness.runner.process import WorkerProcess
 
 MODEL = "smollm2-135m-instruct"
 REAL = ("directml", "llamacpp", "mlx", "olive", "openvino", "qnn")
+#: The scripted backend: as everywhere here, and as on Windows.
+FAKES = ("fake", "fake by standard pipes")
 
 
 @pytest.fixture(
-    scope="class", params=["fake", *(pytest.param(name, marks=pytest.mark.framework(name)) for name in REAL)]
+    scope="class",
+    params=[
+        *FAKES,
+        *(pytest.param(name, marks=pytest.mark.framework(name)) for name in ("windows", *REAL)),
+    ],
 )
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
-    if request.param == "fake":
+    if request.param in (*FAKES, "windows"):
         artifact = tmp_path_factory.mktemp("fake") / "fake.json"
         artifact.write_text(json.dumps({"bits": 8, "broken": False}), encoding="utf-8")
-        return Subject(
-            Launch(Path(sys.executable), "harness.backends.fake:Fake"), artifact, Fake.capabilities
-        )
+        backend = "harness.backends.fake:Fake"
+        if request.param == "windows":
+            launch = request.getfixturevalue("windows_python").launch(backend)
+        else:
+            launch = Launch(Path(sys.executable), backend, standard_pipes=request.param == FAKES[1])
+        return Subject(launch, artifact, Fake.capabilities)
     return _real(
         str(request.param),
         request.config.getoption("--framework-python"),

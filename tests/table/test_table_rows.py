@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from dataclasses import replace
@@ -32,6 +33,7 @@ ISSUE_KEYS = [
     "intervals", "tasks", "session", "machine", "framework_version",
     "precision_class", "prepare_s", "prepare_peak_bytes", "fallbacks", "emulated", "synthetic",
     "ttft_s_p99", "throughput_tps",
+    "allocator_peak_bytes",
 ]  # fmt: skip
 
 HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))
@@ -104,6 +106,19 @@ def test_suspect_runs_are_left_out_while_clean_ones_remain() -> None:
     assert row["decode_tps"] == pytest.approx(100)
     assert row["peak_rss_bytes"] == 300 * MB
     assert row["flags"] == ["1 of 3 runs suspect and left out of the figures", "steal time 9 % (limit 1 %)"]
+
+
+def test_the_allocators_peak_stands_beside_the_processs_and_is_never_taken_for_it() -> None:
+    one = run("a", 0.1, 10, 300)
+    readings = tuple(
+        dataclasses.replace(reading, allocator_peak_bytes=peak * MB)
+        for reading, peak in zip(one.memory, (0, 120, 150), strict=True)
+    )
+    row = row_of(cell("mlx", "int4", "4bit_g64", runs=(dataclasses.replace(one, memory=readings),)))
+    assert (row["peak_rss_bytes"], row["allocator_peak_bytes"]) == (300 * MB, 150 * MB)
+    none = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(one,)))
+    assert none["allocator_peak_bytes"] is None
+    assert none.notes["allocator_peak_bytes"] == "the framework tells no peak of an allocator of its own"
 
 
 def test_when_every_run_is_suspect_the_figures_show_and_are_marked() -> None:

@@ -82,6 +82,11 @@ def test_the_command_line_is_read() -> None:
     assert options.backend == "m:C"
 
 
+def test_without_descriptors_the_standard_ones_carry_the_protocol() -> None:
+    options = parse_arguments(["--backend", "m:C"])
+    assert (options.read_fd, options.write_fd) == (0, 1)
+
+
 @pytest.mark.parametrize("package", ["nothing", "=x", "a=", "not-a-name=/x"])
 def test_a_wrong_package_argument_is_refused(package: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
@@ -120,7 +125,10 @@ def _inheritable(fd):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="lists descriptors in /proc")
-def test_a_third_partys_backend_runs_isolated_with_its_streams_in_the_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("standard", [False, True], ids=["own pipes", "standard pipes"])
+def test_a_third_partys_backend_runs_isolated_with_its_streams_in_the_log(
+    tmp_path: Path, standard: bool
+) -> None:
     package = tmp_path / "elsewhere" / "third"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("", encoding="utf-8")
@@ -132,6 +140,7 @@ def test_a_third_partys_backend_runs_isolated_with_its_streams_in_the_log(tmp_pa
         "third.backend:Probe",
         packages={**Launch(Path(), "").packages, "third": package, "third_helper": helper},
         env={"PYTHONPATH": str(tmp_path), "PYTHONSTARTUP": "nothing"},
+        standard_pipes=standard,
     )
     with WorkerProcess(launch, log=tmp_path / "log") as worker:
         told = worker.call("hello", {}, timeout_s=60)["versions"]

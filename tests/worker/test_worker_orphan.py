@@ -17,12 +17,19 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 _BOOTSTRAP = Path(harness.__file__).parent / "worker" / "bootstrap.py"
 
 
-def _start(read_fd: int, write_fd: int, parent: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", "-u", str(_BOOTSTRAP), f"--read-fd={read_fd}", f"--write-fd={write_fd}"]
+def _start(read_fd: int, write_fd: int, parent: int, standard: bool = False) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-I", "-u", str(_BOOTSTRAP)]
+    if not standard:
+        command += [f"--read-fd={read_fd}", f"--write-fd={write_fd}"]
     command += [f"--parent-pid={parent}", f"--package=harness={_BOOTSTRAP.parents[1]}"]
     command += ["--backend=harness.backends.fake:Fake"]
     return subprocess.Popen(
-        command, pass_fds=(read_fd, write_fd), start_new_session=True, stderr=subprocess.PIPE
+        command,
+        stdin=read_fd if standard else None,
+        stdout=write_fd if standard else None,
+        pass_fds=() if standard else (read_fd, write_fd),
+        start_new_session=True,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -38,10 +45,11 @@ def test_a_worker_whose_parent_is_another_than_its_runner_leaves_at_once() -> No
     assert b"the runner is gone" in errors
 
 
-def test_the_end_of_the_request_pipe_ends_the_worker() -> None:
+@pytest.mark.parametrize("standard", [False, True], ids=["own pipes", "standard pipes"])
+def test_the_end_of_the_request_pipe_ends_the_worker(standard: bool) -> None:
     read_fd, requests = os.pipe()
     read_back, write_fd = os.pipe()
-    with _start(read_fd, write_fd, parent=os.getpid()) as worker:
+    with _start(read_fd, write_fd, parent=os.getpid(), standard=standard) as worker:
         os.close(read_fd)
         os.close(write_fd)
         os.close(requests)
