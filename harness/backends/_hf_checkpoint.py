@@ -74,7 +74,11 @@ def make(request: MakeRequest) -> Made:
         weight_bytes=weight_bytes,
         entry=".",
         tool_version=importlib.metadata.version(request.recipe.tool),
-        notes={"source_dtypes": kinds, "architecture": arch, "tokenizer": "transformers' reader of GGUF files"},
+        notes={
+            "source_dtypes": kinds,
+            "architecture": arch,
+            "tokenizer": "transformers' reader of GGUF files",
+        },
     )
 
 

@@ -143,7 +143,9 @@ class MLX(Backend):
     def unsupported(cls, recipe: Recipe, model: ModelFacts) -> str | None:
         """A group must divide the rows; the architecture must be one that `_gguf_hf` translates."""
         if model.architecture not in _gguf_hf.ARCHITECTURES:
-            return f"the import from GGUF knows {' and '.join(_gguf_hf.ARCHITECTURES)}, not {model.architecture}"
+            return (
+                f"the import from GGUF knows {' and '.join(_gguf_hf.ARCHITECTURES)}, not {model.architecture}"
+            )
         group = recipe.parameters.get("group_size")
         if group is not None and model.row_width is not None and model.row_width % group:
             return f"group size {group} does not divide the model's rows of {model.row_width}"
