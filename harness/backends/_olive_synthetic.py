@@ -43,8 +43,6 @@ Array = np.ndarray[Any, Any]
 
 def unsupported(recipe: Recipe, model: SyntheticModel) -> str | None:
     """Why this recipe is not written with random weights; None where it is."""
-    if recipe.intermediate:
-        return None
     kind = KINDS.get(recipe.name)
     if kind is None:
         written = " and ".join(KINDS)
@@ -73,7 +71,7 @@ def make(request: MakeRequest) -> Made:
     builder.save(request.out / workflow.GRAPH)
     text = json.dumps(genai_config(model), indent=4)
     (request.out / CONFIG).write_text(text + "\n", encoding="utf-8")
-    counted = workflow.count(request.out / workflow.GRAPH)
+    counted = workflow.count(request.out / workflow.GRAPH, request.recipe.precision)
     workflow.write_facts(request, counted["weight_bytes"])
     return Made(
         weight_bytes=counted["weight_bytes"],

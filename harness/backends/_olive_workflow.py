@@ -52,7 +52,8 @@ _LAST_LINES = 6
 def environment() -> None:
     """Before olive is imported: no telemetry, no network."""
     os.environ["OLIVE_DISABLE_TELEMETRY"] = "1"
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    # Threads that spin at the end of each small operation take the processor from each other.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _hf_checkpoint.offline()
 
 
@@ -64,7 +65,9 @@ def make(request: MakeRequest) -> Made:
     """
     import torch
 
-    torch.set_num_threads(request.threads)
+    # Operations on single columns, as GPTQ's, are too small to be shared out: threads only wait for each other.
+    columns = {"Gptq", "OnnxHqqQuantization"} & set(request.recipe.passes)
+    torch.set_num_threads(1 if columns else request.threads)
     parameters = request.recipe.parameters
     with tempfile.TemporaryDirectory(dir=request.out, ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -85,7 +88,7 @@ def make(request: MakeRequest) -> Made:
         if not (output / GRAPH).is_file():
             raise RuntimeError("Olive gave no output model: " + (" | ".join(words) or "it said nothing"))
         _collect(output, request.source, request.out)
-    counted = count(request.out / GRAPH)
+    counted = count(request.out / GRAPH, request.recipe.precision)
     write_facts(request, counted["weight_bytes"])
     return Made(
         weight_bytes=counted["weight_bytes"],
@@ -289,8 +292,8 @@ def write_facts(request: MakeRequest, weight_bytes: int) -> None:
     (request.out / FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
 
-def count(graph: Path) -> dict[str, Any]:
-    """What a graph's weights are: bytes by element type, operators, and matrices that stayed in float."""
+def count(graph: Path, wanted: str) -> dict[str, Any]:
+    """What a graph's weights are: bytes by element type, operators, and matrices that are in float, not as wanted."""
     import onnx
 
     model = onnx.load(str(graph), load_external_data=False)
@@ -307,7 +310,7 @@ def count(graph: Path) -> dict[str, Any]:
         "weight_bytes": sum(types.values()),
         "types": dict(sorted(types.items())),
         "operators": dict(sorted(operators.items())),
-        "fallbacks": _left_in_float(model.graph.node, kinds),
+        "fallbacks": _left_in_float(model.graph.node, kinds, wanted),
     }
 
 
@@ -323,7 +326,10 @@ _QUANTISED = frozenset(
 )
 
 
-def _left_in_float(nodes: Iterable[Any], kinds: Mapping[str, str]) -> dict[str, int]:
+_FLOATS = {"FLOAT": "fp32", "FLOAT16": "fp16", "BFLOAT16": "bf16"}
+
+
+def _left_in_float(nodes: Iterable[Any], kinds: Mapping[str, str], wanted: str) -> dict[str, int]:
     """Matrices and tables that stayed in float beside quantised ones; none where nothing was quantised."""
     listed = list(nodes)
     if not any(node.op_type in _QUANTISED for node in listed):
@@ -331,8 +337,9 @@ def _left_in_float(nodes: Iterable[Any], kinds: Mapping[str, str]) -> dict[str, 
     left: Counter[str] = Counter()
     for node in listed:
         for name in node.input if node.op_type in ("MatMul", "Gather", "Gemm", "Transpose") else ():
-            if kinds.get(name) in ("FLOAT", "FLOAT16", "BFLOAT16"):
-                left[f"quantised to {kinds[name]}"] += 1
+            taken = _FLOATS.get(kinds.get(name, ""))
+            if taken is not None:
+                left[f"{wanted} to {taken}"] += 1
     return dict(left)
 
 

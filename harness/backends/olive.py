@@ -201,8 +201,8 @@ class Olive(Backend):
                 "onnx==1.23.2",
                 "onnxscript==0.7.2",
                 # Olive imports these without declaring them.
-                "requests",
-                "datasets",
+                "requests==2.34.2",
+                "datasets==5.2.0",
             ),
             import_name="olive",
         ),
