@@ -11,7 +11,6 @@ import pytest
 
 from harness.backends import _olive_workflow as workflow
 from harness.backends import _ort_genai as running
-from harness.backends import directml
 from harness.backends.directml import DirectML
 from harness.backends.olive import Olive
 from harness.worker.api import Host, LoadSpec, MakeRequest, ModelFacts
@@ -78,7 +77,7 @@ def test_what_olive_cannot_make_is_refused() -> None:
 def test_an_artifact_is_the_same_files_with_directml_as_the_provider(
     artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directml.importlib.metadata, "version", lambda name: f"{name} 1")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: f"{name} 1")
     out = tmp_path / "out"
     out.mkdir()
     made = DirectML().make(MakeRequest(DirectML.recipes[0], artifact, out, 1))
