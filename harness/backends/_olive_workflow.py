@@ -281,6 +281,39 @@ def _collect(output: Path, source: Path, out: Path) -> None:
                 break
     if not (out / CONFIG).is_file():
         raise RuntimeError(f"Olive's output has no {CONFIG}, and neither has its source")
+    _name_logits(out)
+
+
+def _name_logits(out: Path) -> None:
+    """Tell genai what the graph calls its logits: block-wise passes rename the output of the node that they replace.
+
+    Raises:
+        RuntimeError: the graph has no output of that name or with that beginning.
+    """
+    import onnx
+
+    graph = onnx.load(str(out / GRAPH), load_external_data=False).graph
+    names = [output.name for output in graph.output]
+    config = json.loads((out / CONFIG).read_text(encoding="utf-8"))
+    outputs = config["model"]["decoder"]["outputs"]
+    renamed = logits_name(outputs["logits"], names)
+    if renamed != outputs["logits"]:
+        outputs["logits"] = renamed
+        (out / CONFIG).write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
+
+
+def logits_name(wanted: str, outputs: list[str]) -> str:
+    """The output that is ``wanted``, or that alone begins so.
+
+    Raises:
+        RuntimeError: there is none, or there are several.
+    """
+    if wanted in outputs:
+        return wanted
+    found = [name for name in outputs if name.startswith(f"{wanted}_")]
+    if len(found) != 1:
+        raise RuntimeError(f"the graph has no output {wanted}; it has {', '.join(outputs[:4])} ...")
+    return found[0]
 
 
 def write_facts(request: MakeRequest, weight_bytes: int) -> None:

@@ -168,7 +168,7 @@ def overlay(spec: LoadSpec, options: Mapping[str, str], **more: Any) -> str:
     """
     session: dict[str, Any] = {"intra_op_num_threads": spec.threads, "inter_op_num_threads": 1}
     session |= dict(options) | more
-    return json.dumps({"model": {"eos_token_id": [-1], "decoder": {"session_options": session}}})
+    return json.dumps({"model": {"eos_token_id": -1, "decoder": {"session_options": session}}})
 
 
 class Runner:

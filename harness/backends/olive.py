@@ -112,9 +112,10 @@ RECIPES: tuple[Recipe, ...] = (
         apis=["directml"],
         intermediate=True,
     ),
+    # These two compute with 8-bit activations, which makes them another precision than 8-bit weights alone.
     _recipe(
         "DYNAMIC_INT8",
-        "int8",
+        "w8a8",
         _FP32,
         ({"type": "OnnxDynamicQuantization", "precision": "int8"},),
         default=True,
@@ -134,7 +135,6 @@ RECIPES: tuple[Recipe, ...] = (
                 "quant_preprocess": False,
             },
         ),
-        default=True,
         calibration={"samples": 8, "length_tokens": 128},
     ),
     _recipe(
@@ -142,6 +142,7 @@ RECIPES: tuple[Recipe, ...] = (
         "int8",
         _FP32,
         ({"type": "OnnxBlockWiseRtnQuantization", "bits": 8, "block_size": 32},),
+        default=True,
     ),
     # Unless it is told, Olive leaves the embedding in float, where half of a small model's bytes are.
     _recipe(

@@ -135,7 +135,7 @@ def test_options_are_known_ones() -> None:
 
 def test_the_overlay_sets_threads_and_an_end_of_text_that_no_token_is() -> None:
     overlay = json.loads(running.overlay(spec(Path()), {"session.disable_prepacking": "1"}))
-    assert overlay["model"]["eos_token_id"] == [-1]
+    assert overlay["model"]["eos_token_id"] == -1
     session = overlay["model"]["decoder"]["session_options"]
     assert session["intra_op_num_threads"] == 3
     assert session["session.disable_prepacking"] == "1"
@@ -216,6 +216,14 @@ def test_a_matrix_that_stayed_in_float_is_counted_beside_quantised_ones() -> Non
     kinds = {"packed": "UINT8", "table": "FLOAT"}
     assert workflow._left_in_float(nodes, kinds, "int4") == {"int4 to fp32": 1}
     assert workflow._left_in_float(nodes[1:], kinds, "fp32") == {}, "nothing was to be quantised"
+
+
+def test_logits_are_found_under_the_name_that_a_pass_gave_them() -> None:
+    assert workflow.logits_name("logits", ["present.0.key", "logits"]) == "logits"
+    assert workflow.logits_name("logits", ["present.0.key", "logits_Q8"]) == "logits_Q8"
+    for outputs in (["present.0.key"], ["logits_a", "logits_b"]):
+        with pytest.raises(RuntimeError, match="no output logits"):
+            workflow.logits_name("logits", outputs)
 
 
 def test_a_checkpoint_reads_bf16_exactly() -> None:
