@@ -28,6 +28,9 @@ from harness.backends import _hf_checkpoint
 from harness.backends._ort_genai import CONFIG
 from harness.worker.api import Calibration, Made, MakeRequest
 
+#: Raised by one whenever the same passes leave other files; part of every artifact's key.
+REVISION = 1
+
 GRAPH = "model.onnx"
 DATA = "model.onnx.data"
 #: Facts about an artifact that its loader needs and neither the graph nor genai's configuration says.
