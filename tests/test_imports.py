@@ -20,6 +20,8 @@ WORKER_HALF = sorted([*(ROOT / "worker").glob("**/*.py"), *(ROOT / "backends").g
 FRAMEWORK_MODULES = {
     "directml": {"onnxruntime", "onnxruntime_genai"},
     "fake": set(),
+    # Not a framework: a helper of several converters.
+    "hf_checkpoint": {"gguf", "transformers"},
     "llamacpp": {"llama_cpp"},
     "mlx": {"mlx", "mlx_lm"},
     "olive": {"olive", "onnx", "onnxruntime", "onnxruntime_genai", "torch", "transformers"},

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.backends import _mlx_gguf
+from harness.backends import _gguf_hf
 from harness.backends._mlx_synthetic import ShardWriter
 from harness.worker.api import (
     Backend,
@@ -58,7 +58,7 @@ def _imported(name: str, precision: str, source: str) -> Recipe:
         precision,
         made_from=f"llamacpp:{source}",
         tool="mlx",
-        parameters={"dtype": _DTYPES[name], "importer": _mlx_gguf.REVISION},
+        parameters={"dtype": _DTYPES[name], "importer": _gguf_hf.REVISION},
         default=True,
     )
 
@@ -143,9 +143,11 @@ class MLX(Backend):
 
     @classmethod
     def unsupported(cls, recipe: Recipe, model: ModelFacts) -> str | None:
-        """A group must divide the rows; the architecture must be one that `_mlx_gguf` translates."""
-        if model.architecture not in _mlx_gguf.ARCHITECTURES:
-            return f"the import from GGUF knows {' and '.join(_mlx_gguf.ARCHITECTURES)}, not {model.architecture}"
+        """A group must divide the rows; the architecture must be one that `_gguf_hf` translates."""
+        if model.architecture not in _gguf_hf.ARCHITECTURES:
+            return (
+                f"the import from GGUF knows {' and '.join(_gguf_hf.ARCHITECTURES)}, not {model.architecture}"
+            )
         group = recipe.parameters.get("group_size")
         if group is not None and model.row_width is not None and model.row_width % group:
             return f"group size {group} does not divide the model's rows of {model.row_width}"
@@ -239,13 +241,13 @@ class MLX(Backend):
         name = str(request.recipe.parameters["dtype"])
         dtype = getattr(mx, name)
         tensors, metadata = mx.load(str(request.source), format="gguf", return_metadata=True)
-        arch = _mlx_gguf.architecture(metadata)
+        arch = _gguf_hf.architecture(metadata)
         embedding = tensors.get("token_embd.weight")
         if embedding is None:
-            raise _mlx_gguf.NotTranslatableError("the file has no tensor token_embd.weight")
-        config = _mlx_gguf.configuration(metadata, tensors, int(embedding.shape[0]))
+            raise _gguf_hf.NotTranslatableError("the file has no tensor token_embd.weight")
+        config = _gguf_hf.configuration(metadata, tensors, int(embedding.shape[0]))
         config["torch_dtype"] = name
-        named = _mlx_gguf.weights(arch, tensors, config["num_attention_heads"], config["num_key_value_heads"])
+        named = _gguf_hf.weights(arch, tensors, config["num_attention_heads"], config["num_key_value_heads"])
         kinds = sorted({str(tensor.dtype).removeprefix("mlx.core.") for tensor in tensors.values()})
         # As mlx_lm.convert does: one dtype for all, norms too, or every activation would be promoted to f32.
         mx.save_safetensors(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.backends import _mlx_gguf as importer
+from harness.backends import _gguf_hf as importer
 
 LLAMA: dict[str, Any] = {
     "general.architecture": "llama",

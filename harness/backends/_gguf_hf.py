@@ -1,7 +1,7 @@
-"""From a GGUF file to the names, row order and configuration that mlx-lm's own models expect.
+"""From a GGUF file to the names, row order and configuration of a Hugging Face checkpoint, which MLX reads too.
 
 Owns the translation, nothing else: it computes on names and arrays that it is given (numpy's and MLX's both do),
-and imports neither. Contract: what comes out loads with ``strict=True`` and computes the same function; what
+and imports no framework. Contract: what comes out loads with ``strict=True`` and computes the same function; what
 cannot be translated exactly raises `NotTranslatableError`, and never comes out a little different.
 
 Two things that llama.cpp's converter changed have to be undone: it interleaves the two rotary halves of each head
@@ -50,7 +50,7 @@ _TOP = {
 
 
 class NotTranslatableError(Exception):
-    """This file holds something that mlx-lm's model of the architecture has no place for."""
+    """This file holds something that the checkpoint of the architecture has no place for."""
 
 
 def architecture(metadata: Mapping[str, Any]) -> str:
@@ -62,13 +62,13 @@ def architecture(metadata: Mapping[str, Any]) -> str:
     name = metadata.get("general.architecture")
     if name not in ARCHITECTURES:
         raise NotTranslatableError(
-            f"GGUF architecture {name!r} is not translated to MLX (known: {', '.join(ARCHITECTURES)})"
+            f"GGUF architecture {name!r} is not translated (known: {', '.join(ARCHITECTURES)})"
         )
     return str(name)
 
 
 def module_name(arch: str, tensor: str) -> str:
-    """The name of a GGUF tensor in mlx-lm's model.
+    """The name of a GGUF tensor in the checkpoint.
 
     Raises:
         NotTranslatableError: a tensor that the model has no place for (a bias, an expert, rotary factors, the scales
@@ -85,7 +85,7 @@ def module_name(arch: str, tensor: str) -> str:
         raise NotTranslatableError(
             f"tensor {tensor} is quantised; the source must hold f32, f16 or bf16 weights"
         )
-    raise NotTranslatableError(f"tensor {tensor} has no place in mlx-lm's {arch} model")
+    raise NotTranslatableError(f"tensor {tensor} has no place in a checkpoint of a {arch} model")
 
 
 def rotary_halves_apart(rows: Any, heads: int) -> Any:
@@ -159,7 +159,7 @@ def _gemma3_scalar(hyper: _Hyper, head_dim: int) -> int:
 
 
 def weights(arch: str, tensors: Mapping[str, Any], heads: int, kv_heads: int) -> dict[str, Any]:
-    """GGUF tensors under mlx-lm's names, rows and norms as its model wants them; dtypes unchanged.
+    """GGUF tensors under the checkpoint's names, rows and norms as the models want them; dtypes unchanged.
 
     Raises:
         NotTranslatableError: see `module_name`.
