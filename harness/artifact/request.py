@@ -30,6 +30,8 @@ class ArtifactRequest:
         tool_version: its version in the environment that will make it.
         overrides: identities of the user's overrides in that environment (`Environment.overrides`): two wheels of
             one version are two tools.
+        needs: ids of the further artifacts that it is made with, by the words of `Recipe.needs`.
+        calibration: SHA-256 of the calibration text; None for a recipe that reads none.
         parameter_count: weights of the model, for the bits per weight; None where unknown. Not part of the key.
         model: the model's id, for people. Not part of the key.
     """
@@ -41,24 +43,30 @@ class ArtifactRequest:
     tool: str
     tool_version: str
     overrides: tuple[str, ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict)
+    calibration: str | None = None
     parameter_count: int | None = None
     model: str | None = None
 
     @property
     def key(self) -> str:
         """SHA-256 over what changes the bytes."""
-        return key_of(
-            {
-                "format": FORMAT_VERSION,
-                "framework": self.framework,
-                "overrides": sorted(self.overrides),
-                "parameters": self.parameters,
-                "recipe": self.recipe,
-                "source": self.source,
-                "tool": self.tool,
-                "tool_version": self.tool_version,
-            }
-        )
+        content: dict[str, Any] = {
+            "format": FORMAT_VERSION,
+            "framework": self.framework,
+            "overrides": sorted(self.overrides),
+            "parameters": self.parameters,
+            "recipe": self.recipe,
+            "source": self.source,
+            "tool": self.tool,
+            "tool_version": self.tool_version,
+        }
+        # Left out where there are none: keys of recipes that need neither stay what they were.
+        if self.needs:
+            content["needs"] = dict(self.needs)
+        if self.calibration is not None:
+            content["calibration"] = self.calibration
+        return key_of(content)
 
 
 @dataclass(frozen=True, slots=True)

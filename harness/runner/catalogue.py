@@ -107,10 +107,13 @@ class Catalogue:
             return
         recipe = self._workshop.recipe(framework, recipe_name)
         source_id: str | None = None
-        if recipe.made_from != "model":
+        written = self._workshop.synthetic(model, framework) is not None
+        if recipe.made_from != "model" and not written:
             source_framework, source_recipe = recipe.made_from.split(":", 1)
             self._record_artifact(model, source_framework, source_recipe)
             source_id = self._workshop.artifact(model, source_framework, source_recipe).id
+        for words in () if written else recipe.needs:
+            self._record_artifact(model, *words.split(":", 1))
         model_record = self._model_record(model)
         self._store.record_model(model_record)
         maker = self._workshop.environment(framework, "converter")

@@ -119,16 +119,17 @@ def make_plan(request: Request) -> Plan:
     models = suite_models(suite, request.model_files)
     backends = {name: entry.backend for name, entry in entries.items()}
     cells = expand(suite, backends, models, host())
+    if request.runs is not None:  # over what an include says, too
+        cells = [replace(one, settings=replace(one.settings, runs=request.runs)) for one in cells]
     if request.expression:
         cells = select(cells, request.expression)
     overrides = tuple(Override.parse(text) for text in request.overrides)
     named = {planned.cell.framework for planned in cells}
     check_overrides(overrides, [backend for name, backend in backends.items() if name in named])
-    if suite.scoring is not None:
+    if suite.scoring_of() is not None:
         _check_corpus(suite)
-        _check_references(
-            {planned.cell.model for planned in cells if planned.reason is None}, models, entries
-        )
+        wanted = {planned.cell.model for planned in cells if planned.reason is None}
+        _check_references({name for name in wanted if models[name].synthetic is None}, models, entries)
     return Plan(request, suite, tuple(cells), models, entries, overrides)
 
 
@@ -163,7 +164,7 @@ def with_history(plan: Plan, store: Store) -> Plan:
     return replace(
         plan,
         cells=tuple(
-            replace(planned, expected_s=round(known[planned.cell.id, "timed"] * plan.suite.runs, 1))
+            replace(planned, expected_s=round(known[planned.cell.id, "timed"] * planned.settings.runs, 1))
             if planned.reason is None and (planned.cell.id, "timed") in known
             else planned
             for planned in plan.cells
@@ -181,13 +182,16 @@ def begin_session(plan: Plan, store: Store) -> str:
     scored = [
         planned.cell.id
         for planned in runnable
-        if plan.suite.scoring is not None
+        if plan.suite.scoring_of() is not None
+        and plan.models[planned.cell.model].synthetic is None
         and "score" in plan.entries[planned.cell.framework].backend.capabilities
     ]
     scores = [PlannedRunRecord(cell_id, "score", 0, position) for position, cell_id in enumerate(scored)]
     timed = [
         PlannedRunRecord(run.cell_id, "timed", run.index, len(scores) + run.position, run.seed)
-        for run in plan_runs([planned.cell.id for planned in runnable], plan.suite.runs, plan.suite.seed)
+        for run in plan_runs(
+            {planned.cell.id: planned.settings.runs for planned in runnable}, plan.suite.seed
+        )
     ]
     record = SessionRecord(
         machine_id=machine_id,
@@ -369,8 +373,8 @@ def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: Session
         overrides=overrides,
         threads=threads,
         progress=progress,
+        calibration=suite.calibration_file(),
     )
-    runs = max(1, int(settings["runs"]))
     runner = SessionRunner(
         job,
         store=store,
@@ -380,7 +384,11 @@ def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: Session
         progress=progress,
         expectation=Expectation(
             store.durations(facts.machine.id, list(cells)),
-            {one.cell.id: one.expected_s / runs for one in facts.cells if one.expected_s is not None},
+            {
+                one.cell.id: one.expected_s / max(1, RunSettings(**one.settings).runs)
+                for one in facts.cells
+                if one.expected_s is not None
+            },
         ),
     )
     return runner.run()
@@ -402,13 +410,14 @@ def cell_of(record: CellRecord) -> Cell:
 
 
 def _check_corpus(suite: Suite) -> None:
-    """Refuse a scoring text that cannot be read, before anything is made for it.
+    """Refuse a scoring text that cannot be used, before anything is made for it.
 
     Raises:
-        UsageError: there is no such file, it is empty, or it is no UTF-8 text.
+        UsageError: there is no such file, it is empty, no UTF-8 text, or the text that recipes are calibrated with.
     """
     path = suite.corpus_file()
-    assert path is not None, "a suite with scoring has a text"
+    if path is None:
+        return
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -419,6 +428,11 @@ def _check_corpus(suite: Suite) -> None:
     if not text.strip():
         raise UsageError(
             f"the scoring text {path} is empty", next_step="name a text, or write: corpus: shipped"
+        )
+    if suite.calibration_file().read_bytes() == path.read_bytes():
+        raise UsageError(
+            f"{path} would be both scored and calibrated with: recipes would be measured on what they have seen",
+            next_step="name another text in `calibration:`, or in `scoring: {corpus: ...}`",
         )
 
 

@@ -7,7 +7,7 @@ session continues the very same plan.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -29,16 +29,16 @@ class PlannedRun:
     seed: int
 
 
-def plan_runs(cell_ids: Sequence[str], runs: int, seed: int) -> list[PlannedRun]:
-    """``runs`` runs of every cell, shuffled with ``seed``.
+def plan_runs(runs: Mapping[str, int], seed: int) -> list[PlannedRun]:
+    """The runs of every cell, by its id, shuffled with ``seed``.
 
     Rounds keep a cell's runs apart: every cell runs once, in shuffled order, before any cell runs again. Drift of
     the machine then falls on all cells alike, and an interrupted session holds about as many runs of each.
     """
     order = random.Random(seed)
     planned: list[PlannedRun] = []
-    for index in range(runs):
-        round_of_cells = list(cell_ids)
+    for index in range(max(runs.values(), default=0)):
+        round_of_cells = [cell_id for cell_id, count in runs.items() if index < count]
         order.shuffle(round_of_cells)
         planned += [
             PlannedRun(cell_id, index, len(planned) + place, run_seed(seed, index))

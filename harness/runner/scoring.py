@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,14 +48,21 @@ class ScoringTarget:
     options: Mapping[str, str]
 
 
-def scoring_key(target: ScoringTarget, scoring: Scoring, tokens: TokenFile, reference: str | None) -> str:
-    """Equal where scoring again would give the same figures.
+def scoring_key(
+    target: ScoringTarget,
+    scoring: Scoring,
+    tokens: TokenFile,
+    reference: str | None,
+    max_kld: float | None = None,
+) -> str:
+    """Equal where scoring again would give the same figures and the same verdict.
 
     Args:
         target: what is scored.
         scoring: windows.
         tokens: the text.
         reference: key of the quality reference, None when this is the reference.
+        max_kld: beyond it the artifact is broken, None: nothing is checked.
     """
     content = {
         "artifact": target.artifact,
@@ -72,6 +78,7 @@ def scoring_key(target: ScoringTarget, scoring: Scoring, tokens: TokenFile, refe
         "score_from": scoring.score_from,
         "max_windows": scoring.max_windows,
         "reference": reference,
+        "max_kld": max_kld,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -132,6 +139,8 @@ def score_record(
     reference: ReferenceScore | None,
     quality_reference: str,
     cells: tuple[str, ...],
+    precision: str,
+    max_kld: float | None = None,
 ) -> ScoreRecord:
     """What a finished scoring run gave, with the artifact's verdict."""
     body: dict[str, Any] = {
@@ -154,26 +163,15 @@ def score_record(
         quality_reference=quality_reference,
         kld=result.kld,
         cells=cells,
-        verdict=verdict_of(result, reference),
+        verdict=verdict_of(result, precision, max_kld),
         details=result.details,
     )
 
 
-def verdict_of(result: ScoreResult, reference: ReferenceScore | None) -> VerdictRecord:
+def verdict_of(result: ScoreResult, precision: str, max_kld: float | None) -> VerdictRecord:
     """Whether the artifact computes the model's function."""
     positions = sum(window.positions for window in result.windows)
-    same_top: float | None = None
-    ratio: float | None = None
-    counted = [window.same_top for window in result.windows if window.same_top is not None]
-    if positions and counted and len(counted) == len(result.windows):
-        same_top = sum(counted) / positions
-    if positions and reference is not None:
-        excess = sum(
-            window.nll_sum - reference.nll_by_window[window.window]
-            for window in result.windows
-            if window.window in reference.nll_by_window
-        )
-        # exp overflows at 709 nats; 50 nats a token is far beyond broken already.
-        ratio = math.exp(min(50.0, excess / positions))
-    broken = artifact_broken(finite=result.finite, same_top=same_top, perplexity_ratio=ratio)
+    sums = [window.kld_sum for window in result.windows if window.kld_sum is not None]
+    kld = sum(sums) / positions if positions and sums and len(sums) == len(result.windows) else None
+    broken = artifact_broken(finite=result.finite, kld=kld, max_kld=max_kld, precision=precision)
     return VerdictRecord("broken", broken) if broken else VerdictRecord("ok")

@@ -43,7 +43,7 @@ from harness.runner.scoring import (
 from harness.runner.setup import TokenFile, Workshop
 from harness.store import Store
 from harness.store.records import PlannedRunRecord, RunKind, RunRecord, ScoreRecord
-from harness.suite import Cell, RunSettings, Suite
+from harness.suite import Cell, RunSettings, Scoring, Suite
 from harness.worker.api import LoadSpec
 from harness.worker.protocol import ScoreSpec, TimedSpec
 
@@ -120,7 +120,7 @@ class SessionRunner:
         self._energy = EnergySource.of_this_machine()
         self._outcome = Outcome()
         self._left: list[tuple[str, str]] = []
-        self._references: dict[str, ReferenceScore | EdgebenchError] = {}
+        self._references: dict[tuple[str, str], ReferenceScore | EdgebenchError] = {}
         cache_dir.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(cache_dir / "measuring.lock")
 
@@ -174,25 +174,34 @@ class SessionRunner:
         """Cells that share one score: they differ in their workload only."""
         groups: dict[str, list[Ready]] = {}
         for one in ready:
-            groups.setdefault(repr(_target(one)), []).append(one)
+            groups.setdefault(repr((_target(one), self._scoring(one))), []).append(one)
         return list(groups.values())
+
+    def _scoring(self, one: Ready) -> Scoring:
+        """The windows that a cell's artifact is scored at."""
+        static = self._workshop.recipe(one.cell.framework, one.cell.recipe).static
+        settings = self._job.settings[one.cell.id]
+        scoring = self._job.suite.scoring_of(static, settings.max_windows)
+        assert scoring is not None, "a suite that looks at nothing plans no score"
+        return scoring
 
     def _score_group(self, group: Sequence[Ready]) -> None:
         """Scores one artifact, or finds its score; a failure is stored as its first cell's."""
         one = group[0]
         cell_ids = tuple(each.cell.id for each in group)
         label = f"{one.cell.framework} {one.cell.recipe} score"
-        scoring, corpus = self._job.suite.scoring, self._job.suite.corpus_file()
-        assert scoring is not None, "a suite without scoring plans no score"
+        scoring, corpus = self._scoring(one), self._job.suite.corpus_file()
         assert corpus is not None
+        check = self._job.suite.check
+        max_kld = None if check is None else check.limit(one.cell.precision)
         try:
             tokens = self._workshop.tokens(one.cell.model, corpus)
-            reference = self._reference(one.cell.model, tokens)
+            reference = self._reference(one.cell.model, tokens, scoring)
         except EdgebenchError as error:
             failure = EdgebenchError(f"no quality reference: {error.what}", next_step=error.next_step)
             self._keep(one.cell, label, setup_failure(self._frame(one.cell.id, "score", 0, one), failure))
             return
-        key = scoring_key(_target(one), scoring, tokens, reference.key)
+        key = scoring_key(_target(one), scoring, tokens, reference.key, max_kld)
         found = self._store.find_score(key)
         if found is not None:
             self._store.link_score(self._job.session_id, cell_ids, found.run_id)
@@ -209,28 +218,29 @@ class SessionRunner:
                 reference=reference,
                 quality_reference=reference.text,
                 cells=cell_ids,
+                precision=one.cell.precision,
+                max_kld=max_kld,
             )
 
         spec = score_spec(scoring, tokens, reference_in=reference.log_probabilities, reference_out=None)
         frame = self._frame(one.cell.id, "score", 0, one)
         self._keep(one.cell, label, self._measure(one, frame, spec, label, score))
 
-    def _reference(self, model: str, tokens: TokenFile) -> ReferenceScore:
-        """The model's quality reference; tried once per session, however many artifacts want it."""
-        if model not in self._references:
+    def _reference(self, model: str, tokens: TokenFile, scoring: Scoring) -> ReferenceScore:
+        """The model's quality reference at these windows; tried once per session, however many artifacts want it."""
+        wanted = (model, scoring.model_dump_json())
+        if wanted not in self._references:
             try:
-                self._references[model] = self._make_reference(model, tokens)
+                self._references[wanted] = self._make_reference(model, tokens, scoring)
             except EdgebenchError as error:
-                self._references[model] = error
-        found = self._references[model]
+                self._references[wanted] = error
+        found = self._references[wanted]
         if isinstance(found, EdgebenchError):
             raise found
         return found
 
-    def _make_reference(self, model: str, tokens: TokenFile) -> ReferenceScore:
+    def _make_reference(self, model: str, tokens: TokenFile, scoring: Scoring) -> ReferenceScore:
         """The reference on these tokens; computed where the cache or the database lack it."""
-        scoring = self._job.suite.scoring
-        assert scoring is not None
         one = self._catalogue.reference(model)
         text = self._catalogue.reference_text(model)
         key = scoring_key(_target(one), scoring, tokens, None)
@@ -255,10 +265,13 @@ class SessionRunner:
                     reference=None,
                     quality_reference=text,
                     cells=(),
+                    precision=one.cell.precision,
                 )
 
             label = f"{model} quality reference ({text})"
-            frame = self._frame(one.cell.id, "reference", 0, one)
+            # One for each window that artifacts of this model are scored at.
+            index = sum(name == model for name, _ in self._references)
+            frame = self._frame(one.cell.id, "reference", index, one)
             record = self._measure(one, frame, spec, label, score)
             self._store.record_run(record)
             if record.status != "ok" or record.score is None:

@@ -24,11 +24,13 @@ from harness.errors import EdgebenchError
 from harness.files import write_atomically
 from harness.frameworks import FrameworkEntry
 from harness.model import Model, ModelFile, fetch
+from harness.paths import data_dir
 from harness.runner.launch import Launch, launch_for
 from harness.runner.process import WorkerError, WorkerProcess
 from harness.runner.progress import SessionProgress
-from harness.worker.api import Made, MakeRequest, Recipe
+from harness.worker.api import Calibration, Made, MakeRequest, Recipe
 from harness.worker.bodies import from_body, to_body
+from harness.worker.synthetic import SyntheticModel
 
 T = TypeVar("T")
 
@@ -66,6 +68,7 @@ class Workshop:
         overrides: the user's replacements for frameworks' pins.
         threads: for conversions.
         progress: told what is being made.
+        calibration: the text that calibrated recipes read.
     """
 
     def __init__(
@@ -77,7 +80,9 @@ class Workshop:
         overrides: tuple[Override, ...] = (),
         threads: int,
         progress: SessionProgress,
+        calibration: Path | None = None,
     ) -> None:
+        self._calibration = calibration or data_dir("suites") / "text" / "calibration.txt"
         self._models = models
         self._entries = entries
         self._cache_dir = cache_dir
@@ -150,15 +155,26 @@ class Workshop:
     def _make_artifact(self, model: str, framework: str, recipe_name: str) -> Artifact:
         recipe = self.recipe(framework, recipe_name)
         source_file = self.model_file(model)
-        if recipe.made_from == "model":
+        synthetic = self.synthetic(model, framework)
+        needed: dict[str, Artifact] = {}
+        calibration: Calibration | None = None
+        calibration_sha256: str | None = None
+        if synthetic is not None or recipe.made_from == "model":
             source_id, source_path = source_file.sha256, source_file.path
         else:
-            source_framework, source_recipe = recipe.made_from.split(":", 1)
-            source = self.artifact(model, source_framework, source_recipe)
+            source = self._source(model, recipe.made_from)
             source_id, source_path = source.id, source.entry
+        if synthetic is None:
+            needed = {words: self._source(model, words) for words in recipe.needs}
+            if recipe.calibrated:
+                tokens = self.tokens(model, self._calibration)
+                calibration = Calibration(self._calibration, tokens.path, tokens.bos)
+                calibration_sha256 = tokens.corpus_sha256
         environment = self.environment(framework, "converter")
         request = ArtifactRequest(
             source=source_id,
+            needs={words: artifact.id for words, artifact in needed.items()},
+            calibration=calibration_sha256,
             framework=framework,
             recipe=recipe.name,
             parameters=recipe.parameters,
@@ -171,7 +187,15 @@ class Workshop:
 
         def make(folder: Path) -> Made:
             self._say(f"making {model} {framework} {recipe.name}")
-            work = MakeRequest(recipe=recipe, source=source_path, out=folder, threads=self._threads)
+            work = MakeRequest(
+                recipe=recipe,
+                source=source_path,
+                out=folder,
+                threads=self._threads,
+                needed={words: artifact.entry for words, artifact in needed.items()},
+                calibration=calibration,
+                synthetic=synthetic,
+            )
             name = f"make-{model}-{framework}-{recipe.name}"
             try:
                 with WorkerProcess(
@@ -190,6 +214,18 @@ class Workshop:
             return from_body(Made, answer)
 
         return self._artifacts.get(request, make, self._say)
+
+    def synthetic(self, model: str, framework: str) -> SyntheticModel | None:
+        """The configuration whose weights the framework itself writes; None for a real model.
+
+        Also None where the framework writes none: its recipe is then made from another framework's artifact.
+        """
+        can = "synthesize" in self._entries[framework].backend.capabilities
+        return self._models[model].synthetic if can else None
+
+    def _source(self, model: str, words: str) -> Artifact:
+        framework, recipe = words.split(":", 1)
+        return self.artifact(model, framework, recipe)
 
     # -- text -------------------------------------------------------------------------------------------------------
 

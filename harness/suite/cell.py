@@ -158,12 +158,16 @@ class RunSettings:
         warmups: untimed passes first.
         timeout_s: of one run.
         memory_limit_bytes: of one run, None: none.
+        runs: processes.
+        max_windows: windows that are scored at most, where that is not the suite's number; None: the suite's.
     """
 
     repetitions: int
     warmups: int
     timeout_s: float
     memory_limit_bytes: int | None
+    runs: int = 3
+    max_windows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

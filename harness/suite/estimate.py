@@ -17,6 +17,11 @@ _BITS = {"fp32": 32, "fp16": 16, "bf16": 16, "int8": 8, "fp8": 8, "w8a8": 8, "w8
 _BITS_OTHERWISE = 4
 
 
+def nominal_bits(precision: str) -> int:
+    """Bits of a weight by the name of a canonical precision, low ones taken as 4: for planning only."""
+    return _BITS.get(precision, _BITS_OTHERWISE)
+
+
 def expected_s(
     cell: Cell, settings: RunSettings, runs: int, parameters: int | None, run_seconds: float | None
 ) -> float:
@@ -24,7 +29,7 @@ def expected_s(
     if run_seconds is not None:
         return runs * run_seconds
     weights = parameters or _PARAMETERS_WHERE_UNKNOWN
-    token_s = weights * _BITS.get(cell.precision, _BITS_OTHERWISE) / 8 / _READ_BYTES_PER_S
+    token_s = weights * nominal_bits(cell.precision) / 8 / _READ_BYTES_PER_S
     prompt_token_s = weights / _MULTIPLY_ADDS_PER_S
     workload = cell.workload
     prompt_s = (workload.prompt_tokens + workload.depth) * prompt_token_s

@@ -18,6 +18,7 @@ from harness.model.models import Model
 from harness.suite.cell import Cell, PlannedCell, Workload
 from harness.suite.devices import DeviceWord, Target, targets, vocabulary
 from harness.suite.estimate import expected_s
+from harness.suite.fitting import too_large, too_long
 from harness.suite.schema import Combination, Inclusion, Options, Suite
 from harness.worker.api import PRECISIONS, Backend, Host, ModelFacts, Recipe
 
@@ -130,7 +131,7 @@ class _Expansion:
             seconds = expected_s(
                 cell,
                 settings,
-                self._suite.runs,
+                settings.runs,
                 self._models[cell.model].parameters,
                 run_seconds.get(cell.id),
             )
@@ -142,7 +143,25 @@ class _Expansion:
             return f"{backend.title} has no recipe for {combo.precision}"
         if combo.target.reason is not None:
             return combo.target.reason
-        return backend.unsupported(combo.made, self._model_facts(combo.model))
+        facts = self._model_facts(combo.model)
+        reason = self._unwritten(backend, combo.made) if facts.synthetic is not None else None
+        return (
+            reason
+            or backend.unsupported(combo.made, facts)
+            or too_long(combo.made, combo.workload)
+            or too_large(combo.made, facts, self._host)
+        )
+
+    def _unwritten(self, backend: type[Backend], recipe: Recipe) -> str | None:
+        """Why nobody writes a synthetic model for this recipe: neither its framework nor the one it is made from."""
+        if "synthesize" in backend.capabilities:
+            return None
+        source, _, name = recipe.made_from.partition(":")
+        maker = self._frameworks.get(source)
+        if maker is None:
+            return f"{backend.title} cannot write synthetic models"
+        made = next(each for each in maker.recipes if each.name == name)
+        return self._unwritten(maker, made)
 
     def _model_facts(self, model: str) -> ModelFacts:
         if model not in self._facts:
@@ -167,7 +186,11 @@ class _Expansion:
                 yield _Combo(model, framework, precision, name, made, place, dict(own), workload)
 
     def _all_models(self, words: Sequence[str]) -> list[str]:
-        return list(self._models) if "all" in words else list(dict.fromkeys(words))
+        if "all" not in words:
+            return list(dict.fromkeys(words))
+        # Synthetic models are for bringing up hardware and for memory at real sizes: they are always named.
+        real = [name for name, model in self._models.items() if model.synthetic is None]
+        return list(dict.fromkeys([*real, *(word for word in words if word != "all")]))
 
     def _all_frameworks(self, words: Sequence[str]) -> list[str]:
         if "all" not in words:
@@ -186,13 +209,13 @@ class _Expansion:
         """(precision, recipe name, recipe) for every word of the precision or recipe axis."""
         if axes.recipe is not None:
             wanted = set(axes.recipe)
-            chosen = [each for each in backend.recipes if "all" in wanted or each.name in wanted]
+            chosen = [each for each in _cells_of(backend) if "all" in wanted or each.name in wanted]
             if "all" not in wanted:
                 chosen.sort(key=lambda each: list(axes.recipe or ()).index(each.name))
             return [(each.precision, each.name, each) for each in chosen]
         words = axes.precision or ()
         if "all" in words:
-            had = {each.precision for one in self._suite_backends() for each in one.recipes}
+            had = {each.precision for one in self._suite_backends() for each in _cells_of(one)}
             words = [precision for precision in PRECISIONS if precision in had]
         found: list[tuple[str, str, Recipe | None]] = []
         for precision in dict.fromkeys(words):
@@ -371,14 +394,19 @@ class _Expansion:
 
 def _default_recipe(backend: type[Backend], precision: str) -> Recipe | None:
     """What a bare precision means to a framework."""
-    of_precision = [recipe for recipe in backend.recipes if recipe.precision == precision]
+    of_precision = [recipe for recipe in _cells_of(backend) if recipe.precision == precision]
     return next(
         (recipe for recipe in of_precision if recipe.default), of_precision[0] if of_precision else None
     )
 
 
 def _recipe_names(backends: Sequence[type[Backend]]) -> list[str]:
-    return sorted({recipe.name for backend in backends for recipe in backend.recipes})
+    return sorted({recipe.name for backend in backends for recipe in _cells_of(backend)})
+
+
+def _cells_of(backend: type[Backend]) -> list[Recipe]:
+    """The recipes that a suite can name."""
+    return [recipe for recipe in backend.recipes if not recipe.intermediate]
 
 
 def _own(word: str | None) -> list[str] | None:
@@ -416,7 +444,7 @@ def _add(entry: Inclusion, combo: _Combo) -> None:
     if entry.threads is not None:
         combo.threads = entry.threads
     combo.added_options |= (entry.options or {}).get(combo.framework, {})
-    for name in ("repetitions", "warmups", "timeout_s", "memory_limit_bytes"):
+    for name in ("runs", "max_windows", "repetitions", "warmups", "timeout_s", "memory_limit_bytes"):
         value = getattr(entry, name)
         if value is not None:
             combo.settings[name] = value

@@ -8,18 +8,20 @@ every key in its range.
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from harness.model.checked_yaml import Document, Strict
+from harness.model.checked_yaml import Document, Location, Strict
 from harness.model.models import ModelSpec, OptionValue
 from harness.model.quantities import DURATION_PATTERN, SIZE_PATTERN, duration_s, size_bytes
 from harness.paths import data_dir
 from harness.suite.cell import WORKLOAD_PATTERN, RunSettings, Workload
-from harness.worker.api import PRECISIONS
+from harness.worker.api import PRECISIONS, PrecisionClass, StaticShape, precision_class
 
 
 def _as_list(value: Any) -> Any:
@@ -143,6 +145,10 @@ class Inclusion(Combination):
     """Frameworks' own settings, as in the suite's `options`."""
     threads: int | None = Field(default=None, ge=1, lt=10**4, strict=True)
     """Compute threads."""
+    runs: int | None = Field(default=None, ge=1, le=10_000, strict=True)
+    """Processes per cell."""
+    max_windows: int | None = Field(default=None, ge=1, strict=True)
+    """Windows that are scored at most: fewer for what is slow. Divergences compare only at equal positions."""
     repetitions: int | None = Field(default=None, ge=1, le=10_000, strict=True)
     """Timed passes in a run."""
     warmups: int | None = Field(default=None, ge=0, le=1_000, strict=True)
@@ -178,6 +184,39 @@ class Scoring(Strict):
                 f"at most {self.window - 2}"
             )
         return self
+
+
+class Check(Strict):
+    """Whether an artifact computes the model's function at all: looked at before anything is timed.
+
+    An artifact whose mean divergence from the quality reference exceeds the limit of its precision class, or
+    whose logits are not finite, is `broken`: shown with the figure, not timed, and left out of every ranking.
+    """
+
+    max_kld: dict[PrecisionClass, float] = Field(default_factory=dict)
+    """Limits in nats by precision class, in place of the usual ones."""
+
+    @model_validator(mode="after")
+    def _limits(self) -> Self:
+        for name, limit in self.max_kld.items():
+            if not 0 < limit < math.inf:
+                raise ValueError(f"the limit of class {name} is {limit}: expected a number above 0")
+        return self
+
+    def limit(self, precision: str) -> float:
+        """Limit of a canonical precision, in nats."""
+        name = precision_class(precision)
+        return self.max_kld.get(name, USUAL_MAX_KLD[name])
+
+
+#: Limits of the mean divergence by precision class, in nats. Chosen, not derived (docs/method.md): a uniform guess
+#: over 49,152 tokens diverges by some 8, a scheme that works stays an order of magnitude below its class's limit.
+USUAL_MAX_KLD: Mapping[PrecisionClass, float] = {
+    "full": 0.01, "half": 0.1, "medium": 1.0, "low": 3.0, "ultra-low": 6.0,
+}  # fmt: skip
+
+#: What is looked at where a suite scores nothing: every position of one window, 255 predictions.
+CHECK_WINDOW = 256
 
 
 class Suite(Strict):
@@ -224,7 +263,11 @@ class Suite(Strict):
     threads: int | None = Field(default=None, ge=1, lt=10**4, strict=True)
     """Compute threads; the machine's physical cores where missing. Part of a cell's identity where given."""
     scoring: Scoring | None = Field(default_factory=Scoring)
-    """How quality is scored; null: not at all."""
+    """How quality is scored; null: not at all, beyond the `check`."""
+    check: Check | None = Field(default_factory=Check)
+    """When an artifact counts as broken; null: nothing is checked."""
+    calibration: str = Field(default="shipped", min_length=1)
+    """`shipped`: the calibration text that comes with edgebench; or a text file, relative to the suite's folder."""
 
     models: dict[str, ModelSpec] = Field(default_factory=dict)
     """Models of the suite's own, as in a model list."""
@@ -277,12 +320,34 @@ class Suite(Strict):
     @property
     def settings(self) -> RunSettings:
         """How runs are made where no `include` says otherwise."""
-        return RunSettings(self.repetitions, self.warmups, self.timeout_s, self.memory_limit_bytes)
+        return RunSettings(self.repetitions, self.warmups, self.timeout_s, self.memory_limit_bytes, self.runs)
 
     def beside(self, path: str) -> Path:
         """A path that the suite names: relative ones begin at its folder."""
         given = Path(path).expanduser()
         return given if given.is_absolute() or self.path is None else self.path.parent / given
+
+    def scoring_of(self, static: StaticShape | None = None, max_windows: int | None = None) -> Scoring | None:
+        """How an artifact is scored: as the suite says, else as the check needs, at its own window where it is static.
+
+        Args:
+            static: the shape of a graph without dynamic axes; every position of its window is scored.
+            max_windows: windows at most, in place of the suite's number.
+
+        Returns:
+            None: nothing is scored.
+        """
+        if self.scoring is None and self.check is None:
+            return None
+        scoring = self.scoring or Scoring(
+            window=CHECK_WINDOW, stride=CHECK_WINDOW, score_from=0, max_windows=1
+        )
+        changes: dict[str, int] = {}
+        if static is not None:
+            changes = {"window": static.context_tokens, "stride": static.context_tokens, "score_from": 0}
+        if max_windows is not None:
+            changes["max_windows"] = max_windows
+        return scoring.model_copy(update=changes)
 
     def corpus_file(self) -> Path | None:
         """The text that is scored; None where nothing is.
@@ -290,16 +355,27 @@ class Suite(Strict):
         Raises:
             UsageError: it does not exist.
         """
-        if self.scoring is None:
-            return None
-        if self.scoring.corpus == "shipped":
-            return data_dir("suites") / "text" / "scoring.txt"
-        path = self.beside(self.scoring.corpus)
+        scoring = self.scoring_of()
+        return None if scoring is None else self._text("scoring.txt", scoring.corpus, ("scoring", "corpus"))
+
+    def calibration_file(self) -> Path:
+        """The text that calibrated recipes read.
+
+        Raises:
+            UsageError: it does not exist.
+        """
+        return self._text("calibration.txt", self.calibration, ("calibration",))
+
+    def _text(self, shipped: str, given: str, at: Location) -> Path:
+        if given == "shipped":
+            return data_dir("suites") / "text" / shipped
+        path = self.beside(given)
         if not path.is_file():
             raise self.document.error(
-                ("scoring", "corpus"),
+                at,
                 f"there is no text file {path}",
-                next_step="correct the path (relative ones begin at the suite's folder), or write: corpus: shipped",
+                next_step="correct the path (relative ones begin at the suite's folder), "
+                f"or write: {at[-1]}: shipped",
             )
         return path
 

@@ -1,32 +1,28 @@
 """When an artifact is broken: it does not compute the model's function.
 
-Owns the rule and its limits; ``docs/method.md`` says why. Imports nothing of the rest. Contract: a pure function
-of figures; what is unknown breaks nothing.
+Owns the rule; the limits are the suite's (`harness.suite.schema.Check`), and ``docs/method.md`` says why. Contract:
+a pure function of figures; what is unknown breaks nothing.
 """
 
 from __future__ import annotations
 
-#: Below this share of equal top tokens an artifact follows the reference no better than by frequent tokens.
-MIN_SAME_TOP = 0.05
-
-#: Above this ratio of perplexities an artifact's predictions are useless.
-MAX_PERPLEXITY_RATIO = 20.0
+from harness.worker.api import precision_class
 
 
-def artifact_broken(*, finite: bool, same_top: float | None, perplexity_ratio: float | None) -> str | None:
+def artifact_broken(
+    *, finite: bool, kld: float | None, max_kld: float | None, precision: str | None = None
+) -> str | None:
     """Why an artifact is broken; None where it is not.
 
     Args:
         finite: every scored logit was a finite number.
-        same_top: share of positions whose top token is the reference's, 0 to 1.
-        perplexity_ratio: perplexity over the reference's on the same windows.
+        kld: mean divergence from the quality reference, in nats; None where it was not compared.
+        max_kld: the suite's limit for the artifact's precision class; None where nothing is checked.
+        precision: its canonical precision, for the words.
     """
     if not finite:
         return "some logits are not finite numbers"
-    if same_top is not None and same_top < MIN_SAME_TOP:
-        return f"only {100 * same_top:.1f} % of the top tokens are the reference's (limit {100 * MIN_SAME_TOP:.0f} %)"
-    if perplexity_ratio is not None and perplexity_ratio > MAX_PERPLEXITY_RATIO:
-        return (
-            f"perplexity is {perplexity_ratio:.3g} times the reference's (limit {MAX_PERPLEXITY_RATIO:.0f})"
-        )
+    if kld is not None and max_kld is not None and kld > max_kld:
+        kind = "" if precision is None else f" for {precision_class(precision)} precision"
+        return f"its divergence from the quality reference is {kld:.3g} nats (limit{kind}: {max_kld:g})"
     return None

@@ -229,7 +229,7 @@ class Worker:
             raise ValueError(f"{request.out} is not an empty folder")
         self._emit("phase", {"phase": "make", "done": 0, "total": 1})
         begin = time.perf_counter()
-        made = backend.make(request)
+        made = backend.make(request) if request.synthetic is None else backend.synthesize(request)
         seconds = time.perf_counter() - begin
         if not (request.out / made.entry).exists():
             raise FileNotFoundError(f"{made.entry} is not among what was made")

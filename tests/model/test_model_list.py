@@ -56,7 +56,7 @@ def test_a_users_list_adds_models_and_replaces_shipped_ones(tmp_path: Path) -> N
     [
         ("models:\n  x:\n    source: {path: a}\n    archtecture: llama\n", 'mine.yaml:4: unknown key "archtecture"',
          'did you mean "architecture"?'),
-        ("models:\n  x:\n    source: {}\n", "exactly one of pypi, huggingface, path; here is nothing", ""),
+        ("models:\n  x:\n    source: {}\n", "exactly one of pypi, huggingface, path, synthetic; here is nothing", ""),
         ("models:\n  x: {source: {huggingface: {repo: a/b, revision: main, file: f.gguf}}}\n", "revision", ""),
         (f"models:\n  x:\n    source: {{huggingface: {{repo: a/b, revision: {'b' * 40}, file: f.gguf}}}}\n",
          'needs "sha256"', ""),

@@ -8,22 +8,20 @@ from harness.table.verdict import artifact_broken
 
 
 @pytest.mark.parametrize(
-    ("finite", "same_top", "ratio", "word"),
+    ("finite", "kld", "word"),
     [
-        (False, 0.9, 1.0, "finite"),
-        (True, 0.049, 1.5, "4.9 %"),
-        (True, 0.5, 20.1, "20.1 times"),
-        (True, None, 1e7, "1e+07 times"),
+        (False, None, "finite"),
+        (False, 0.0, "finite"),
+        (True, 8.12, "8.12 nats (limit for medium precision: 1)"),
+        (True, 1.0001, "limit for medium precision: 1"),
     ],
 )
 def test_artifacts_that_compute_something_else_are_broken(
-    finite: bool, same_top: float | None, ratio: float, word: str
+    finite: bool, kld: float | None, word: str
 ) -> None:
-    assert word in (artifact_broken(finite=finite, same_top=same_top, perplexity_ratio=ratio) or "")
+    assert word in (artifact_broken(finite=finite, kld=kld, max_kld=1.0, precision="w8a8") or "")
 
 
-@pytest.mark.parametrize(("same_top", "ratio"), [(0.05, 20.0), (0.7114, 3.0), (None, None), (1.0, 0.97)])
-def test_artifacts_that_are_merely_bad_or_unknown_are_not(
-    same_top: float | None, ratio: float | None
-) -> None:
-    assert artifact_broken(finite=True, same_top=same_top, perplexity_ratio=ratio) is None
+@pytest.mark.parametrize(("kld", "limit"), [(1.0, 1.0), (0.56, 1.0), (None, 1.0), (12.0, None)])
+def test_artifacts_that_are_merely_bad_or_unknown_are_not(kld: float | None, limit: float | None) -> None:
+    assert artifact_broken(finite=True, kld=kld, max_kld=limit) is None
