@@ -113,7 +113,7 @@ class Sample:
         repetition: from 0, warm-ups first, counted through.
         warmup: excluded from every figure.
         values: ``prefill_s``, ``decode_s`` (sum of the forward times), ``sampling_s``, ``ttft_s``, and the
-            framework's own counters as ``framework_prefill_s``, ``framework_decode_s``.
+            framework's own counters as ``framework_prefill_s``, ``framework_decode_s`` and the like (``_cycles``).
         forward_ns: duration of each single-token forward pass.
         token_ns: time of each token since the prompt was submitted; the first is the one the prefill gave.
     """

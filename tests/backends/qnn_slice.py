@@ -7,19 +7,35 @@ Made as a session makes artifacts, by worker processes in the converter's enviro
 from __future__ import annotations
 
 import dataclasses
+import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
 
+import harness
 from harness.backends.qnn import QNN
+from harness.frameworks import frameworks
+from harness.model import load_models
+from harness.paths import cache_dir
 from harness.runner.launch import Launch
 from harness.runner.process import WorkerProcess
+from harness.runner.progress import QuietProgress
+from harness.runner.setup import Workshop
 from harness.worker.api import Calibration, Made, MakeRequest, Recipe
 from harness.worker.bodies import from_body, to_body
 
+MODEL = "smollm2-135m-instruct"
 LAYERS = 2
 VOCAB = 1024
 TIMEOUT_S = 600.0
+
+
+def workshop() -> Workshop:
+    """Environments and the GGUF as a session has them, from the shared cache."""
+    return Workshop(
+        models=load_models(), entries=frameworks(), cache_dir=cache_dir(), threads=2, progress=QuietProgress()
+    )
 
 
 def recipe(name: str) -> Recipe:
@@ -53,3 +69,37 @@ def make_float(launch: Launch, gguf: Path, out: Path) -> Made:
     whole = recipe("FP32_STATIC")
     cut = {**whole.parameters, "layers": LAYERS, "vocab": VOCAB}
     return make(launch, dataclasses.replace(whole, parameters=cut), gguf, out)
+
+
+def made_by(workshop: Workshop, out: Path) -> tuple[Launch, Path]:
+    """The converter's launch of a workshop, and the float slice that it made."""
+    launch = workshop.launch("qnn", "converter")
+    folder = out / "FP32_STATIC"
+    make_float(launch, workshop.artifact(MODEL, "llamacpp", "F32").entry, folder)
+    return launch, folder
+
+
+_CPU = """
+import json, sys
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from harness.backends import _qnn_artifact as artifact, _qnn_quantise as quantise
+from harness.backends._qnn_host import StaticModel
+folder = Path(sys.argv[2])
+manifest = artifact.read_manifest(folder)
+run = quantise.cpu_run(artifact.graph_file(folder, "block", None))
+model = StaticModel(manifest.shape, manifest.context, artifact.read_embedding(folder), {manifest.block: run})
+tokens = np.asarray(json.loads(sys.argv[3]), np.int32)
+print(json.dumps([int(row.argmax()) for _, rows in model.feed(tokens) for row in rows]))
+"""
+
+
+def cpu_choices(launch: Launch, artifact: Path, tokens: list[int]) -> list[int]:
+    """Greedy choices of an artifact's block graph on ONNX Runtime's own CPU provider."""
+    root = str(Path(harness.__file__).parent.parent)
+    command = [str(launch.python), "-I", "-c", _CPU, root, str(artifact), json.dumps(tokens)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stderr
+    chosen: list[int] = json.loads(done.stdout)
+    return chosen

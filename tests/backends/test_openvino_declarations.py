@@ -20,7 +20,6 @@ from harness.backends._planned import PlannedBackend
 from harness.backends.directml import DirectML
 from harness.backends.olive import Olive
 from harness.backends.openvino import OpenVINO
-from harness.backends.qnn import QNN
 from harness.backends.server import Server
 from harness.worker.api import (
     PRECISIONS,
@@ -33,7 +32,7 @@ from harness.worker.api import (
     Unsupported,
 )
 
-PLANNED: list[type[PlannedBackend]] = [Olive, QNN, DirectML, Server]
+PLANNED: list[type[PlannedBackend]] = [Olive, DirectML, Server]
 ALL: list[type[Backend]] = [OpenVINO, *PLANNED]
 LINUX = Host("linux", "x86_64")
 WINDOWS = Host("win32", "AMD64")
@@ -291,15 +290,6 @@ def test_directml_tells_the_platform_first() -> None:
     reason = "onnxruntime-directml has wheels for Windows x64 only; this is linux x86_64"
     assert DirectML.unavailable(LINUX, "gpu:0", "directml") == reason
     assert DirectML.unavailable(WINDOWS, "gpu:0", "directml") == DirectML.planned_reason()
-
-
-def test_qnn_tells_silicon_from_its_emulator() -> None:
-    assert "Qualcomm SoC" in str(QNN.unavailable(LINUX, "npu:0", "qnn-htp"))
-    assert QNN.unavailable(LINUX, "cpu", "qnn-htp-emulator") == QNN.planned_reason()
-    snapdragon = Host("win32", "ARM64", frozenset({"qnn-htp"}))
-    assert QNN.unavailable(snapdragon, "npu:0", "qnn-htp") == QNN.planned_reason()
-    assert "driver" in str(QNN.unavailable(Host("linux", "aarch64"), "npu:0", "qnn-htp"))
-    assert "emulator" in str(QNN.unavailable(WINDOWS, "cpu", "qnn-htp-emulator"))
 
 
 def test_olive_on_cuda_needs_cuda() -> None:

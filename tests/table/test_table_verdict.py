@@ -16,9 +16,7 @@ from harness.table.verdict import artifact_broken
         (True, 1.0001, "limit for medium precision: 1"),
     ],
 )
-def test_artifacts_that_compute_something_else_are_broken(
-    finite: bool, kld: float | None, word: str
-) -> None:
+def test_artifacts_that_compute_something_else_are_broken(finite: bool, kld: float | None, word: str) -> None:
     assert word in (artifact_broken(finite=finite, kld=kld, max_kld=1.0, precision="w8a8") or "")
 
 
