@@ -24,7 +24,7 @@ FRAMEWORK_MODULES = {
     "mlx": {"mlx", "mlx_lm"},
     "olive": {"olive", "onnx", "onnxruntime", "onnxruntime_genai", "torch", "transformers"},
     "openvino": {"openvino", "openvino_genai", "openvino_tokenizers", "nncf"},
-    "qnn": {"onnx", "onnxruntime", "onnxruntime_qnn"},
+    "qnn": {"gguf", "onnx", "onnxruntime", "onnxruntime_qnn"},
     "server": set(),
 }
 #: The package itself holds nothing but its docstring and version.

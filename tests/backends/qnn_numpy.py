@@ -96,7 +96,7 @@ def reference(shape: Shape, weights: Weights, tokens: npt.NDArray[np.int32]) -> 
         scores = query @ key.swapaxes(1, 2) / np.float32(shape.head_dim**0.5)
         share = _softmax(scores + causal)
         mixed = (share @ value).swapaxes(0, 1).reshape(count, -1)
-        x = x + mixed @ weights[f"{at}.self_attn.o_proj.weight"].T
+        x = np.asarray(x + mixed @ weights[f"{at}.self_attn.o_proj.weight"].T, np.float32)
         x = x + _mlp(shape, weights, at, x)
     logits: Floats = _norm(x, weights["model.norm.weight"], shape.eps) @ weights["lm_head.weight"].T
     return logits.astype(np.float32)

@@ -89,7 +89,7 @@ def test_16_bit_activations_are_closer_to_fp16_than_8_bit_ones(artifacts: Slice,
             if name != "FP16":
                 (window,) = answer["windows"]
                 kld[name] = window["kld_sum"] / window["positions"]
-    # Seen: 0.0015, 0.15 and 0.09.
+    # Seen: 0.0023, 0.19 and 0.10.
     assert kld["A16W8"] < 0.01
     assert kld["A8W8"] > 10 * kld["A16W8"]
     assert kld["A16W4"] > 10 * kld["A16W8"]
