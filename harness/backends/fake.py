@@ -60,6 +60,7 @@ from harness.worker.api import (
     ModelFacts,
     Recipe,
     Requirements,
+    StaticShape,
     Tokens,
     Unsupported,
 )
@@ -255,9 +256,12 @@ class Fake(Backend):
         Recipe("INT8", "int8", "fake:FP32", "numpy", {"bits": 8}, default=True),
         Recipe("INT4", "int4", "fake:FP32", "numpy", {"bits": 4}, default=True),
         Recipe("INT4_BROKEN", "int4", "fake:FP32", "numpy", {"bits": 4, "broken": True}),
+        Recipe("STATISTICS", "fp32", "fake:FP32", "numpy", {"bits": 32}, calibrated=True, intermediate=True),
+        Recipe("INT4_STATISTICS", "int4", "fake:FP32", "numpy", {"bits": 4}, needs=("fake:STATISTICS",)),
+        Recipe("INT8_STATIC", "int8", "fake:FP32", "numpy", {"bits": 8}, static=StaticShape(48, 16)),
     )
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (("cpu", "cpu"), ("npu:0", "fake-npu"))
-    capabilities = frozenset({"prefill", "decode", "score", "tokenize", "make"})
+    capabilities = frozenset({"prefill", "decode", "score", "tokenize", "make", "synthesize"})
 
     def __init__(self) -> None:
         self._script = _script_of_environment()
@@ -308,8 +312,24 @@ class Fake(Backend):
         with (request.out / "weights.bin").open("wb") as weights:
             weights.truncate(size)
         description = {"bits": bits, "broken": bool(recipe.parameters.get("broken")), "recipe": recipe.name}
+        if request.calibration is not None:
+            description["calibration_sum"] = int(np.fromfile(request.calibration.tokens, dtype="<i4").sum())
+        for words, needed in request.needed.items():
+            description[words] = json.loads(needed.read_text(encoding="utf-8"))
         (request.out / ENTRY).write_text(json.dumps(description), encoding="utf-8")
         return Made(size, ENTRY, np.__version__, {"parameters": PARAMETERS})
+
+    def synthesize(self, request: MakeRequest) -> Made:
+        """As many bytes of pretended weights as the configuration has at the recipe's width."""
+        self._script.run("make")
+        assert request.synthetic is not None, "the worker asks for a synthetic model only where there is one"
+        bits = int(request.recipe.parameters["bits"])
+        size = request.synthetic.parameter_count * bits // 8
+        with (request.out / "weights.bin").open("wb") as weights:
+            weights.truncate(size)
+        description = {"bits": bits, "broken": False, "recipe": request.recipe.name}
+        (request.out / ENTRY).write_text(json.dumps(description), encoding="utf-8")
+        return Made(size, ENTRY, np.__version__, {"parameters": request.synthetic.parameter_count})
 
     def load(self, spec: LoadSpec) -> Loaded:
         """Load a description that `make` wrote; options are ``script`` and ``compute`` (``f32`` or ``bf16``)."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.model import find_model, load_models
+from harness.model import fetch, find_model, load_models
 
 SHA = "a" * 64
 
@@ -19,7 +19,7 @@ def _list(folder: Path, body: str) -> Path:
 
 
 def test_the_shipped_list_has_two_pinned_models_with_licence_and_reference() -> None:
-    models = load_models()
+    models = {name: model for name, model in load_models().items() if model.synthetic is None}
     assert list(models) == ["smollm2-135m-instruct", "gemma-3-270m"]
     for model in models.values():
         assert model.sha256
@@ -85,3 +85,33 @@ def test_an_unknown_model_is_told_with_the_nearest() -> None:
 
 def test_options_of_a_reference_are_text() -> None:
     assert load_models()["smollm2-135m-instruct"].reference.options == {"type_k": "f32", "type_v": "f32"}
+
+
+SYNTHETIC = (
+    "models:\n  made: {{source: {{synthetic: {{hidden_size: 64, intermediate_size: 96, layers: 2, heads: 4, "
+    "kv_heads: {kv}, vocab_size: 100, context_tokens: 128}}}}{more}}}\n"
+)
+
+
+def test_a_synthetic_model_is_a_configuration_with_a_hash(tmp_path: Path) -> None:
+    model = load_models([_list(tmp_path, SYNTHETIC.format(kv=2, more=""))])["made"]
+    facts = model.facts()
+    assert (facts.format, facts.architecture, facts.row_width) == ("synthetic", "llama", 64)
+    assert facts.synthetic is not None
+    assert facts.synthetic.head_size == 16
+    assert facts.parameters == facts.synthetic.parameter_count
+    file = fetch(model, tmp_path / "cache")
+    again = fetch(model, tmp_path / "cache")
+    assert file.sha256 == again.sha256
+    assert file.facts.parameter_count == facts.parameters
+    other = load_models([_list(tmp_path, SYNTHETIC.format(kv=4, more=""))])["made"]
+    assert fetch(other, tmp_path / "cache").sha256 != file.sha256
+
+
+def test_what_follows_from_a_synthetic_configuration_is_not_said_twice(tmp_path: Path) -> None:
+    for kv, more, said in (
+        (3, "", "does not divide"),
+        (2, ", parameters: 5", '"parameters" of a synthetic model'),
+    ):
+        with pytest.raises(UsageError, match=said):
+            load_models([_list(tmp_path, SYNTHETIC.format(kv=kv, more=more))])

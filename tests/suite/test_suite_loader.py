@@ -87,7 +87,7 @@ def test_values_are_read_as_people_write_them() -> None:
     assert suite.scoring
     assert (suite.scoring.stride, suite.scoring.score_from, suite.scoring.max_windows) == (64, 32, None)
     assert suite.options == [{"openvino": {"ENABLE": "true", "N": "4", "HINT": "f32"}}]
-    assert _suite(BASE + "scoring: null\n").corpus_file() is None
+    assert _suite(BASE + "scoring: null\ncheck: null\n").corpus_file() is None
 
 
 @pytest.mark.parametrize(
