@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
+import platform
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 #: Whether an emulated NPU, and one that prepares graphs for others, is in this platform's wheel.
-EMULATES = sys.platform == "linux" and os.uname().machine == "x86_64" if hasattr(os, "uname") else False
+EMULATES = (sys.platform, platform.machine()) == ("linux", "x86_64")
 
 
 class Plugin:
