@@ -1,4 +1,4 @@
--- The results database, schema 0001. Made from harness/store/tables.py by
+-- The results database, schema 0002. Made from harness/store/tables.py by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
@@ -109,6 +109,7 @@ CREATE TABLE lineage (
 	notes JSON NOT NULL,
 	made_s FLOAT,
 	made_at DATETIME NOT NULL,
+	made_peak_bytes BIGINT,
 	CONSTRAINT pk_lineage PRIMARY KEY (id),
 	CONSTRAINT fk_lineage_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id),
 	CONSTRAINT fk_lineage_model_id_model FOREIGN KEY(model_id) REFERENCES model (id),
@@ -154,6 +155,37 @@ CREATE TABLE planned_run (
 	CONSTRAINT fk_planned_run_session_id_session FOREIGN KEY(session_id) REFERENCES session (id),
 	CONSTRAINT fk_planned_run_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id)
 );
+
+-- One attempt to make an artifact on a machine: what it took, or why it failed. Found in the cache is none.
+CREATE TABLE preparation (
+	id VARCHAR NOT NULL,
+	machine_id VARCHAR NOT NULL,
+	session_id VARCHAR,
+	model VARCHAR NOT NULL,
+	framework VARCHAR NOT NULL,
+	recipe VARCHAR NOT NULL,
+	environment_id VARCHAR,
+	tool VARCHAR NOT NULL,
+	tool_version VARCHAR NOT NULL,
+	artifact_id VARCHAR,
+	status VARCHAR NOT NULL,
+	reason TEXT,
+	error TEXT,
+	log_tail TEXT,
+	seconds FLOAT NOT NULL,
+	peak_bytes BIGINT,
+	threads INTEGER NOT NULL,
+	jobs INTEGER NOT NULL,
+	started_at DATETIME NOT NULL,
+	CONSTRAINT pk_preparation PRIMARY KEY (id),
+	CONSTRAINT ck_preparation_status CHECK (status IN ('ok', 'failed', 'oom', 'timeout')),
+	CONSTRAINT fk_preparation_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id),
+	CONSTRAINT fk_preparation_session_id_session FOREIGN KEY(session_id) REFERENCES session (id),
+	CONSTRAINT fk_preparation_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id),
+	CONSTRAINT fk_preparation_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id)
+);
+CREATE INDEX ix_preparation_artifact_id ON preparation (artifact_id);
+CREATE INDEX ix_preparation_model_framework_recipe ON preparation (model, framework, recipe);
 
 -- One worker process executing one cell once, or scoring one artifact once; also where it failed.
 CREATE TABLE run (

@@ -95,6 +95,7 @@ class Artifact:
         made_s: seconds that making took.
         made_at: UTC time, ISO 8601.
         notes: what the maker noted (tensors that fell back to another type ...).
+        made_peak_bytes: most memory of the maker's process tree; None where unknown.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Artifact:
     made_s: float
     made_at: str
     notes: Mapping[str, Any] = field(default_factory=dict)
+    made_peak_bytes: int | None = None
 
     @property
     def size_bytes(self) -> int:

@@ -50,6 +50,10 @@ _Stamp = dict[str, tuple[int, int, int]]
 Make = Callable[[Path], Made]
 
 
+def _unknown() -> None:
+    return None
+
+
 class ArtifactStore:
     """Artifacts below a cache folder, shared by any number of sessions.
 
@@ -74,7 +78,14 @@ class ArtifactStore:
         """The artifact if it was made. Creates nothing and hashes nothing: `verify` before the first use."""
         return self._read(self._requests / f"{request.key}.json")
 
-    def get(self, request: ArtifactRequest, make: Make, progress: Progress = silent) -> Artifact:
+    def get(
+        self,
+        request: ArtifactRequest,
+        make: Make,
+        progress: Progress = silent,
+        *,
+        peak_bytes: Callable[[], int | None] = _unknown,
+    ) -> Artifact:
         """The artifact, verified; made where it is missing or no longer what it was.
 
         Args:
@@ -82,6 +93,7 @@ class ArtifactStore:
             make: fills the empty folder that it is given. It may run in this or any other process, but has ended
                 its writing when it returns.
             progress: told of waiting for another session, and of a changed artifact that is made again.
+            peak_bytes: asked after ``make``: the most memory that it took, None where unknown.
 
         Raises:
             EdgebenchError: the disk is full, or ``make`` left nothing that can be loaded. Whatever else ``make``
@@ -102,7 +114,7 @@ class ArtifactStore:
                     return found
                 progress(f"warning: the cached {name} artifact {problem}; it is made again")
             self._remove_staging(key)
-            return self._make(request, make)
+            return self._make(request, make, peak_bytes)
 
     def verify(self, artifact: Artifact) -> str | None:
         """What is wrong with an artifact's files, None when nothing is.
@@ -186,7 +198,7 @@ class ArtifactStore:
             if left.name.split("-")[0] == key:
                 remove_tree(left)
 
-    def _make(self, request: ArtifactRequest, make: Make) -> Artifact:
+    def _make(self, request: ArtifactRequest, make: Make, peak_bytes: Callable[[], int | None]) -> Artifact:
         key = request.key
         self._staging.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=self._staging))
@@ -196,7 +208,7 @@ class ArtifactStore:
             made_s = time.perf_counter() - begin
             _check_made(request, made, staging)
             files = _seal(staging)
-            return self._install(request, made, made_s, files, staging)
+            return self._install(request, made, made_s, peak_bytes(), files, staging)
         except Exception as error:
             if disk_was_full(error):
                 raise self._full(request, staging) from error
@@ -209,6 +221,7 @@ class ArtifactStore:
         request: ArtifactRequest,
         made: Made,
         made_s: float,
+        made_peak_bytes: int | None,
         files: tuple[ArtifactFile, ...],
         staging: Path,
     ) -> Artifact:
@@ -234,6 +247,7 @@ class ArtifactStore:
             made_s=made_s,
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             notes=made.notes,
+            made_peak_bytes=made_peak_bytes,
         )
         with exclusive(self._locks / f"{object_id}.lock"):
             self._objects.mkdir(parents=True, exist_ok=True)
@@ -275,7 +289,11 @@ class ArtifactStore:
         raw["entry"] = place / raw["entry"]
         raw["files"] = tuple(ArtifactFile(**file) for file in raw["files"])
         raw["overrides"] = tuple(raw["overrides"])
-        return Artifact(request_key=path.stem, path=place, **raw)
+        # A newer program's further words about an artifact do not make it another one.
+        known = {field.name for field in dataclasses.fields(Artifact)}
+        return Artifact(
+            request_key=path.stem, path=place, **{name: value for name, value in raw.items() if name in known}
+        )
 
 
 def _encode(artifact: Artifact, entry: str) -> str:

@@ -1,7 +1,7 @@
-"""What the llama.cpp backend needs of ggml and of llama.cpp's log, over ctypes.
+"""What the llama.cpp backend needs of ggml, over ctypes.
 
-Owns: the devices that ggml enumerates, the tensor table of a GGUF file, thread pools, and the log callback with what
-llama.cpp says only there. Imports the standard library; the shared libraries are those inside the installed
+Owns: the devices that ggml enumerates, those of an RPC server, the tensor table of a GGUF file, and thread pools.
+Imports the standard library; the shared libraries are those inside the installed
 ``llama_cpp`` package and are opened by `Ggml`, never at import. Contract: every signature here is that of the headers
 vendored in the pinned llama-cpp-python; no pointer leaves this module except as the opaque handles that llama.cpp
 itself takes.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import collections
 import ctypes
 import os
-import re
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,12 @@ from typing import Any
 
 from harness.worker.api import Device
 
-# enum ggml_log_level; the bindings' own table is one off for this version.
-_LOG_DEBUG, _LOG_INFO, _LOG_WARN, _LOG_ERROR, _LOG_CONT = 1, 2, 3, 4, 5
-
 # enum ggml_backend_dev_type
 _DEV_CPU, _DEV_GPU, _DEV_IGPU = 0, 1, 2
 
 _MAX_THREADS = 512  # GGML_MAX_N_THREADS
+
+_RPC_TIMEOUT_S = 5.0
 
 #: ggml's registry names, where they differ from the API's usual name.
 _APIS = {"mtl": "metal", "rocm": "hip"}
@@ -49,11 +48,12 @@ class _ThreadpoolParams(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One row of a GGUF file's tensor table."""
+    """One row of a GGUF file's tensor table; ``offset`` counts from the file's begin."""
 
     name: str
     type: str
     size_bytes: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +75,36 @@ class Ggml:
 
     def __init__(self, load: Callable[[str], ctypes.CDLL], type_count: int) -> None:
         self._type_count = type_count
+        self._servers: set[int] = set()
         registry, base = load("ggml"), load("ggml-base")
+        #: The library of types, tensors and files.
+        self.base = base
         pointer, size, text, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_int
-        self._device_count = _function(registry, "ggml_backend_dev_count", size)
-        self._device_get = _function(registry, "ggml_backend_dev_get", pointer, size)
-        self._device_name = _function(base, "ggml_backend_dev_name", text, pointer)
-        self._device_description = _function(base, "ggml_backend_dev_description", text, pointer)
-        self._device_type = _function(base, "ggml_backend_dev_type", number, pointer)
-        self._device_memory = _function(
+        self._device_count = c_function(registry, "ggml_backend_dev_count", size)
+        self._device_get = c_function(registry, "ggml_backend_dev_get", pointer, size)
+        self._device_name = c_function(base, "ggml_backend_dev_name", text, pointer)
+        self._device_description = c_function(base, "ggml_backend_dev_description", text, pointer)
+        self._device_type = c_function(base, "ggml_backend_dev_type", number, pointer)
+        self._device_memory = c_function(
             base, "ggml_backend_dev_memory", None, pointer, ctypes.POINTER(size), ctypes.POINTER(size)
         )
-        self._device_registry = _function(base, "ggml_backend_dev_backend_reg", pointer, pointer)
-        self._registry_name = _function(base, "ggml_backend_reg_name", text, pointer)
-        self._registry_address = _function(base, "ggml_backend_reg_get_proc_address", pointer, pointer, text)
-        self._type_name = _function(base, "ggml_type_name", text, number)
-        self._gguf_open = _function(base, "gguf_init_from_file", pointer, text, _GgufInitParams)
-        self._gguf_free = _function(base, "gguf_free", None, pointer)
-        self._gguf_count = _function(base, "gguf_get_n_tensors", ctypes.c_int64, pointer)
-        self._gguf_name = _function(base, "gguf_get_tensor_name", text, pointer, ctypes.c_int64)
-        self._gguf_type = _function(base, "gguf_get_tensor_type", number, pointer, ctypes.c_int64)
-        self._gguf_size = _function(base, "gguf_get_tensor_size", size, pointer, ctypes.c_int64)
-        self._gguf_offset = _function(base, "gguf_get_tensor_offset", size, pointer, ctypes.c_int64)
-        self._gguf_data = _function(base, "gguf_get_data_offset", size, pointer)
-        self._pool_params = _function(base, "ggml_threadpool_params_default", _ThreadpoolParams, number)
-        self.version: str = _function(base, "ggml_version", text)().decode()
-        self.commit: str = _function(base, "ggml_commit", text)().decode()
+        self._device_registry = c_function(base, "ggml_backend_dev_backend_reg", pointer, pointer)
+        self._registry_name = c_function(base, "ggml_backend_reg_name", text, pointer)
+        self._registry_named = c_function(registry, "ggml_backend_reg_by_name", pointer, text)
+        self._register = c_function(registry, "ggml_backend_register", None, pointer)
+        self._registry_address = c_function(base, "ggml_backend_reg_get_proc_address", pointer, pointer, text)
+        self._type_name = c_function(base, "ggml_type_name", text, number)
+        self._gguf_open = c_function(base, "gguf_init_from_file", pointer, text, _GgufInitParams)
+        self._gguf_free = c_function(base, "gguf_free", None, pointer)
+        self._gguf_count = c_function(base, "gguf_get_n_tensors", ctypes.c_int64, pointer)
+        self._gguf_name = c_function(base, "gguf_get_tensor_name", text, pointer, ctypes.c_int64)
+        self._gguf_type = c_function(base, "gguf_get_tensor_type", number, pointer, ctypes.c_int64)
+        self._gguf_size = c_function(base, "gguf_get_tensor_size", size, pointer, ctypes.c_int64)
+        self._gguf_offset = c_function(base, "gguf_get_tensor_offset", size, pointer, ctypes.c_int64)
+        self._gguf_data = c_function(base, "gguf_get_data_offset", size, pointer)
+        self._pool_params = c_function(base, "ggml_threadpool_params_default", _ThreadpoolParams, number)
+        self.version: str = c_function(base, "ggml_version", text)().decode()
+        self.commit: str = c_function(base, "ggml_commit", text)().decode()
 
     # -- devices ----------------------------------------------------------------------------------------------------
 
@@ -129,6 +134,36 @@ class Ggml:
             )
             found.append(EnumeratedDevice(device, self._device_name(handle).decode(), handle))
         return found
+
+    def add_rpc_server(self, endpoint: str) -> None:
+        """Let the devices of an RPC server be enumerated with the others.
+
+        Args:
+            endpoint: ``host:port``.
+
+        Raises:
+            ValueError: not such an endpoint.
+            RuntimeError: no server answers there, it has no device, or this build has no RPC.
+        """
+        host, _, port = endpoint.rpartition(":")
+        if not host or not port.isdigit():
+            raise ValueError(f"{endpoint!r} is no RPC endpoint: expected HOST:PORT")
+        registry = self._registry_named(b"RPC")
+        if not registry:
+            raise RuntimeError("this build of ggml has no RPC")
+        try:
+            # ggml ends the process where nobody answers.
+            socket.create_connection((host, int(port)), timeout=_RPC_TIMEOUT_S).close()
+        except OSError as error:
+            raise RuntimeError(f"no RPC server answers at {endpoint}: {error}") from error
+        address = self._registry_address(registry, b"ggml_backend_rpc_add_server")
+        add = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)(address)
+        server = add(endpoint.encode())
+        if not server:
+            raise RuntimeError(f"the RPC server at {endpoint} has no device")
+        if server not in self._servers:
+            self._register(server)
+            self._servers.add(server)
 
     # -- thread pools -----------------------------------------------------------------------------------------------
 
@@ -185,10 +220,11 @@ class Ggml:
         for index in range(self._gguf_count(handle)):
             name = self._gguf_name(handle, index).decode()
             size = self._gguf_size(handle, index)
-            end = data + self._gguf_offset(handle, index) + size
+            offset = data + self._gguf_offset(handle, index)
+            end = offset + size
             if end > length:
                 raise ValueError(f"{path.name} is truncated: {name} ends at byte {end} of {length}")
-            yield Tensor(name, self._type_name(self._gguf_type(handle, index)).decode(), size)
+            yield Tensor(name, self._type_name(self._gguf_type(handle, index)).decode(), size, offset)
 
 
 class Threadpool:
@@ -205,96 +241,8 @@ class Threadpool:
             self._free = None
 
 
-class Log:
-    """Receives llama.cpp's log: passes it on to stderr, keeps what was said and what went wrong.
-
-    llama.cpp tells some things nowhere else: why a load failed, which buffers hold the weights, what an automatic
-    setting became, how many tensors fell back to another type. Debug lines are dropped. llama.cpp writes nothing
-    while it decodes, so the callback costs nothing there.
-    """
-
-    def __init__(self, make_callback: Callable[[Callable[..., None]], Any]) -> None:
-        self._lines: list[str] = []
-        self._problems: collections.deque[str] = collections.deque(maxlen=4)
-        self._open = ""
-        self._level = _LOG_INFO
-        #: The C callback; lives as long as this object, which must outlive llama.cpp's use of it.
-        self.callback = make_callback(self._receive)
-
-    def clear(self) -> None:
-        """Forget everything: what follows belongs to the next call."""
-        self._lines.clear()
-        self._problems.clear()
-        self._open = ""
-
-    @property
-    def text(self) -> str:
-        """Everything said since `clear`, without debug lines."""
-        return "\n".join(self._lines)
-
-    def problem(self, otherwise: str) -> str:
-        """llama.cpp's last errors and warnings as one line; ``otherwise`` where it said nothing."""
-        return "; ".join(self._problems) or otherwise
-
-    def _receive(self, level: int, text: bytes, _user_data: object) -> None:
-        if level != _LOG_CONT:
-            self._level = level
-        if self._level == _LOG_DEBUG:
-            return
-        os.write(2, text)
-        # A line may come in pieces; it counts once it is whole.
-        *whole, self._open = (self._open + text.decode(errors="replace")).split("\n")
-        for line in filter(None, (part.strip() for part in whole)):
-            self._lines.append(line)
-            # Rules of "====" around a message say nothing.
-            if self._level in (_LOG_WARN, _LOG_ERROR) and any(map(str.isalnum, line)):
-                self._problems.append(line)
-
-
-def buffer_bytes(log: str, kind: str) -> dict[str, int]:
-    """Bytes per ggml buffer that llama.cpp reports, to its own resolution of 0.01 MiB.
-
-    Args:
-        log: the log of a load.
-        kind: ``model``, ``KV`` or ``compute``.
-
-    Returns:
-        For instance ``{"CPU_Mapped": 107520000}``; empty where nothing of that kind was reported.
-    """
-    sizes: collections.Counter[str] = collections.Counter()
-    for name, mib in re.findall(rf"(\S+) +{kind} buffer size = +([\d.]+) MiB", log):
-        sizes[name] += round(float(mib) * 2**20)
-    return dict(sizes)
-
-
-def fallback_count(log: str) -> int:
-    """How many tensors the quantiser gave another type than the recipe's, because of their shape."""
-    found = re.search(r"WARNING: (\d+) of \d+ tensor\(s\) required fallback quantization", log)
-    return int(found[1]) if found else 0
-
-
-def load_mode(log: str) -> str | None:
-    """How the weights were read: ``mmap``, ``none`` ...; None where the log does not tell."""
-    found = re.search(r"\(load_mode = ([^)]+)\)", log)
-    return found[1] if found else None
-
-
-def flash_attention(log: str) -> str | None:
-    """What an automatic flash attention became: ``on`` or ``off``; None where it was not automatic."""
-    if "Flash Attention not supported, set to disabled" in log:
-        return "off"
-    # A quantised V cache needs it, and then nothing is probed.
-    taken = ("Flash Attention enabled", "enabling flash_attn since it is required")
-    return "on" if any(words in log for words in taken) else None
-
-
-def offloaded_layers(log: str) -> tuple[int, int] | None:
-    """(layers on the GPU, layers of the model); None where nothing was offloaded."""
-    found = re.search(r"offloaded (\d+)/(\d+) layers to GPU", log)
-    return (int(found[1]), int(found[2])) if found else None
-
-
-def _function(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
+def c_function(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
+    """A function of a C library with its types."""
     function = getattr(library, name)
     function.restype, function.argtypes = result, list(arguments)
     return function

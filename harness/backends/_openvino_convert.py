@@ -1,8 +1,8 @@
 """How OpenVINO's artifacts are made, and the one change of the graph that timed passes need.
 
-Owns: GGUF to IR through openvino-genai's reader, compression through NNCF, what counts as weight bytes, and the slice
-before the last projection. Imports openvino_genai and nncf inside the functions that use them, never the lab half.
-Contract: an artifact is ``openvino_model.xml`` with its ``openvino_model.bin``, nothing else.
+Owns: GGUF to IR through openvino-genai's reader, the 32-bit IR, compression through NNCF, what counts as weight bytes,
+and the slice before the last projection. Imports openvino_genai and nncf inside the functions that use them, never the
+lab half. Contract: an artifact is ``openvino_model.xml`` with its ``openvino_model.bin``, nothing else.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ import importlib.metadata
 import os
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from harness.backends import _openvino_calibrated as calibrated
+from harness.backends import _openvino_fp32 as fp32
+from harness.backends import _openvino_gguf as gguf
+from harness.backends import _openvino_layers as layers
 from harness.worker.api import Made, MakeRequest, Recipe
 
 ENTRY = "openvino_model.xml"
@@ -62,34 +67,65 @@ def from_gguf(core: Any, request: MakeRequest) -> Made:
         weight_bytes=weight_bytes(model),
         entry=ENTRY,
         tool_version=importlib.metadata.version("openvino-genai"),
-        notes={"constants": _types(model)},
+        notes={"constants": types(model)},
     )
 
 
+def exact(ov: Any, core: Any, request: MakeRequest) -> Made:
+    """The FP16 IR with every rounded constant replaced by the float32 original, from the F32 GGUF file.
+
+    Raises:
+        RuntimeError: a constant has no original in the file.
+    """
+    model = core.read_model(request.source)
+    replaced = fp32.exact_constants(model, gguf.read(request.needed[request.recipe.needs[0]]))
+    return _saved(ov, model, request, replaced_constants=replaced)
+
+
 def compress(ov: Any, core: Any, request: MakeRequest) -> Made:
-    """The IR of ``request.source`` with its weights compressed by NNCF, without data."""
+    """The IR of ``request.source`` compressed or quantised by NNCF, with data where the recipe is calibrated.
+
+    Raises:
+        ValueError: a calibrated recipe without calibration text.
+    """
     import nncf
 
-    parameters = dict(request.recipe.parameters)
-    mode = nncf.CompressWeightsMode(parameters.pop("mode"))
+    recipe = request.recipe
+    parameters = dict(recipe.parameters)
     model = core.read_model(request.source)
-    compressed = nncf.compress_weights(model, mode=mode, **parameters)
-    # Whatever NNCF left alone stays bit for bit as it was.
-    ov.save_model(compressed, str(request.out / ENTRY), compress_to_fp16=False)
+    if recipe.calibrated and request.calibration is None:
+        raise ValueError(f"{recipe.name} reads calibration text, and none was given")
+    if "smooth_quant_alpha" in parameters:
+        assert request.calibration is not None
+        return _saved(ov, calibrated.quantized(model, recipe, request.calibration), request)
+    if request.calibration is not None and recipe.calibrated:
+        compressed = calibrated.compressed(model, recipe, request.calibration)
+    else:
+        mode = nncf.CompressWeightsMode(parameters.pop("mode"))
+        compressed = nncf.compress_weights(model, mode=mode, **parameters)
+    mode_name, ratio = str(recipe.parameters["mode"]), float(recipe.parameters.get("ratio", 1.0))
+    fallen = layers.fallbacks(compressed, mode_name, mixed=ratio < 1)
+    return _saved(ov, compressed, request, **({"fallbacks": fallen} if fallen else {}))
+
+
+def _saved(ov: Any, model: Any, request: MakeRequest, **notes: Any) -> Made:
+    """Write the IR as it is: what was left alone stays bit for bit as it was."""
+    ov.save_model(model, str(request.out / ENTRY), compress_to_fp16=False)
+    counted = Counter(kind for kind, _ in layers.layer_types(model).values())
     return Made(
-        weight_bytes=weight_bytes(compressed),
+        weight_bytes=weight_bytes(model),
         entry=ENTRY,
-        tool_version=importlib.metadata.version("nncf"),
-        notes={"constants": _types(compressed)},
+        tool_version=importlib.metadata.version(request.recipe.tool),
+        notes={"constants": types(model), "layers": dict(sorted(counted.items())), **notes},
     )
 
 
 def weight_bytes(model: Any) -> int:
     """Bytes of all constants that are weights, scales or zero points."""
-    return sum(_types(model).values())
+    return sum(types(model).values())
 
 
-def _types(model: Any) -> dict[str, int]:
+def types(model: Any) -> dict[str, int]:
     """Bytes of weight constants by element type: what a mixed precision really consists of."""
     found: dict[str, int] = {}
     for node in model.get_ordered_ops():

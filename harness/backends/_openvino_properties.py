@@ -34,6 +34,16 @@ HINTS = (
     "EXECUTION_DEVICES",
 )
 
+#: Plug-ins that compute nothing themselves but hand the graph to a real device.
+VIRTUAL = ("auto", "hetero")
+
+#: What an artifact that is to be computed in 32 bits is compiled with, unless the user's options say otherwise.
+EXACT: Mapping[str, str] = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "KV_CACHE_PRECISION": "f32",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+}
+
 _APIS = {"cpu": "cpu", "gpu": "opencl", "npu": "npu"}
 _DRIVER = ("GPU_DRIVER_VERSION", "NPU_DRIVER_VERSION")
 _MEMORY = ("GPU_DEVICE_TOTAL_MEM_SIZE", "NPU_DEVICE_TOTAL_MEM_SIZE")
@@ -48,10 +58,11 @@ def device_id(name: str) -> str | None:
     return kind if kind == "cpu" else f"{kind}:{match[2] or 0}"
 
 
-def plugin_name(device: str) -> str:
-    """``cpu`` -> ``CPU``, ``gpu:1`` -> ``GPU.1``, ``npu:0`` -> ``NPU``, which has no numbers."""
+def plugin_name(device: str, api: str = "") -> str:
+    """``cpu`` -> ``CPU``, ``gpu:1`` -> ``GPU.1``, ``npu:0`` -> ``NPU``; by ``auto``, ``cpu`` -> ``AUTO:CPU``."""
     kind, _, number = device.partition(":")
-    return f"GPU.{number or 0}" if kind == "gpu" else kind.upper()
+    name = f"GPU.{number or 0}" if kind == "gpu" else kind.upper()  # the NPU has no numbers
+    return f"{api.upper()}:{name}" if api in VIRTUAL else name
 
 
 def device(core: Any, name: str) -> Device:
@@ -71,28 +82,71 @@ def device(core: Any, name: str) -> Device:
     )
 
 
-def config(core: Any, spec: LoadSpec) -> dict[str, str]:
+def config(core: Any, spec: LoadSpec, *, exact: bool = False) -> dict[str, Any]:
     """What `Core.compile_model` gets: one stream for latency, the threads asked for, and the user's options.
+
+    A virtual plug-in is given the same for the device that computes.
+
+    Args:
+        core: of openvino.
+        spec: what is loaded, and how.
+        exact: whether the artifact is to be computed in 32 bits.
 
     Raises:
         ValueError: an option that the device's plug-in does not list as writable.
+        RuntimeError: the device's plug-in cannot be told to compute in 32 bits.
     """
-    listed: Mapping[str, str] = core.get_property(plugin_name(spec.device), "SUPPORTED_PROPERTIES")
+    name = plugin_name(spec.device)
+    listed: Mapping[str, str] = core.get_property(name, "SUPPORTED_PROPERTIES")
     writable = sorted(key for key, access in listed.items() if "W" in str(access))
     for key in spec.options:
         if key not in writable:
             close = difflib.get_close_matches(key.upper(), writable, n=1)
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(writable)}"
-            raise ValueError(f"OpenVINO's {plugin_name(spec.device)} plug-in has no setting {key}: {hint}")
+            raise ValueError(f"OpenVINO's {name} plug-in has no setting {key}: {hint}")
     wanted = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": str(spec.threads)}
-    return {key: value for key, value in wanted.items() if key in writable} | dict(spec.options)
+    if exact:
+        if "INFERENCE_PRECISION_HINT" not in writable:
+            raise RuntimeError(f"OpenVINO's {name} plug-in cannot be told to compute in 32 bits")
+        wanted |= EXACT
+    own = {key: value for key, value in wanted.items() if key in writable} | dict(spec.options)
+    return {"DEVICE_PROPERTIES": {name: own}} if spec.api in VIRTUAL else own
 
 
-def in_force(compiled: Any, options: Mapping[str, str]) -> dict[str, str]:
-    """`HINTS` and the options given, as the compiled graph reports them; what it does not report is left out."""
+def check_exact(compiled: Any, spec: LoadSpec) -> None:
+    """Refuse a graph that would not compute in 32 bits although nobody asked for less.
+
+    Raises:
+        RuntimeError: a property of `EXACT` has another value in force.
+    """
+    found = in_force(compiled, spec)
+    wrong = {
+        key: found[key]
+        for key, value in EXACT.items()
+        if key in found and key not in spec.options and found[key] != value
+    }
+    if wrong or "INFERENCE_PRECISION_HINT" not in found:
+        raise RuntimeError(
+            f"the artifact is to be computed in 32 bits, in force is {wrong or 'nothing of it'}"
+        )
+
+
+def in_force(compiled: Any, spec: LoadSpec) -> dict[str, str]:
+    """`HINTS` and the options given, as the compiled graph reports them; what it does not report is left out.
+
+    A virtual plug-in's graph reports its own, and those of the device that computes below ``DEVICE_PROPERTIES``.
+    """
     listed = compiled.get_property("SUPPORTED_PROPERTIES")
-    names = dict.fromkeys((*HINTS, *options))
-    return {name: text(compiled.get_property(name)) for name in names if name in listed}
+    inner: Mapping[str, Any] = {}
+    if spec.api in VIRTUAL:
+        inner = compiled.get_property("DEVICE_PROPERTIES").get(plugin_name(spec.device), {})
+    found = {}
+    for name in dict.fromkeys((*HINTS, *spec.options)):
+        if name in inner:
+            found[name] = text(inner[name])
+        elif name in listed:
+            found[name] = text(compiled.get_property(name))
+    return found
 
 
 def text(value: Any) -> str:

@@ -11,13 +11,19 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from harness.backends import _llamacpp_ggml as ggml
+from harness.backends import _llamacpp_imatrix as importance
+from harness.backends import _llamacpp_log as said
+from harness.backends._llamacpp_make import by_type, made_of, quantise
+from harness.backends._llamacpp_options import FLASH_ATTENTION, RPC_VARIABLE, parse_options
+from harness.backends._llamacpp_recipes import NEEDING_IMATRIX, RECIPES, SUFFIX, refusal
+from harness.backends._llamacpp_synthetic import synthesise
 from harness.worker.api import (
     Backend,
     Capability,
@@ -36,7 +42,7 @@ from harness.worker.api import (
 )
 
 _VERSION = "0.3.36"
-_F32 = "llamacpp:F32"
+_CMAKE = "-DLLAVA_BUILD=OFF -DGGML_NATIVE=ON"
 
 #: Rows of logits computed at once while scoring, and the memory they may take.
 _BLOCK_ROWS = 128
@@ -45,82 +51,9 @@ _BLOCK_BYTES = 64 * 2**20
 #: All layers and the output: llama.cpp takes as many as the model has.
 _ALL_LAYERS = 2**15
 
-_FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
-#: Types of so few bits that llama.cpp refuses to make them without an importance matrix.
-_NEEDING_IMATRIX = frozenset({"IQ2_XXS", "IQ1_S"})
-_NEEDS_IMATRIX = "needs an importance matrix, which this version does not make"
-
-
-def _recipe(name: str, precision: str, *, default: bool = False) -> Recipe:
-    """A recipe that llama.cpp quantises from F32 under its own name."""
-    parameters = {"ftype": f"MOSTLY_{name}", "allow_requantize": True}
-    return Recipe(name, precision, _F32, "llama-cpp-python", parameters, default)
-
-
-def _flag(text: str) -> bool:
-    """``0`` or ``1``, as llama-bench's switches."""
-    if text not in ("0", "1"):
-        raise ValueError("0 or 1")
-    return text == "1"
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("a number above 0")
-    return number
-
-
-def _poll(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 100:
-        raise ValueError("0 to 100")
-    return number
-
-
-def _choice(*words: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(" or ".join(words))
-        return text
-
-    return parse
-
-
-#: Options of `LoadSpec.options`: how each is read. The names and defaults are llama-bench's.
-_OPTIONS: Mapping[str, tuple[Callable[[str], Any], str]] = {
-    "n_batch": (_positive, "2048"),
-    "n_ubatch": (_positive, "512"),
-    "type_k": (str, "f16"),
-    "type_v": (str, "f16"),
-    "flash_attn": (_choice(*_FLASH_ATTENTION), "auto"),
-    "load_mode": (_choice("auto", "none", "mmap", "mlock", "mmap+mlock", "dio"), "auto"),
-    "repack": (_flag, "1"),
-    "swa_full": (_flag, "0"),
-    "poll": (_poll, "50"),
-}
-
-
-def parse_options(options: Mapping[str, str]) -> dict[str, Any]:
-    """Every option with its value, given or default.
-
-    Raises:
-        ValueError: an unknown option, or a value that is none; the message names it and what would do.
-    """
-    if unknown := sorted(options.keys() - _OPTIONS.keys()):
-        raise ValueError(f"llama.cpp has no option {unknown[0]!r} here; it has: {', '.join(_OPTIONS)}")
-    values = {}
-    for name, (parse, default) in _OPTIONS.items():
-        text = options.get(name, default)
-        try:
-            values[name] = parse(text)
-        except ValueError as error:
-            raise ValueError(f"option {name}={text!r} of llama.cpp: expected {error}") from error
-    return values
-
 
 class LlamaCpp(Backend):
-    """llama.cpp on CPU, CUDA, Metal or Vulkan."""
+    """llama.cpp on the devices that ggml drives."""
 
     framework: ClassVar[str] = "llamacpp"
     title: ClassVar[str] = "llama.cpp"
@@ -130,52 +63,32 @@ class LlamaCpp(Backend):
         lock="llamacpp.txt",
         # The multimodal library is not used and would be a tenth of the build. GGML_NATIVE is on by default, except
         # where SOURCE_DATE_EPOCH is set; a build that silently lacks the machine's instructions would be measured.
+        # RPC is one small library, and lets a CPU build hand its graphs to a server on another machine.
         build={
-            "cpu": {"CMAKE_ARGS": "-DLLAVA_BUILD=OFF -DGGML_NATIVE=ON"},
-            "cuda": {"CMAKE_ARGS": "-DLLAVA_BUILD=OFF -DGGML_NATIVE=ON -DGGML_CUDA=ON"},
-            "vulkan": {"CMAKE_ARGS": "-DLLAVA_BUILD=OFF -DGGML_NATIVE=ON -DGGML_VULKAN=ON"},
-            "metal": {"CMAKE_ARGS": "-DLLAVA_BUILD=OFF -DGGML_NATIVE=ON -DGGML_METAL=ON"},
+            "cpu": {"CMAKE_ARGS": f"{_CMAKE} -DGGML_RPC=ON -DGGML_RPC_RDMA=OFF"},
+            "cuda": {"CMAKE_ARGS": f"{_CMAKE} -DGGML_CUDA=ON"},
+            "vulkan": {"CMAKE_ARGS": f"{_CMAKE} -DGGML_VULKAN=ON"},
+            "metal": {"CMAKE_ARGS": f"{_CMAKE} -DGGML_METAL=ON"},
+            # llama-cpp-python installs the libraries of named targets beside its own, and OpenCL's is not named.
+            "opencl": {"CMAKE_ARGS": f"{_CMAKE} -DGGML_OPENCL=ON -DCMAKE_INSTALL_LIBDIR=llama_cpp/lib"},
+            "sycl": {
+                "CMAKE_ARGS": f"{_CMAKE} -DGGML_SYCL=ON -DCMAKE_C_COMPILER=icx -DCMAKE_CXX_COMPILER=icpx"
+            },
         },
         from_source=("llama-cpp-python",),
     )
-    recipes: ClassVar[tuple[Recipe, ...]] = (
-        Recipe(
-            "F32",
-            "fp32",
-            "model",
-            "llama-cpp-python",
-            {"ftype": "ALL_F32", "allow_requantize": True},
-            default=True,
-        ),
-        _recipe("F16", "fp16", default=True),
-        _recipe("BF16", "bf16", default=True),
-        _recipe("Q8_0", "int8", default=True),
-        _recipe("Q6_K", "int6", default=True),
-        _recipe("Q5_K_M", "int5", default=True),
-        _recipe("Q5_1", "int5"),
-        _recipe("Q5_0", "int5"),
-        _recipe("Q4_K_M", "int4", default=True),
-        _recipe("Q4_K_S", "int4"),
-        _recipe("Q4_0", "int4"),
-        _recipe("Q4_1", "int4"),
-        _recipe("IQ4_XS", "int4"),
-        _recipe("IQ4_NL", "int4"),
-        _recipe("Q3_K_M", "int3", default=True),
-        _recipe("IQ3_XXS", "int3"),
-        _recipe("Q2_K", "int2", default=True),
-        _recipe("IQ2_XXS", "int2"),
-        _recipe("TQ1_0", "ternary", default=True),
-        _recipe("TQ2_0", "ternary"),
-        _recipe("IQ1_S", "int1", default=True),
-    )
+    recipes: ClassVar[tuple[Recipe, ...]] = RECIPES
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (
         ("cpu", "cpu"),
         ("gpu:0", "cuda"),
         ("gpu:0", "metal"),
         ("gpu:0", "vulkan"),
+        ("gpu:0", "sycl"),
+        ("gpu:0", "opencl"),
+        ("gpu:0", "rpc"),
     )
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "tokenize", "make"}
+        {"prefill", "decode", "score", "tokenize", "make", "synthesize"}
     )
     baseline_precision: ClassVar[str | None] = "fp16"
 
@@ -183,7 +96,7 @@ class LlamaCpp(Backend):
         self._llama: Any = None
         self._package: Any = None
         self._ggml: ggml.Ggml | None = None
-        self._log: ggml.Log | None = None
+        self._log: said.Log | None = None
         self._model: int | None = None
         self._context: int | None = None
         self._threadpool: ggml.Threadpool | None = None
@@ -199,6 +112,10 @@ class LlamaCpp(Backend):
         """Why this device cannot be used on this machine; None where it may be tried."""
         if (device, api) == ("cpu", "cpu"):
             return None
+        if api == "rpc":
+            if api in host.accelerators:
+                return None
+            return f"no RPC server was named (set {RPC_VARIABLE} to HOST:PORT)"
         if api not in cls.requirements.build:
             return f"this version builds llama.cpp for {', '.join(cls.requirements.build)}, not for {api}"
         if api == "metal" and host.system != "darwin":
@@ -210,11 +127,7 @@ class LlamaCpp(Backend):
     @classmethod
     def unsupported(cls, recipe: Recipe, model: ModelFacts) -> str | None:
         """Why this recipe cannot be made for this model; None where it may be tried."""
-        if recipe.name in _NEEDING_IMATRIX:
-            return f"{recipe.name} {_NEEDS_IMATRIX}"
-        if recipe.made_from == "model" and model.format != "gguf":
-            return f"llama.cpp takes GGUF files here, and {model.id} is {model.format}"
-        return None
+        return refusal(recipe, model)
 
     # -- the framework ----------------------------------------------------------------------------------------------
 
@@ -227,7 +140,7 @@ class LlamaCpp(Backend):
         self._package, self._llama = llama_cpp, low
         set_path = os.environ.get("LLAMA_CPP_LIB_PATH")
         folder = Path(set_path) if set_path else Path(llama_cpp.__file__).parent / "lib"
-        self._log = ggml.Log(low.llama_log_callback)
+        self._log = said.Log(low.llama_log_callback)
         low.llama_log_set(self._log.callback, ctypes.c_void_p(0))
         low.llama_backend_init()
         self._ggml = ggml.Ggml(
@@ -248,60 +161,96 @@ class LlamaCpp(Backend):
         }
 
     def devices(self) -> list[Device]:
-        """The CPU and the GPUs that ggml enumerates."""
+        """The CPU and the GPUs that ggml enumerates, and those of the RPC server that was named."""
         library, _ = self._started()
+        if endpoint := os.environ.get(RPC_VARIABLE):
+            library.add_rpc_server(endpoint)
         return [found.device for found in library.devices()]
 
     # -- artifacts --------------------------------------------------------------------------------------------------
 
     def make(self, request: MakeRequest) -> Made:
-        """Quantise (or, for F32, dequantise) a GGUF file into ``out``.
+        """Quantise (or, for F32, dequantise) a GGUF file into ``out``, or collect an importance matrix.
 
         Raises:
-            Unsupported: the recipe needs an importance matrix.
+            Unsupported: the recipe needs an importance matrix, or none can be collected of this model.
             FileNotFoundError: there is no such source.
-            ValueError: the source is no GGUF file, or a truncated one.
+            ValueError: the source is no GGUF file, or a truncated one; the calibration text is too short.
             RuntimeError: llama.cpp made nothing usable; the message holds its last words.
         """
-        if request.recipe.name in _NEEDING_IMATRIX:
-            raise Unsupported(f"{request.recipe.name} {_NEEDS_IMATRIX}")
+        recipe = request.recipe
+        if recipe.name in NEEDING_IMATRIX:
+            raise Unsupported(f"{recipe.name} needs an importance matrix: name {recipe.name}{SUFFIX}")
         library, log = self._started()
         if not request.source.is_file():
             raise FileNotFoundError(f"there is no file {request.source}")
-        source_tensors = library.tensors(request.source)
-        target = request.out / f"{request.recipe.name}.gguf"
-        params = self._llama.llama_model_quantize_default_params()
-        params.ftype = getattr(self._llama, f"LLAMA_FTYPE_{request.recipe.parameters['ftype']}")
-        params.allow_requantize = bool(request.recipe.parameters["allow_requantize"])
-        params.nthread = request.threads
-        log.clear()
-        status = self._llama.llama_model_quantize(
-            os.fsencode(request.source), os.fsencode(target), ctypes.byref(params)
+        library.tensors(request.source)
+        target = request.out / f"{recipe.name}.gguf"
+        if recipe.intermediate:
+            return self._make_imatrix(request, target)
+        imatrix = None
+        if recipe.needs:
+            imatrix = importance.read(library, request.needed[recipe.needs[0]])
+        notes = quantise(
+            self._llama,
+            log,
+            recipe,
+            request.source,
+            target,
+            threads=request.threads,
+            imatrix=imatrix,
         )
-        if status != 0:
-            target.unlink(missing_ok=True)
-            raise RuntimeError(
-                f"llama.cpp could not make {request.recipe.name}: {log.problem(f'status {status}')}"
+        weight_bytes, types = made_of(library, request.source, target, recipe.name)
+        return Made(weight_bytes, target.name, str(self._package.__version__), {**notes, **types})
+
+    def _make_imatrix(self, request: MakeRequest, target: Path) -> Made:
+        library, log = self._started()
+        if request.calibration is None:
+            raise ValueError("an importance matrix is collected from a calibration text, and none was given")
+        chunk = int(request.recipe.parameters["chunk_tokens"])
+        tokens = np.fromfile(request.calibration.tokens, dtype="<i4").astype(np.int32)
+        chunks = min(len(tokens) // chunk, int(request.recipe.parameters["max_chunks"]))
+        if chunks < 1:
+            raise ValueError(
+                f"the calibration text has {len(tokens)} tokens, fewer than one chunk of {chunk}"
             )
+        found = importance.collect(
+            self._llama,
+            library,
+            log,
+            request.source,
+            tokens[: chunks * chunk],
+            bos=request.calibration.bos,
+            chunk=chunk,
+            threads=request.threads,
+        )
+        weight_bytes = importance.write(library, target, found, chunks, chunk)
+        notes = {"chunks": chunks, "chunk_tokens": chunk, "weights": len(found)}
+        return Made(weight_bytes, target.name, str(self._package.__version__), notes)
+
+    def synthesize(self, request: MakeRequest) -> Made:
+        """Write the recipe's GGUF file of a synthetic model into ``out``.
+
+        Raises:
+            Unsupported: the recipe needs a real model's activations.
+            RuntimeError: llama.cpp has no mix of types for it; the message holds its last words.
+        """
+        recipe, model = request.recipe, request.synthetic
+        library, log = self._started()
+        if model is None:
+            raise ValueError("no configuration of a synthetic model was given")
+        if reason := refusal(
+            recipe, ModelFacts("synthetic", model.architecture, "synthetic", synthetic=model)
+        ):
+            raise Unsupported(reason)
+        target = request.out / f"{recipe.name}.gguf"
+        notes = synthesise(self._llama, library, log, recipe, model, target, threads=request.threads)
         tensors = library.tensors(target)
-        if len(tensors) != len(source_tensors):
-            raise RuntimeError(
-                f"llama.cpp wrote {len(tensors)} of {len(source_tensors)} tensors of {request.recipe.name}"
-            )
-        by_type: dict[str, dict[str, int]] = {}
-        for tensor in tensors:
-            entry = by_type.setdefault(tensor.type, {"tensors": 0, "bytes": 0})
-            entry["tensors"] += 1
-            entry["bytes"] += tensor.size_bytes
         return Made(
             weight_bytes=sum(tensor.size_bytes for tensor in tensors),
             entry=target.name,
             tool_version=str(self._package.__version__),
-            notes={
-                "tensor_types": by_type,
-                "tensors_fallen_back": ggml.fallback_count(log.text),
-                "llama_ftype": self._llama.llama_ftype_name(params.ftype).decode(),
-            },
+            notes={**notes, "tensor_types": by_type(tensors)},
         )
 
     def tokenize(self, model: Path, text: str) -> tuple[list[int], int | None]:
@@ -351,8 +300,8 @@ class LlamaCpp(Backend):
         try:
             self._load_model(spec, options, None if chosen.device.api == "cpu" else chosen.handle)
             self._make_context(spec, options)
-            said = log.text
-            self._check_device(chosen, others, said)
+            text = log.text
+            self._check_device(chosen, others, text)
             self._threadpool = library.new_threadpool(spec.threads, options["poll"])
             self._llama._lib.llama_attach_threadpool(
                 ctypes.c_void_p(self._context), ctypes.c_void_p(self._threadpool.handle), None
@@ -370,8 +319,8 @@ class LlamaCpp(Backend):
             device=chosen.device,
             vocab_size=self._vocab_size,
             threads=int(llama.llama_n_threads(context)),
-            hints=self._hints(options, said),
-            kv_cache_bytes=sum(ggml.buffer_bytes(said, "KV").values()) or None,
+            hints=self._hints(options, text),
+            kv_cache_bytes=sum(said.buffer_bytes(text, "KV").values()) or None,
         )
 
     def reset(self) -> None:
@@ -451,6 +400,11 @@ class LlamaCpp(Backend):
     def _choose(self, spec: LoadSpec) -> tuple[ggml.EnumeratedDevice, list[ggml.EnumeratedDevice]]:
         """The device that the spec names, and the GPUs that it does not."""
         library, _ = self._started()
+        if spec.api == "rpc":
+            endpoint = os.environ.get(RPC_VARIABLE)
+            if not endpoint:
+                raise RuntimeError(f"no RPC server was named (set {RPC_VARIABLE} to HOST:PORT)")
+            library.add_rpc_server(endpoint)
         found = library.devices()
         for candidate in found:
             if (candidate.device.id, candidate.device.api) == (spec.device, spec.api):
@@ -491,7 +445,7 @@ class LlamaCpp(Backend):
                     f"option {name}={options[name]!r}: ggml has no such type (f16, f32, q8_0 ...)"
                 )
             setattr(params, name, number)
-        params.flash_attn_type = _FLASH_ATTENTION[options["flash_attn"]]
+        params.flash_attn_type = FLASH_ATTENTION[options["flash_attn"]]
         params.swa_full = options["swa_full"]
         params.no_perf = False
         self._context = llama.llama_init_from_model(self._model, params)
@@ -503,7 +457,7 @@ class LlamaCpp(Backend):
         self, chosen: ggml.EnumeratedDevice, others: list[ggml.EnumeratedDevice], log: str
     ) -> None:
         """Refuse a load that left work to another device, by the buffers that llama.cpp reports."""
-        buffers = {kind: ggml.buffer_bytes(log, kind) for kind in ("model", "KV", "compute")}
+        buffers = {kind: said.buffer_bytes(log, kind) for kind in ("model", "KV", "compute")}
         for kind, sizes in buffers.items():
             for other in others:
                 if any(name.startswith(other.ggml_name) for name in sizes):
@@ -512,7 +466,7 @@ class LlamaCpp(Backend):
                     )
         if chosen.device.api == "cpu":
             return
-        layers = ggml.offloaded_layers(log)
+        layers = said.offloaded_layers(log)
         if layers is None or layers[0] < layers[1]:
             raise RuntimeError(
                 f"llama.cpp fell back to the CPU: {'no' if layers is None else f'{layers[0]} of {layers[1]}'} layers "
@@ -527,17 +481,18 @@ class LlamaCpp(Backend):
     def _hints(self, options: Mapping[str, Any], log: str) -> dict[str, str]:
         """The settings in force, read back where llama.cpp tells them."""
         llama, context = self._llama, self._context
-        model_buffers = ggml.buffer_bytes(log, "model").items()
+        model_buffers = said.buffer_bytes(log, "model").items()
+        type_k, type_v = said.cache_types(log) or (options["type_k"], options["type_v"])
         return {
             "n_ctx": str(llama.llama_n_ctx(context)),
             "n_batch": str(llama.llama_n_batch(context)),
             "n_ubatch": str(llama.llama_n_ubatch(context)),
             "n_threads": str(llama.llama_n_threads(context)),
             "n_threads_batch": str(llama.llama_n_threads_batch(context)),
-            "type_k": options["type_k"],
-            "type_v": options["type_v"],
-            "flash_attn": ggml.flash_attention(log) or options["flash_attn"],
-            "load_mode": ggml.load_mode(log) or options["load_mode"],
+            "type_k": type_k,
+            "type_v": type_v,
+            "flash_attn": said.flash_attention(log) or options["flash_attn"],
+            "load_mode": said.load_mode(log) or options["load_mode"],
             "repack": str(int(options["repack"])),
             "swa_full": str(int(options["swa_full"])),
             "poll": str(options["poll"]),
@@ -547,7 +502,7 @@ class LlamaCpp(Backend):
 
     # -- small things -----------------------------------------------------------------------------------------------
 
-    def _started(self) -> tuple[ggml.Ggml, ggml.Log]:
+    def _started(self) -> tuple[ggml.Ggml, said.Log]:
         if self._ggml is None or self._log is None:
             raise RuntimeError("start() comes first")
         return self._ggml, self._log

@@ -11,6 +11,7 @@ compiled at a time, so that neither pays the other's memory.
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import importlib.metadata
 import sys
@@ -20,9 +21,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from harness.backends import _openvino_convert as convert
+from harness.backends import _openvino_fp32 as fp32
 from harness.backends import _openvino_properties as properties
+from harness.backends import _openvino_synthetic as synthetic
 from harness.worker.api import (
     Backend,
+    Capability,
     Device,
     Host,
     Loaded,
@@ -39,6 +43,9 @@ from harness.worker.api import (
 
 #: Tokens of one forward pass of `OpenVINO.logits`: 128 rows of logits are a few tens of MB.
 SCORE_BLOCK = 128
+
+#: How much of the calibration text is read: 16 prompts of 128 tokens; two minutes on two cores for a model of 135M.
+CALIBRATION = {"samples": 16, "sample_tokens": 128}
 
 #: (system, machine) pairs for which openvino and openvino-genai have wheels.
 WHEELS = frozenset(
@@ -70,6 +77,20 @@ def _grouped(mode: str, precision: str, group_size: int, *, default: bool = Fals
     )
 
 
+def _calibrated(name: str, precision: str, **parameters: Any) -> Recipe:
+    """A recipe that reads calibration text: INT4_ASYM in groups of 64, with what ``parameters`` add or change."""
+    base = {"mode": "int4_asym", "group_size": 64, "ratio": 1.0} if precision == "int4" else {}
+    return Recipe(
+        name=name,
+        precision=precision,
+        made_from="openvino:FP16",
+        tool="nncf",
+        parameters=base | CALIBRATION | parameters,
+        calibrated=True,
+        default=precision == "w8a8",
+    )
+
+
 class OpenVINO(Backend):
     """OpenVINO's runtime on an IR that openvino-genai's GGUF reader wrote and NNCF compressed."""
 
@@ -81,6 +102,15 @@ class OpenVINO(Backend):
         lock="openvino.txt",
     )
     recipes: ClassVar[tuple[Recipe, ...]] = (
+        Recipe(
+            name="FP32",
+            precision="fp32",
+            made_from="openvino:FP16",
+            tool="openvino",
+            parameters={"constants": "of the F32 GGUF"},
+            needs=("llamacpp:F32",),
+            default=True,
+        ),
         Recipe(
             name="FP16",
             precision="fp16",
@@ -99,6 +129,11 @@ class OpenVINO(Backend):
         _grouped("int4_asym", "int4", 64, default=True),
         _grouped("int4_sym", "int4", 128),
         _grouped("int4_asym", "int4", 128),
+        _calibrated("INT4_ASYM_g64_AWQ", "int4", awq=True, awq_steps=20),
+        _calibrated("INT4_ASYM_g64_SE", "int4", scale_estimation=True),
+        _calibrated("INT4_ASYM_g64_AWQ_SE", "int4", awq=True, awq_steps=20, scale_estimation=True),
+        _calibrated("INT4_ASYM_g64_r80", "int4", ratio=0.8),
+        _calibrated("W8A8", "w8a8", preset="mixed", smooth_quant_alpha=0.95),
         _grouped("nf4", "nf4", 64, default=True),
         _grouped("nf4", "nf4", 32),
         _grouped("fp4", "fp4", 32),
@@ -114,13 +149,20 @@ class OpenVINO(Backend):
         ("cpu", "cpu"),
         ("gpu:0", "opencl"),
         ("npu:0", "npu"),
+        ("cpu", "auto"),
+        ("cpu", "hetero"),
+        ("gpu:0", "auto"),
+        ("gpu:0", "hetero"),
+    )
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {"prefill", "decode", "score", "make", "synthesize"}
     )
 
     def __init__(self) -> None:
         self._ov: Any = None
         self._core: Any = None
         self._spec: LoadSpec | None = None
-        self._config: dict[str, str] = {}
         self._compiled: Any = None
         self._request: Any = None
         self._last_only = True
@@ -142,9 +184,9 @@ class OpenVINO(Backend):
                 f"this is {host.system} {host.arch}"
             )
         kind = device.split(":")[0]
-        if (device, api) == ("cpu", "cpu"):
+        if device == "cpu" and api in ("cpu", *properties.VIRTUAL):
             return None
-        if (kind, api) == ("gpu", "opencl"):
+        if kind == "gpu" and api in ("opencl", *properties.VIRTUAL):
             # Windows brings OpenCL with the graphics driver and registers it nowhere: loading shows.
             if "opencl" in host.accelerators or host.system == "win32":
                 return None
@@ -159,11 +201,16 @@ class OpenVINO(Backend):
                     "this version of edgebench makes graphs with a growing KV cache only"
                 )
             return "OpenVINO's NPU plug-in needs an Intel Core Ultra NPU and its driver (intel_vpu); none was found"
-        return f"OpenVINO reaches cpu, gpu:N by opencl and npu:N by npu, not {device} by {api}"
+        return (
+            f"OpenVINO reaches cpu, gpu:N by opencl and npu:N by npu, cpu and gpu:N by auto and hetero as well, "
+            f"not {device} by {api}"
+        )
 
     @classmethod
     def unsupported(cls, recipe: Recipe, model: ModelFacts) -> str | None:
         """Why this recipe cannot be made for this model: the GGUF reader's limits, or groups that do not fit."""
+        if model.synthetic is not None:
+            return synthetic.unsupported(recipe, model.synthetic)
         if model.architecture not in convert.GGUF_ARCHITECTURES:
             known = ", ".join(sorted(convert.GGUF_ARCHITECTURES))
             return f"openvino-genai's GGUF reader knows {known}, not {model.architecture}"
@@ -201,18 +248,31 @@ class OpenVINO(Backend):
         return found
 
     def devices(self) -> list[Device]:
-        """What ``Core.available_devices`` lists, plug-ins of several devices (AUTO, HETERO) left out."""
-        return [
+        """What ``Core.available_devices`` lists, and the same again through AUTO and HETERO."""
+        real = [
             properties.device(self._core, name)
             for name in self._core.available_devices
             if properties.device_id(name) is not None
         ]
+        virtual = [
+            dataclasses.replace(device, api=api)
+            for api in properties.VIRTUAL
+            for device in real
+            if not device.id.startswith("npu")
+        ]
+        return real + virtual
 
     def make(self, request: MakeRequest) -> Made:
-        """FP16: convert a GGUF file; all others: compress the weights of the FP16 IR."""
+        """FP16: convert a GGUF file; FP32: put the exact weights into that IR; all others: NNCF on that IR."""
         if request.recipe.tool == "openvino-genai":
             return convert.from_gguf(self._core, request)
+        if request.recipe.tool == "openvino":
+            return convert.exact(self._ov, self._core, request)
         return convert.compress(self._ov, self._core, request)
+
+    def synthesize(self, request: MakeRequest) -> Made:
+        """Write the IR of a synthetic model, its weights tensor by tensor."""
+        return synthetic.write(self._ov, request)
 
     def load(self, spec: LoadSpec) -> Loaded:
         """Compile the graph that computes the last position's logits, and read back what is in force."""
@@ -220,11 +280,10 @@ class OpenVINO(Backend):
         if device is None:
             found = ", ".join(f"{d.id} ({d.api})" for d in self.devices())
             raise Unsupported(f"OpenVINO finds no {spec.device} ({spec.api}) here; it finds {found}")
-        self._config = properties.config(self._core, spec)
         self._spec = spec
         self._mask = np.ones((1, spec.context_tokens), np.int64)
         self._compile(last_only=True)
-        hints = properties.in_force(self._compiled, spec.options)
+        hints = properties.in_force(self._compiled, spec)
         threads = hints.get("INFERENCE_NUM_THREADS")
         return Loaded(
             device=device,
@@ -293,13 +352,18 @@ class OpenVINO(Backend):
         self._request = self._compiled = None
         gc.collect()
         model = self._core.read_model(self._spec.artifact)
+        exact = fp32.computes_in_f32(model)
         if last_only:
             convert.keep_last_position(model)
         wanted = self._spec.device
-        compiled = self._core.compile_model(model, properties.plugin_name(wanted), self._config)
+        config = properties.config(self._core, self._spec, exact=exact)
+        compiled = self._core.compile_model(model, properties.plugin_name(wanted, self._spec.api), config)
+        # AUTO and HETERO are no devices: what counts is the one that they chose.
         used = [properties.device_id(name) for name in compiled.get_property("EXECUTION_DEVICES")]
         if used != [wanted]:
             raise RuntimeError(f"asked for {wanted}, OpenVINO would compute on {', '.join(map(str, used))}")
+        if exact:
+            properties.check_exact(compiled, self._spec)
         self._compiled = compiled
         self._request = compiled.create_infer_request()
         self._last_only = last_only

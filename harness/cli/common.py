@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from harness.errors import UsageError
+from harness.errors import EdgebenchError, UsageError
 from harness.paths import default_database
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -88,3 +91,30 @@ def terminal_width() -> int:
     import shutil
 
     return shutil.get_terminal_size((120, 40)).columns
+
+
+def check_cache() -> None:
+    """Refuse a cache that cannot be written, before a session is begun."""
+    from harness.paths import cache_dir
+
+    folder = cache_dir()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        raise EdgebenchError(
+            f"the cache folder {folder} cannot be written",
+            next_step="make it a writable folder, or name another one with EDGEBENCH_CACHE_DIR",
+        )
+
+
+def terminate_like_interrupt() -> None:
+    """A polite end (a service manager's SIGTERM, a closed terminal) is an interruption: workers end, the rest stays."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Ignored by whoever started us (nohup): then it stays so.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)

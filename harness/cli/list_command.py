@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.common import json_option, models_option, print_json, terminal_width
 
+if TYPE_CHECKING:
+    from harness.worker.api import StaticShape
+
 EPILOG = """\b
 Examples:
   edgebench list suites
-  edgebench list recipes --framework mlx
+  edgebench list recipes --framework olive   with the passes that each is made of
   edgebench list metrics --json
 """
 
@@ -25,15 +28,20 @@ WHAT = ("suites", "frameworks", "models", "recipes", "precisions", "devices", "m
 @click.option(
     "--framework", "only", metavar="ID", help="Recipes, precisions or devices of this framework only."
 )
+@click.option(
+    "--all", "everything", is_flag=True, help="Also recipes that are only made as the source of others."
+)
 @models_option
 @json_option
-def command(what: str, only: str | None, model_files: tuple[Path, ...], as_json: bool) -> None:
+def command(
+    what: str, only: str | None, everything: bool, model_files: tuple[Path, ...], as_json: bool
+) -> None:
     """List what suites and commands can name."""
     listers: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "suites": _suites,
         "frameworks": _frameworks,
         "models": lambda: models_rows(model_files),
-        "recipes": lambda: _recipes(only),
+        "recipes": lambda: _recipes(only, everything=everything),
         "precisions": lambda: _precisions(only),
         "devices": lambda: _devices(only),
         "metrics": _metrics,
@@ -58,6 +66,8 @@ def command(what: str, only: str | None, model_files: tuple[Path, ...], as_json:
 def _text(value: Any) -> str:
     from rich.markup import escape
 
+    if value == []:
+        return "–"
     if isinstance(value, list):
         return escape(", ".join(str(one) for one in value))
     return "–" if value is None else escape(str(value))
@@ -134,34 +144,48 @@ def _source(model: Any) -> str:
     return str(model.local_path)
 
 
-def _recipes(only: str | None) -> list[dict[str, Any]]:
+def _recipes(only: str | None, *, everything: bool) -> list[dict[str, Any]]:
+    from harness.precision import class_of
+
     return [
         {
             "framework": name,
             "recipe": recipe.name,
+            "class": class_of(recipe.precision),
             "precision": recipe.precision,
             "default": "yes" if recipe.default else "",
+            "passes": list(recipe.passes),
             "made_from": recipe.made_from,
+            "needs": list(recipe.needs),
+            "calibrated": "yes" if recipe.calibrated else "",
+            "static": None if recipe.static is None else _static(recipe.static),
+            **({"intermediate": "yes" if recipe.intermediate else ""} if everything else {}),
             "tool": recipe.tool,
             "parameters": ", ".join(f"{key}={value}" for key, value in recipe.parameters.items()),
         }
         for name, backend in _backends(only).items()
         for recipe in backend.recipes
+        if everything or not recipe.intermediate
     ]
 
 
+def _static(shape: StaticShape) -> str:
+    return f"{shape.context_tokens} tokens, in blocks of {shape.block_tokens}"
+
+
 def _precisions(only: str | None) -> list[dict[str, Any]]:
-    from harness.worker.api import PRECISIONS
+    from harness.precision import registry
 
     backends = _backends(only)
-    rows: list[dict[str, Any]] = []
-    for precision in PRECISIONS:
-        row: dict[str, Any] = {"precision": precision}
-        for name, backend in backends.items():
-            defaults = [one.name for one in backend.recipes if one.precision == precision and one.default]
-            row[name] = defaults[0] if defaults else None
-        rows.append(row)
-    return rows
+    return [
+        {
+            "class": one.class_name,
+            "precision": one.name,
+            # The first one is what the bare precision means.
+            **{name: list(one.recipes.get(name, ())) for name in backends},
+        }
+        for one in registry(backends)
+    ]
 
 
 def _devices(only: str | None) -> list[dict[str, Any]]:

@@ -8,11 +8,13 @@ import click
 
 from harness.cli.common import json_option, models_option, print_json, terminal_width
 from harness.cli.list_command import models_rows
+from harness.cli.model_prepare import command as prepare_command
 
 EPILOG = """\b
 Examples:
   edgebench model list
   edgebench model fetch smollm2-135m-instruct
+  edgebench model prepare quickstart   what a suite needs, made ahead
   edgebench model artifacts            what was made of the models, with bits per weight
   edgebench model clean                files that nothing leads to, and half-made ones
 """
@@ -20,7 +22,10 @@ Examples:
 
 @click.group("model", epilog=EPILOG)
 def command() -> None:
-    """List, fetch and verify models; list and remove the artifacts made of them."""
+    """List, fetch and verify models; make, list and remove the artifacts made of them."""
+
+
+command.add_command(prepare_command)
 
 
 @command.command("list")
@@ -79,6 +84,8 @@ def artifacts(as_json: bool) -> None:
             "size_bytes": one.size_bytes,
             "tool": f"{one.tool} {one.tool_version}",
             "made_s": one.made_s,
+            "made_peak_bytes": one.made_peak_bytes,
+            "fallbacks": one.notes.get("fallbacks") or {},
             "source": one.source[:16],
             "path": str(one.entry),
         }

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.common import (
+    check_cache,
     complete_suites,
     db_option,
     json_option,
@@ -19,8 +17,9 @@ from harness.cli.common import (
     parse_options,
     print_json,
     terminal_width,
+    terminate_like_interrupt,
 )
-from harness.errors import EdgebenchError, UsageError
+from harness.errors import UsageError
 from harness.paths import default_database
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def command(
     from harness.runner.progress import progress_for
     from harness.store import Store
 
-    _terminate_like_interrupt()
+    terminate_like_interrupt()
     # Before the database is made: wrong words leave nothing behind.
     plan = None if resume else front.make_plan(request)
     title = front.suite_title(suite)
@@ -127,7 +126,7 @@ def command(
             f"there is no database {db}, so no session to resume",
             next_step=f"begin one: edgebench run {suite}",
         )
-    _check_cache()
+    check_cache()
     with Store.open(db) as store:
         if store.upgraded:
             click.echo(store.upgraded, err=True)
@@ -171,39 +170,12 @@ def _with_history(plan: Plan, db: str) -> Plan:
         return front.with_history(plan, store)
 
 
-def _check_cache() -> None:
-    """Refuse a cache that cannot be written, before a session is begun."""
-    from harness.paths import cache_dir
-
-    folder = cache_dir()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
-        raise EdgebenchError(
-            f"the cache folder {folder} cannot be written",
-            next_step="make it a writable folder, or name another one with EDGEBENCH_CACHE_DIR",
-        )
-
-
 def _exists(db: str) -> bool:
     """Whether there is a database; of a server it is taken for granted."""
     from harness.store.engine import locate
 
     place = locate(db)
     return place.path is None or place.path.is_file()
-
-
-def _terminate_like_interrupt() -> None:
-    """A polite end (a service manager's SIGTERM, a closed terminal) is an interruption: workers end, the rest stays."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        raise KeyboardInterrupt
-
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # Ignored by whoever started us (nohup): then it stays so.
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
 
 
 def _report(

@@ -27,7 +27,7 @@ _IDS = ("id", "session_id", "cell_id")
 @db_option
 @json_option
 def command(id_: str | None, db: str, as_json: bool) -> None:
-    """Show a session, cell, run, artifact, environment, model or machine, by its id or the beginning of one."""
+    """Show a session, cell, run, artifact, preparation, environment, model or machine, by the beginning of its id."""
     from harness.cli.lookup import only, session_id_of
     from harness.store import Store
 

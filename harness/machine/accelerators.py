@@ -8,6 +8,7 @@ has its reason and what would bring it. Whether a framework then really computes
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from harness.backends._llamacpp_options import RPC_VARIABLE
 from harness.machine.files import read_int, read_text
 from harness.worker import api
 
@@ -35,7 +37,7 @@ class Accelerator:
     """One device behind one API.
 
     Attributes:
-        api: ``cuda``, ``rocm``, ``metal``, ``vulkan``, ``opencl``, ``npu``, ``qnn-htp``, ``directml``.
+        api: ``cuda``, ``rocm``, ``metal``, ``vulkan``, ``opencl``, ``sycl``, ``npu``, ``qnn-htp``, ``directml``.
         name: as its driver tells it, else vendor and PCI id.
         driver: driver version, None where it tells none.
         memory_bytes: its own memory, None where it shares the host's or tells nothing.
@@ -82,6 +84,7 @@ def find_accelerators(root: Path = Path("/"), *, system: str | None = None, nvml
         _metal(system),
         _vulkan(root, system),
         _opencl(root, system),
+        _sycl(root, system),
         _npu(root, system),
         _hexagon(root, system),
         _directml(system),
@@ -96,10 +99,14 @@ def find_accelerators(root: Path = Path("/"), *, system: str | None = None, nvml
 def host(root: Path = Path("/"), *, nvml: Any = None) -> api.Host:
     """What planning may know of this machine."""
     found = find_accelerators(root, nvml=nvml)
+    apis = {each.api for each in found.accelerators}
+    if os.environ.get(RPC_VARIABLE):
+        # No hardware of this machine: a server of llama.cpp elsewhere, which a person names.
+        apis.add("rpc")
     return api.Host(
         sys.platform,
         platform.machine(),
-        frozenset(each.api for each in found.accelerators),
+        frozenset(apis),
         psutil.virtual_memory().total,
     )
 
@@ -245,6 +252,18 @@ def _opencl(root: Path, system: str) -> list[Accelerator] | Absent:
     if not _registered(root, ("etc/OpenCL/vendors",), ".icd", ("pocl",)):
         return Absent("opencl", "a GPU, but no OpenCL driver is registered in /etc/OpenCL/vendors", step)
     return [Accelerator("opencl", each.name, each.driver, each.memory_bytes) for each in cards]
+
+
+def _sycl(root: Path, system: str) -> list[Accelerator] | Absent:
+    step = "install Intel's Level Zero driver (libze-intel-gpu1) and the oneAPI compiler that builds for it"
+    if system != "linux":
+        return Absent("sycl", f"not looked for on {system}", "run the framework's own device list")
+    cards = [card for card in render_nodes(root) if card.name.startswith("Intel ")]
+    if not cards:
+        return Absent("sycl", "no Intel GPU render node under /dev/dri", step)
+    if not any((root / "usr").glob("lib*/**/libze_intel_gpu.so*")):
+        return Absent("sycl", "an Intel GPU, but no Level Zero driver (libze_intel_gpu.so)", step)
+    return [Accelerator("sycl", each.name, each.driver, each.memory_bytes) for each in cards]
 
 
 def _npu(root: Path, system: str) -> list[Accelerator] | Absent:

@@ -13,6 +13,7 @@ from harness.artifact import Artifact
 from harness.environment import Environment
 from harness.frameworks import FrameworkEntry
 from harness.model import Model
+from harness.runner.making import Attempt
 from harness.runner.setup import Workshop
 from harness.store import Store
 from harness.store.records import (
@@ -21,6 +22,7 @@ from harness.store.records import (
     EnvironmentRecord,
     ModelRecord,
     PackageRecord,
+    PreparationRecord,
 )
 from harness.suite import Cell, Workload
 
@@ -45,6 +47,9 @@ class Catalogue:
         workshop: makes environments and artifacts.
         models: the model list.
         entries: the frameworks.
+        machine_id: this machine, stored.
+        session_id: the session that needs the cells, stored; None: they are prepared ahead of any.
+        jobs: artifacts that may be made beside each other.
     """
 
     def __init__(
@@ -54,7 +59,13 @@ class Catalogue:
         workshop: Workshop,
         models: Mapping[str, Model],
         entries: Mapping[str, FrameworkEntry],
+        machine_id: str,
+        session_id: str | None = None,
+        jobs: int = 1,
     ) -> None:
+        self._machine_id = machine_id
+        self._session_id = session_id
+        self._jobs = jobs
         self._store = store
         self._workshop = workshop
         self._models = models
@@ -72,9 +83,43 @@ class Catalogue:
         if environment.id not in self._environments:
             record = environment_record(environment)
             self._environments[environment.id] = self._store.record_environment(record)
-        artifact = self._workshop.artifact(cell.model, cell.framework, cell.recipe)
-        self._record_artifact(cell.model, cell.framework, cell.recipe)
+        try:
+            artifact = self._workshop.artifact(cell.model, cell.framework, cell.recipe)
+            self._record_artifact(cell.model, cell.framework, cell.recipe)
+        finally:
+            self.record_attempts()
         return Ready(cell, artifact, self._environments[environment.id])
+
+    def record_attempts(self) -> list[Attempt]:
+        """Write down what the workshop made, and failed to make, since the last time; gives these attempts."""
+        attempts = self._workshop.take_attempts()
+        for attempt in attempts:
+            request = attempt.request
+            if attempt.artifact is not None:
+                self._record_artifact(attempt.model, request.framework, request.recipe)
+            self._store.record_preparation(
+                PreparationRecord(
+                    machine_id=self._machine_id,
+                    session_id=self._session_id,
+                    model=attempt.model,
+                    framework=request.framework,
+                    recipe=request.recipe,
+                    environment_id=self._store.record_environment(environment_record(attempt.environment)),
+                    tool=request.tool,
+                    tool_version=request.tool_version,
+                    artifact_id=None if attempt.artifact is None else attempt.artifact.id,
+                    status=attempt.status,
+                    reason=attempt.reason,
+                    error=attempt.error,
+                    log_tail=attempt.log_tail,
+                    seconds=attempt.seconds,
+                    peak_bytes=attempt.peak_bytes,
+                    threads=self._workshop.threads,
+                    jobs=self._jobs,
+                    started_at=attempt.started_at,
+                )
+            )
+        return attempts
 
     def reference(self, model: str) -> Ready:
         """The model's quality reference, as a cell that is never timed: its workload has no prompt."""
@@ -131,6 +176,7 @@ class Catalogue:
                 tool_version=artifact.tool_version,
                 made_at=datetime.fromisoformat(artifact.made_at),
                 made_s=artifact.made_s,
+                made_peak_bytes=artifact.made_peak_bytes,
                 source_artifact_id=source_id,
                 made_with=dict(artifact.parameters),
                 notes=dict(artifact.notes),

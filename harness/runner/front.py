@@ -177,7 +177,7 @@ def with_history(plan: Plan, store: Store) -> Plan:
 
 def begin_session(plan: Plan, store: Store) -> str:
     """Store a new session with its plan; gives its id."""
-    machine_id = _record_machine(store)
+    machine_id = record_machine(store)
     runnable = [planned for planned in plan.cells if planned.reason is None]
     scored = [
         planned.cell.id
@@ -242,7 +242,8 @@ def begin_session(plan: Plan, store: Store) -> str:
     return session_id
 
 
-def _record_machine(store: Store) -> str:
+def record_machine(store: Store) -> str:
+    """Store this machine; gives its id."""
     machine = describe_machine()
     return store.record_machine(
         MachineRecord(
@@ -379,7 +380,14 @@ def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: Session
         job,
         store=store,
         workshop=workshop,
-        catalogue=Catalogue(store=store, workshop=workshop, models=models, entries=entries),
+        catalogue=Catalogue(
+            store=store,
+            workshop=workshop,
+            models=models,
+            entries=entries,
+            machine_id=facts.machine.id,
+            session_id=session_id,
+        ),
         cache_dir=cache_dir,
         progress=progress,
         expectation=Expectation(

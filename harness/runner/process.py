@@ -159,7 +159,8 @@ class WorkerProcess:
     Args:
         launch: how to start it.
         log: file that its standard output and error are appended to; its folder is made.
-        memory_limit_bytes: limit of the resident set of its process tree; None: none, and nothing is read.
+        memory_limit_bytes: limit of the resident set of its process tree; None: none.
+        watch_memory: read the tree's resident set also without a limit; it is never read otherwise.
         on_event: told every event, in the thread that calls `call`.
 
     Attributes:
@@ -177,10 +178,12 @@ class WorkerProcess:
         log: Path,
         memory_limit_bytes: int | None = None,
         on_event: Callable[[Message], None] | None = None,
+        watch_memory: bool = False,
     ) -> None:
         self.peak_seen_bytes: int | None = None
         self.last_event: Message | None = None
         self._limit = memory_limit_bytes
+        self._watching = watch_memory or memory_limit_bytes is not None
         self._on_event = on_event
         self._log = log
         self._next_id = 1
@@ -274,6 +277,18 @@ class WorkerProcess:
             thread.join(max(0.0, deadline - time.monotonic()))
         os.close(self._write_fd)
 
+    def abort(self) -> None:
+        """End the process from another thread: the call that is under way then raises `WorkerCrashed`.
+
+        Whoever uses the worker must not have ended it yet.
+        """
+        if self._process.returncode is None:
+            kill_tree(self._process.pid)
+
+    def log_tail(self) -> str:
+        """The last lines of its output so far; empty where it wrote none."""
+        return self._log_tail()
+
     def _end_tree(self) -> int | None:
         """Kill what is left of the tree and reap the process; its status, None where it does not die.
 
@@ -293,11 +308,11 @@ class WorkerProcess:
         return str(self.last_event.body.get("phase"))
 
     def _next(self, wait_s: float) -> _Item | None:
-        """The next item, None when there is none in time; reads the resident set meanwhile where there is a limit."""
+        """The next item, None when there is none in time; reads the resident set meanwhile where it is watched."""
         end = time.monotonic() + wait_s
         while (left := end - time.monotonic()) > 0:
-            if self._limit is not None:
-                self._watch(self._limit)
+            if self._watching:
+                self._watch()
                 left = min(left, WATCH_INTERVAL_S)
             try:
                 return self._items.get(timeout=min(left, _SLICE_S))
@@ -305,12 +320,12 @@ class WorkerProcess:
                 continue
         return None
 
-    def _watch(self, limit: int) -> None:
+    def _watch(self) -> None:
         seen = tree_rss_bytes(self._process.pid)
         self.peak_seen_bytes = max(seen, self.peak_seen_bytes or 0)
-        if seen > limit:
+        if self._limit is not None and seen > self._limit:
             raise self._out_of_memory(
-                f"The worker's resident set reached {seen} bytes, its limit is {limit} bytes"
+                f"The worker's resident set reached {seen} bytes, its limit is {self._limit} bytes"
             )
 
     def _note(self, item: _Item) -> None:

@@ -8,9 +8,11 @@ every cell that needs it learns the same reason.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +28,8 @@ from harness.frameworks import FrameworkEntry
 from harness.model import Model, ModelFile, fetch
 from harness.paths import data_dir
 from harness.runner.launch import Launch, launch_for
+from harness.runner.making import Attempt, Makers
+from harness.runner.prepare import Job
 from harness.runner.process import WorkerError, WorkerProcess
 from harness.runner.progress import SessionProgress
 from harness.worker.api import Calibration, Made, MakeRequest, Recipe
@@ -59,7 +63,7 @@ class TokenFile:
 
 
 class Workshop:
-    """Makes and keeps what a session needs.
+    """Makes and keeps what a session needs. Several threads may ask for artifacts; the rest is for one.
 
     Args:
         models: the model list.
@@ -93,18 +97,41 @@ class Workshop:
         self._environments = EnvironmentManager(cache_dir)
         self._artifacts = ArtifactStore(cache_dir)
         self._made: dict[tuple[str, ...], object] = {}
+        self._locks: dict[tuple[str, ...], threading.RLock] = {}
+        self._locks_lock = threading.Lock()
+        self._makers = Makers()
 
     def _once(self, key: tuple[str, ...], make: Callable[[], T]) -> T:
-        """What ``make`` gave or raised the first time."""
-        if key not in self._made:
-            try:
-                self._made[key] = make()
-            except EdgebenchError as error:
-                self._made[key] = error
-        made = self._made[key]
+        """What ``make`` gave or raised the first time; whoever asks meanwhile waits for it.
+
+        What is made may ask for other things: they are sources, sources of sources, never the thing itself, so that
+        nobody waits in a circle.
+        """
+        with self._locks_lock:
+            lock = self._locks.setdefault(key, threading.RLock())
+        with lock:
+            if key not in self._made:
+                try:
+                    self._made[key] = make()
+                except EdgebenchError as error:
+                    self._made[key] = error
+            made = self._made[key]
         if isinstance(made, EdgebenchError):
             raise made
         return made  # type: ignore[return-value]  # the key fixes the type
+
+    @property
+    def threads(self) -> int:
+        """Compute threads for conversions."""
+        return self._threads
+
+    def take_attempts(self) -> list[Attempt]:
+        """The attempts to make artifacts since the last time; what was found in the cache is none."""
+        return self._makers.take_attempts()
+
+    def stop(self) -> None:
+        """End every conversion that is under way in another thread; nothing of it stays, and none is begun any more."""
+        self._makers.stop()
 
     # -- single things ----------------------------------------------------------------------------------------------
 
@@ -127,6 +154,26 @@ class Workshop:
                 entry.backend, variant, role=role, overrides=self._overrides, progress=self._say
             ),
         )
+
+    def warm_up(self, jobs: Iterable[Job]) -> dict[str, int | None]:
+        """Fetch the models and make the environments that jobs share, one after another; gives the models' sizes.
+
+        What fails here fails its jobs, with the same reason.
+
+        Returns:
+            Number of weights by model, None where unknown; models that cannot be had are left out.
+        """
+        parameters: dict[str, int | None] = {}
+        for job in jobs:
+            model, framework, recipe = job.key
+            with contextlib.suppress(EdgebenchError):
+                parameters[model] = self.model_file(model).facts.parameter_count
+            with contextlib.suppress(EdgebenchError):
+                self.environment(framework, "converter")
+            if self.recipe(framework, recipe).calibrated and self.synthetic(model, framework) is None:
+                with contextlib.suppress(EdgebenchError):
+                    self.tokens(model, self._calibration)
+        return parameters
 
     def launch(self, framework: str, role: Role = "runtime", api: str = "cpu") -> Launch:
         """How to start a worker of the framework."""
@@ -198,13 +245,13 @@ class Workshop:
             )
             name = f"make-{model}-{framework}-{recipe.name}"
             try:
-                with WorkerProcess(
+                answer = making.call(
                     self.launch(framework, "converter"),
-                    log=self.log(name),
-                    memory_limit_bytes=None,
-                    on_event=None,
-                ) as worker:
-                    answer = worker.call("make", to_body(work), timeout_s=MAKE_TIMEOUT_S)
+                    self.log(name),
+                    "make",
+                    to_body(work),
+                    timeout_s=MAKE_TIMEOUT_S,
+                )
             except WorkerError as error:
                 raise EdgebenchError(
                     f"making {model} {framework} {recipe.name} failed: {error}",
@@ -213,7 +260,10 @@ class Workshop:
             answer.pop("seconds", None)  # the store times the whole, with the worker's start
             return from_body(Made, answer)
 
-        return self._artifacts.get(request, make, self._say)
+        with self._makers.begin(model, request, environment) as making:
+            artifact = self._artifacts.get(request, make, self._say, peak_bytes=making.peak_bytes)
+            making.done(artifact)
+        return artifact
 
     def synthetic(self, model: str, framework: str) -> SyntheticModel | None:
         """The configuration whose weights the framework itself writes; None for a real model.

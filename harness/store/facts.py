@@ -6,9 +6,10 @@ measured, warm-ups apart; every average is somebody else's. Frozen; nothing of S
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -93,12 +94,19 @@ class ScoreFacts:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactFacts:
-    """The size of a stored artifact."""
+    """The size of a stored artifact, and how its cell's recipe made it here.
+
+    ``made_s`` and ``made_peak_bytes`` are None where it was not made here or nobody stored them; ``notes`` are the
+    tool's own.
+    """
 
     id: str
     weight_bytes: int
     parameters: int | None
     bits_per_weight: float | None
+    made_s: float | None = None
+    made_peak_bytes: int | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +114,7 @@ class CellFacts:
     """One cell of a session's plan, and what came of it.
 
     ``reason`` says why it was planned as skipped. ``runs`` holds every attempt of every kind, in order of kind,
-    index and attempt.
+    index and attempt. ``synthetic``: the model's weights are seeded random numbers.
     """
 
     cell: records.CellRecord
@@ -117,6 +125,7 @@ class CellFacts:
     runs: tuple[RunFacts, ...]
     artifact: ArtifactFacts | None
     score: ScoreFacts | None
+    synthetic: bool = False
 
     def scorings(self) -> tuple[RunFacts, ...]:
         """The scoring runs, every attempt, the last one last."""
@@ -222,7 +231,10 @@ def _cells(
     rows = connection.execute(query).all()
     scores = score_facts(connection, {row.score_key for row in rows if row.score_key is not None})
     used = {run.artifact_id for of_cell in runs.values() for run in of_cell if run.artifact_id is not None}
-    artifacts = _artifacts(connection, used | {score.artifact_id for score in scores.values()})
+    used |= {score.artifact_id for score in scores.values()}
+    artifacts = _artifacts(connection, used)
+    lineages = _lineages(connection, used)
+    synthetic = _synthetic(connection)
     made = []
     for row in rows:
         of_cell = runs.get(row._mapping[cells.c.id], ())
@@ -230,6 +242,12 @@ def _cells(
         # The newest run that had one; a cell whose runs all failed early may still have been scored.
         named = [run.artifact_id for run in of_cell if run.artifact_id is not None and run.kind == "timed"]
         artifact_id = named[-1] if named else score.artifact_id if score else None
+        made_by = lineages.get((str(artifact_id), row.framework, row.recipe))
+        artifact = artifacts[artifact_id] if artifact_id else None
+        if artifact is not None and made_by is not None:
+            artifact = replace(
+                artifact, made_s=made_by.made_s, made_peak_bytes=made_by.made_peak_bytes, notes=made_by.notes
+            )
         made.append(
             CellFacts(
                 cell=cell_record(row),
@@ -238,8 +256,9 @@ def _cells(
                 expected_s=row.expected_s,
                 settings=row.settings,
                 runs=tuple(of_cell),
-                artifact=artifacts[artifact_id] if artifact_id else None,
+                artifact=artifact,
                 score=score,
+                synthetic=row.model in synthetic,
             )
         )
     return tuple(made)
@@ -252,6 +271,31 @@ def _artifacts(connection: Connection, wanted: set[str]) -> dict[str, ArtifactFa
         row.id: ArtifactFacts(row.id, row.weight_bytes, row.parameters, row.bits_per_weight)
         for row in connection.execute(query)
     }
+
+
+def _lineages(connection: Connection, wanted: set[str]) -> dict[tuple[str, str, str], Row[Any]]:
+    """The newest way in which each artifact was made, by artifact, framework and recipe."""
+    lineages = table("lineage")
+    query = (
+        select(lineages)
+        .where(lineages.c.artifact_id.in_(sorted(wanted)))
+        .order_by(lineages.c.made_at, lineages.c.id)
+    )
+    return {(row.artifact_id, row.framework, row.recipe): row for row in connection.execute(query)}
+
+
+def _synthetic(connection: Connection) -> set[str]:
+    """Names of the models whose weights are seeded random numbers: their stored source says so."""
+    models = table("model")
+    found = set()
+    for row in connection.execute(select(models.c.name, models.c.source)):
+        try:
+            source = json.loads(row.source)
+        except ValueError:
+            continue  # a source in words: of a file
+        if isinstance(source, dict) and source.get("synthetic"):
+            found.add(row.name)
+    return found
 
 
 def _runs(connection: Connection, session_id: str) -> dict[str, list[RunFacts]]:

@@ -18,7 +18,7 @@ from harness.store import facts, records, traces
 from harness.store.tables import table
 
 #: Kinds of things that an id can name, in the order in which `find` gives them: the table of each.
-KINDS = ("session", "cell", "run", "artifact", "environment", "model", "machine")
+KINDS = ("session", "cell", "run", "artifact", "environment", "model", "machine", "preparation")
 
 _FOUND_AT_MOST = 50
 _NEWEST_RUNS = 5
@@ -115,6 +115,16 @@ def durations(
     ):
         taken[cell_id, kind].append(duration_s)
     return {key: statistics.median(values) for key, values in taken.items()}
+
+
+def preparation_peaks(connection: Connection) -> dict[tuple[str, str, str], int]:
+    """The most memory that making took, by (model, framework, recipe)."""
+    rows = table("preparation")
+    columns = (rows.c.model, rows.c.framework, rows.c.recipe)
+    query = (
+        select(*columns, func.max(rows.c.peak_bytes)).where(rows.c.peak_bytes.is_not(None)).group_by(*columns)
+    )
+    return {(model, framework, recipe): peak for model, framework, recipe, peak in connection.execute(query)}
 
 
 def sessions(connection: Connection, limit: int) -> list[dict[str, Any]]:
@@ -285,6 +295,7 @@ def _of_artifact(connection: Connection, row_id: str) -> dict[str, Any]:
     )
     return {
         "lineage": _rows(connection, "lineage", "artifact_id", row_id, "made_at", "id"),
+        "preparations": _rows(connection, "preparation", "artifact_id", row_id, "started_at", "id"),
         "verdicts": [_plain(dict(row._mapping)) for row in connection.execute(query)],
         "runs": _run_lines(connection, runs.c.artifact_id == row_id),
     }
@@ -296,6 +307,11 @@ def _of_environment(connection: Connection, row_id: str) -> dict[str, Any]:
 
 def _of_model(connection: Connection, row_id: str) -> dict[str, Any]:
     return {"artifacts": _rows(connection, "lineage", "model_id", row_id, "made_at", "id")}
+
+
+def _of_preparation(connection: Connection, row_id: str) -> dict[str, Any]:
+    del connection, row_id
+    return {}  # its columns say all
 
 
 def _of_machine(connection: Connection, row_id: str) -> dict[str, Any]:
@@ -314,6 +330,7 @@ _BELOW: dict[str, Any] = {
     "environment": _of_environment,
     "model": _of_model,
     "machine": _of_machine,
+    "preparation": _of_preparation,
 }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ SETUP_PHASE = "set-up"
 
 RunKind = Literal["timed", "score", "reference"]
 RunStatus = Literal["ok", "skipped", "failed", "timeout", "oom"]
+PreparationStatus = Literal["ok", "failed", "oom", "timeout"]
 SessionStatus = Literal["running", "ok", "failed", "interrupted"]
 Numbers = Sequence[int] | Sequence[float]
 
@@ -195,6 +196,7 @@ class ArtifactRecord:
         tool_version: its version.
         made_at: aware.
         made_s: seconds it took; None where it was not made here.
+        made_peak_bytes: most memory of the maker; None where unknown. No part of the lineage's id.
         source_artifact_id: stored artifact that it was made from, None: from the model's own file.
         environment_id: stored environment that made it.
         made_with: everything that changes the bytes.
@@ -213,6 +215,7 @@ class ArtifactRecord:
     tool_version: str
     made_at: datetime
     made_s: float | None = None
+    made_peak_bytes: int | None = None
     source_artifact_id: str | None = None
     environment_id: str | None = None
     made_with: Mapping[str, Any] = field(default_factory=dict)
@@ -223,6 +226,63 @@ class ArtifactRecord:
     def bits_per_weight(self) -> float | None:
         """Weight bytes x 8 / parameters: measured, not nominal. None where the parameters are unknown."""
         return self.weight_bytes * 8 / self.parameters if self.parameters else None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationRecord:
+    """One attempt to make an artifact.
+
+    Attributes:
+        machine_id: stored machine.
+        model: its id in the model list.
+        framework: whose recipe it is.
+        recipe: the framework's own name of the precision.
+        tool: distribution that makes it.
+        tool_version: its version in the environment.
+        status: ``ok``, ``failed``, ``oom`` or ``timeout``.
+        seconds: from the maker's start to its end.
+        threads: compute threads that it was told to use.
+        jobs: preparations that could run beside each other, this one included.
+        started_at: aware.
+        session_id: stored session that needed it, None: prepared ahead.
+        environment_id: stored environment.
+        artifact_id: stored artifact, required where ok, None elsewhere.
+        reason: why it is not ok, in a sentence; required then.
+        error: the maker's own error text.
+        log_tail: last lines of the maker's output.
+        peak_bytes: most memory of the maker's process tree, None where unknown.
+        id: derived when left out.
+    """
+
+    machine_id: str
+    model: str
+    framework: str
+    recipe: str
+    tool: str
+    tool_version: str
+    status: PreparationStatus
+    seconds: float
+    threads: int
+    jobs: int
+    started_at: datetime
+    session_id: str | None = None
+    environment_id: str | None = None
+    artifact_id: str | None = None
+    reason: str | None = None
+    error: str | None = None
+    log_tail: str | None = None
+    peak_bytes: int | None = None
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        what = f"preparation of {self.model} {self.framework} {self.recipe}"
+        if (self.status == "ok") != (self.artifact_id is not None):
+            raise ValueError(f"{what} is {self.status} with the artifact {self.artifact_id}")
+        if self.status != "ok" and not self.reason:
+            raise ValueError(f"{what} is {self.status} without a reason")
+        _finite(what, seconds=self.seconds)
+        content = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "id"}
+        _derive_id(self, "preparation", {**content, "started_at": self.started_at.isoformat()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,12 @@ class Store:
             writing.artifact(connection, record)
         return record.id
 
+    def record_preparation(self, record: records.PreparationRecord) -> str:
+        """Stores an attempt to make an artifact; gives its id. What it names must be stored."""
+        with self._writing() as connection:
+            writing.preparation(connection, record)
+        return record.id
+
     def record_cells(self, cells: Iterable[records.CellRecord]) -> None:
         """Stores cells outside of any plan, such as the quality reference's."""
         with self._writing() as connection:
@@ -215,6 +221,11 @@ class Store:
         """Seconds a run took on a machine, by ``(cell id, kind)``: the median of the newest five that were ok."""
         with self._reading() as connection:
             return looking.durations(connection, machine_id, cell_ids)
+
+    def preparation_peaks(self) -> dict[tuple[str, str, str], int]:
+        """The most memory that making took, by (model, framework, recipe), over all attempts, failed ones too."""
+        with self._reading() as connection:
+            return looking.preparation_peaks(connection)
 
     def find(self, prefix: str) -> list[tuple[str, str]]:
         """``(kind, id)`` of everything whose id begins so; kinds as in `looking.KINDS`."""

@@ -34,6 +34,7 @@ from sqlmodel import Field, SQLModel
 RUN_STATUSES = ("ok", "skipped", "failed", "timeout", "oom")
 VALIDITIES = ("ok", "suspect")
 VERDICTS = ("ok", "broken")
+PREPARATION_STATUSES = ("ok", "failed", "oom", "timeout")
 SESSION_STATUSES = ("running", "ok", "failed", "interrupted")
 
 _NAMES = {
@@ -199,7 +200,7 @@ class Lineage(Row, table=True):
     """One way in which an artifact was made. Two recipes, or two machines, may come to the same bytes."""
 
     __tablename__: ClassVar[str] = "lineage"
-    id: str = Field(primary_key=True, description="derived from the other columns")
+    id: str = Field(primary_key=True, description="derived from the other columns but the peak")
     artifact_id: str = Field(foreign_key="artifact.id", index=True, description="what came out")
     model_id: str = Field(foreign_key="model.id", description="the model it is of")
     framework: str = Field(description="whose recipe it is")
@@ -219,6 +220,49 @@ class Lineage(Row, table=True):
     )
     made_s: float | None = Field(description="seconds it took; NULL where it was not made here")
     made_at: datetime = Field(sa_type=UtcDateTime, description="UTC")
+    made_peak_bytes: int | None = Field(
+        sa_type=BigInteger,
+        description="most memory of the maker, as in `preparation`; no part of the id; NULL where not known",
+    )
+
+
+class Preparation(Row, table=True):
+    """One attempt to make an artifact on a machine: what it took, or why it failed. Found in the cache is none."""
+
+    __tablename__: ClassVar[str] = "preparation"
+    __table_args__ = (
+        _one_of("status", PREPARATION_STATUSES),
+        Index(None, "model", "framework", "recipe"),
+    )
+    id: str = Field(primary_key=True, description="derived from the other columns")
+    machine_id: str = Field(foreign_key="machine.id", description="where")
+    session_id: str | None = Field(
+        foreign_key="session.id", description="session that needed it; NULL: prepared ahead of any"
+    )
+    model: str = Field(description="the model's id in the model list")
+    framework: str = Field(description="whose recipe it is")
+    recipe: str = Field(description="the framework's own name of the precision")
+    environment_id: str | None = Field(
+        foreign_key="environment.id", description="environment that was to make it"
+    )
+    tool: str = Field(description="distribution that makes it")
+    tool_version: str = Field(description="its version in that environment")
+    artifact_id: str | None = Field(
+        foreign_key="artifact.id", index=True, description="what came out; NULL unless ok"
+    )
+    status: str = Field(description="`ok`, `failed`, `oom`, `timeout`")
+    reason: str | None = Field(sa_type=Text, description="why it is not ok, in a sentence")
+    error: str | None = Field(sa_type=Text, description="the maker's own error text")
+    log_tail: str | None = Field(sa_type=Text, description="last lines of the maker's output; NULL where ok")
+    seconds: float = Field(description="from the maker's start to its end")
+    peak_bytes: int | None = Field(
+        sa_type=BigInteger,
+        description="highest resident set of the maker's process tree seen in ten readings a second, or the maker's "
+        "own high-water mark if that is higher; NULL where neither was read",
+    )
+    threads: int = Field(description="compute threads that it was told to use")
+    jobs: int = Field(description="preparations that could run beside each other, this one included")
+    started_at: datetime = Field(sa_type=UtcDateTime, description="UTC")
 
 
 class Cell(Row, table=True):

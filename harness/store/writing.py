@@ -91,7 +91,14 @@ def artifact(connection: Connection, record: records.ArtifactRecord) -> None:
         "made_s": record.made_s,
     }
     key = ids.content_id("lineage", {**made, "made_at": record.made_at.isoformat()})
-    insert_missing(connection, "lineage", [{**made, "id": key, "made_at": record.made_at}])
+    # The peak is left out of the id: an artifact that an older version recorded stays one way of making it.
+    row = {**made, "id": key, "made_at": record.made_at, "made_peak_bytes": record.made_peak_bytes}
+    insert_missing(connection, "lineage", [row])
+
+
+def preparation(connection: Connection, record: records.PreparationRecord) -> None:
+    """Adds an attempt to make an artifact."""
+    insert_missing(connection, "preparation", [asdict(record)])
 
 
 def cells(connection: Connection, cell_records: Iterable[records.CellRecord]) -> None:

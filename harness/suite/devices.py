@@ -17,7 +17,7 @@ from harness.worker.api import Backend, Host
 COMMON: Mapping[str, str] = {
     "cpu": "cpu", "gpu": "gpu", "npu": "npu", "cuda": "gpu", "rocm": "gpu", "metal": "gpu", "vulkan": "gpu",
     "opencl": "gpu", "sycl": "gpu", "directml": "gpu", "coreml": "npu", "qnn-htp": "npu", "qnn-gpu": "gpu",
-    "qnn-cpu": "cpu",
+    "qnn-cpu": "cpu", "rpc": "gpu", "auto": "cpu", "hetero": "cpu",
 }  # fmt: skip
 
 _WORD = re.compile(r"([a-z][a-z0-9_-]*)(?::([0-9]{1,3}))?(?:\.([a-z][a-z0-9_-]*))?", re.ASCII)
@@ -101,7 +101,10 @@ def targets(text: str, backend: type[Backend], host: Host) -> list[Target]:
     usable = next((target for target in tried if target.reason is None), None)
     if usable is not None or len(tried) == 1:
         return [usable or tried[0]]
-    reasons = "; ".join(f"{target.api}: {target.reason}" for target in tried)
+    apis: dict[str | None, list[str]] = {}
+    for target in tried:
+        apis.setdefault(target.reason, []).append(target.api)
+    reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in apis.items())
     return [Target(tried[0].device, tried[0].api, reasons)]
 
 

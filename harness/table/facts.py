@@ -79,13 +79,22 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactFacts:
-    """The model files that a cell used."""
+    """The model files that a cell used.
+
+    Attributes:
+        prepare_s: seconds that making them took, from their source on.
+        prepare_peak_bytes: most memory that the maker's process tree held.
+        fallbacks: ``"WANTED to TAKEN"`` -> tensors whose shape made the tool choose another type.
+    """
 
     id: str | None = None
     weight_bytes: int | None = None
     bits_per_weight: float | None = None
     verdict: ArtifactVerdict | None = None
     verdict_reason: str | None = None
+    prepare_s: float | None = None
+    prepare_peak_bytes: int | None = None
+    fallbacks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +148,8 @@ class CellFacts:
         reason: why the cell was planned as skipped, None where it was to run.
         baseline_precision: the framework's native half precision; None: it has fp32 only.
         default_recipe: the recipe is the one that its bare precision means.
+        emulated: another processor computed what the device would: accuracy is real, speed and memory are not.
+        synthetic: the model's weights are random: speed and memory are real, there is no accuracy.
         runs: timed runs, those that failed included.
         score: None where the artifact was not scored.
         score_status: status of the scoring run; None where there was none.
@@ -157,6 +168,8 @@ class CellFacts:
     reason: str | None = None
     baseline_precision: str | None = "fp16"
     default_recipe: bool = True
+    emulated: bool = False
+    synthetic: bool = False
     artifact: ArtifactFacts | None = None
     runs: tuple[RunFacts, ...] = ()
     score: ScoreFacts | None = None

@@ -74,6 +74,18 @@ def as_count(value: float) -> str:
     return f"{value:.0f}"
 
 
+def as_yes_no(value: Any) -> str:
+    """A yes or a no."""
+    return "yes" if value else "no"
+
+
+def as_fallbacks(value: Any) -> str:
+    """How many tensors fell back, and to what: ``180 tensors: q4_K to q5_0 (150), q6_K to q8_0 (30)``."""
+    total = sum(value.values())
+    each = ", ".join(f"{what} ({count})" for what, count in value.items())
+    return f"{total} tensor{'' if total == 1 else 's'}: {each}"
+
+
 def as_tasks(value: Any) -> str:
     """Task results: ``blimp acc 0.812``."""
     return "; ".join(f"{each['task']} {each['metric']} {significant(each['value'])}" for each in value)
@@ -124,36 +136,36 @@ def _all() -> tuple[Metric, ...]:
         m("reason", "Reason", "state", "", None, as_text, "Why the status is not `ok`."),
         m("runs", "Runs", "state", "runs", None, as_count, "Timed runs that ended as ok, suspect ones included."),
         m("prefill_tps", "Prefill t/s", "metric", "tokens/s", "higher", as_number,
-          "Prompt tokens divided by prefill seconds.", 6),
+          "Prompt tokens divided by prefill seconds.", 7),
         m("decode_tps", "Decode t/s", "metric", "tokens/s", "higher", as_number,
-          "Generated tokens divided by the sum of their synchronised forward times, without sampling.", 7),
+          "Generated tokens divided by the sum of their synchronised forward times, without sampling.", 8),
         m("ttft_s", "TTFT", "metric", "s", "lower", as_seconds, "Prompt submitted to first token."),
         m("itl_s_p50", "ITL p50", "metric", "s", "lower", as_seconds, "Median gap between two tokens of a run."),
         m("itl_s_p99", "ITL p99", "metric", "s", "lower", as_seconds,
           "99th percentile of the gaps between two tokens of a run."),
         m("peak_rss_bytes", "Memory", "metric", "bytes", "lower", as_bytes,
-          "Peak resident set of the worker, from its own high-water mark.", 4),
+          "Peak resident set of the worker, from its own high-water mark.", 5),
         m("weight_bytes", "Weights", "metric", "bytes", "lower", as_bytes, "Weight tensors on disk."),
         m("bits_per_weight", "Bits/weight", "metric", "bits", "lower", as_number,
-          "Weight bytes times 8 over parameters: measured, not nominal."),
+          "Weight bytes times 8 over parameters: measured, not nominal.", 4),
         m("energy_joules_per_prefill_token", "Energy per prefill token", "metric", "J/token", "lower", as_joules,
           "Gross energy of the device's domains per prompt token, from a window of its own."),
         m("energy_joules_per_decode_token", "Energy per token", "metric", "J/token", "lower", as_joules,
-          "Gross energy of the device's domains per generated token, from a window of its own.", 10),
+          "Gross energy of the device's domains per generated token, from a window of its own.", 11),
         m("perplexity", "PPL", "metric", "", "lower", as_number,
           "exp of the mean negative log-likelihood over the scored positions."),
         m("perplexity_ratio", "PPL ratio", "metric", "", "lower", as_number,
-          "Perplexity over the quality reference's on the same windows.", 13),
+          "Perplexity over the quality reference's on the same windows.", 14),
         m("kld_mean", "KLD", "metric", "nats", "lower", significant,
-          "Mean Kullback-Leibler divergence of the next-token distribution from the quality reference's.", 11),
+          "Mean Kullback-Leibler divergence of the next-token distribution from the quality reference's.", 12),
         m("same_top", "Same top", "metric", "share", "higher", as_percent,
-          "Share of positions whose top token is the quality reference's.", 12),
+          "Share of positions whose top token is the quality reference's.", 13),
         m("speedup_prefill", "Speed-up prefill", "metric", "", "higher", as_factor,
-          "Prefill tokens/s over the speed baseline's.", 8),
+          "Prefill tokens/s over the speed baseline's.", 9),
         m("speedup_decode", "Speed-up decode", "metric", "", "higher", as_factor,
-          "Decode tokens/s over the speed baseline's.", 9),
+          "Decode tokens/s over the speed baseline's.", 10),
         m("memory_reduction", "Memory saved", "metric", "share", "higher", as_percent,
-          "1 less the ratio of peaks to the speed baseline's, each less the worker's size after its imports.", 5),
+          "1 less the ratio of peaks to the speed baseline's, each less the worker's size after its imports.", 6),
         m("quality_reference", "Quality reference", "provenance", "", None, as_text,
           "What quality is measured against: one for all frameworks."),
         m("speed_baseline", "Speed baseline", "provenance", "", None, as_text,
@@ -171,6 +183,18 @@ def _all() -> tuple[Metric, ...]:
         m("session", "Session", "provenance", "", None, as_text, "Id of the session that measured."),
         m("machine", "Machine", "provenance", "", None, as_text, "Stable id of the machine that measured."),
         m("framework_version", "Version", "provenance", "", None, as_text, "The framework's version in the runs."),
+        m("precision_class", "Class", "identity", "", None, as_text,
+          "Class of the precision: `full`, `half`, `medium` (5 to 8 bit), `low` (3 to 4), `ultra-low` (1 to 2)."),
+        m("prepare_s", "Prepared in", "metric", "s", "lower", as_seconds,
+          "Seconds that making the artifact took, from its source on, the maker's start included."),
+        m("prepare_peak_bytes", "Prepare memory", "metric", "bytes", "lower", as_bytes,
+          "Most memory of the maker: its process tree's resident set, sampled, or its own high-water mark if higher."),
+        m("fallbacks", "Fell back", "state", "", None, as_fallbacks,
+          "Tensors whose shape made the tool take another type than the recipe's: number by `WANTED to TAKEN`."),
+        m("emulated", "Emulated", "state", "", None, as_yes_no,
+          "Whether another processor computed what the device would: its speed says nothing about silicon."),
+        m("synthetic", "Synthetic", "state", "", None, as_yes_no,
+          "Whether the model's weights are seeded random numbers: there is no accuracy to measure."),
     )  # fmt: skip
 
 

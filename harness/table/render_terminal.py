@@ -100,6 +100,8 @@ def _table(view: View, shown: list[int], width: int) -> Table:
             overflow="fold",
             width=widths[index],
         )
-    for row in view.body:
-        table.add_row(*(Text(row[index]) for index in shown))
+    for block in view.blocks():
+        for row in block:
+            table.add_row(*(Text(row[index]) for index in shown))
+        table.add_section()
     return table

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from harness.precision import class_of
 from harness.table import estimates
 from harness.table.facts import (
     CellFacts,
@@ -31,6 +32,12 @@ NOT_RUN = "not run: the session ended before it"
 
 #: Flag of a row whose own runs may be fine, but not those that its speed-ups are relative to.
 BASELINE_SUSPECT = "the speed baseline's runs are suspect"
+
+#: Why an emulated device's row has no speed-up and no memory saved.
+EMULATED = "emulated: its speed says nothing about silicon"
+
+#: Why a synthetic model's row has no accuracy.
+SYNTHETIC = "synthetic weights: there is no function to compare with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,9 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
         flags=_flags(done, clean),
         session=facts.id,
         machine=facts.machine_id,
+        precision_class=class_of(cell.precision),
+        emulated=cell.emulated,
+        synthetic=cell.synthetic,
         framework_version=", ".join(sorted({run.framework_version for run in done if run.framework_version}))
         or None,
         tasks=[asdict(task) for task in cell.tasks],
@@ -106,6 +116,8 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
     draft = _Draft(cell, clean or done, values)
     if not done:
         draft.notes["validity"] = reason or "no run ended as ok"
+    if values["precision_class"] is None:
+        draft.notes["precision_class"] = f"{cell.precision} is no canonical precision"
     if values["framework_version"] is None:
         draft.notes["framework_version"] = reason or "no run told it"
     _artifact(draft)
@@ -145,10 +157,16 @@ def _artifact(draft: _Draft) -> None:
     artifact, why = draft.cell.artifact, draft.values["reason"] or "no artifact was stored"
     draft.put("weight_bytes", artifact.weight_bytes if artifact else None, why)
     draft.put("bits_per_weight", artifact.bits_per_weight if artifact else None, why)
+    untold = why if artifact is None else "not made here, or by a version that did not store it"
+    draft.put("prepare_s", artifact.prepare_s if artifact else None, untold)
+    draft.put("prepare_peak_bytes", artifact.prepare_peak_bytes if artifact else None, untold)
+    if artifact is None:
+        draft.notes["fallbacks"] = why
+    else:
+        draft.values["fallbacks"] = dict(artifact.fallbacks)
     if artifact is None or artifact.verdict is None:
-        draft.notes["artifact_verdict"] = draft.cell.score_reason or (
-            why if artifact is None else "not scored"
-        )
+        unscored = SYNTHETIC if draft.cell.synthetic else "not scored"
+        draft.notes["artifact_verdict"] = draft.cell.score_reason or (why if artifact is None else unscored)
         return
     draft.values["artifact_verdict"] = artifact.verdict
     if artifact.verdict_reason:
@@ -290,8 +308,10 @@ def _energy(draft: _Draft, session_reason: str | None) -> None:
 
 def _quality(draft: _Draft) -> None:
     score = draft.cell.score
-    if score is None or not score.windows:
+    if score is None or not score.windows or draft.cell.synthetic:
         why = draft.cell.score_reason or draft.values["reason"] or "the artifact was not scored"
+        if draft.cell.synthetic:
+            why = SYNTHETIC
         for key in ("perplexity", "perplexity_ratio", "kld_mean", "same_top", "quality_reference"):
             draft.notes[key] = why
         return
@@ -357,7 +377,7 @@ _COMPARED = {"speedup_prefill": "prefill_tps", "speedup_decode": "decode_tps"}
 
 def _compare(draft: _Draft, drafts: Sequence[_Draft]) -> None:
     keys = (*_COMPARED, "memory_reduction")
-    baseline, why_not = _baseline(draft, drafts)
+    baseline, why_not = (None, EMULATED) if draft.cell.emulated else _baseline(draft, drafts)
     if baseline is None:
         draft.notes["speed_baseline"] = why_not
         for key in keys:

@@ -77,6 +77,8 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
         reason=cell.reason,
         baseline_precision=baseline,
         default_recipe=default_recipe,
+        emulated=any(run.device is not None and bool(run.device.get("emulated")) for run in cell.runs),
+        synthetic=cell.synthetic,
         artifact=_artifact(cell),
         runs=tuple(_run(run) for run in cell.timed()),
         score=None if score is None else _score(score),
@@ -94,6 +96,9 @@ def _artifact(cell: stored.CellFacts) -> shown.ArtifactFacts | None:
         id=artifact.id,
         weight_bytes=artifact.weight_bytes,
         bits_per_weight=artifact.bits_per_weight,
+        prepare_s=artifact.made_s,
+        prepare_peak_bytes=artifact.made_peak_bytes,
+        fallbacks=artifact.notes.get("fallbacks") or {},
         verdict=None if verdict is None else verdict.verdict,
         verdict_reason=None if verdict is None else verdict.reason,
     )

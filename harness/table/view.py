@@ -7,14 +7,15 @@ pooled: an identity that tells rows apart is shown even when it was not asked fo
 
 from __future__ import annotations
 
-import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.precision import class_rank, precision_rank
 from harness.table.claims import claim_for
 from harness.table.facts import About
-from harness.table.metrics import METRICS
+from harness.table.metrics import METRICS, as_fallbacks
 from harness.table.rows import BASELINE_SUSPECT, Row
 from harness.table.where import columns as column_names
 from harness.table.where import parse_where
@@ -29,7 +30,7 @@ IDENTITY: tuple[str, ...] = (
     "session",
     "machine",
 )
-DEFAULT_ROWS: tuple[str, ...] = ("framework", "precision", "recipe", "device")
+DEFAULT_ROWS: tuple[str, ...] = ("precision_class", "framework", "precision", "recipe", "device")
 DEFAULT_COLUMNS: tuple[str, ...] = tuple(
     metric.name
     for metric in sorted(
@@ -38,7 +39,7 @@ DEFAULT_COLUMNS: tuple[str, ...] = tuple(
     if metric.kind != "identity"
 )
 
-SUSPECT, BROKEN, PARTIAL, MISSING = "†", "‡", "*", "–"
+SUSPECT, BROKEN, PARTIAL, FELL_BACK, MISSING = "†", "‡", "*", "§", "–"
 
 #: Figures that a spoiled run spoils.
 _TIMED = frozenset(
@@ -51,8 +52,8 @@ _QUALITY = frozenset({"perplexity", "perplexity_ratio", "kld_mean", "same_top"})
 
 #: What a narrow terminal leaves out first.
 _DISPENSABLE = (
-    "claim_memory", "claim_speed_up", "perplexity_ratio", "speedup_prefill", "energy_joules_per_decode_token",
-    "same_top", "memory_reduction", "device", "kld_mean",
+    "precision_class", "claim_memory", "claim_speed_up", "perplexity_ratio", "speedup_prefill",
+    "energy_joules_per_decode_token", "same_top", "memory_reduction", "device", "kld_mean",
 )  # fmt: skip
 
 
@@ -80,39 +81,50 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything that a format has to set."""
+    """Everything that a format has to set.
+
+    Attributes:
+        title: above the table.
+        columns: heads, left to right.
+        body: texts, a tuple a row.
+        sections: below the table.
+        groups: rows, counted from 0, that begin another class of precision than the row above.
+    """
 
     title: str
     columns: tuple[Column, ...]
     body: tuple[tuple[str, ...], ...]
     sections: tuple[Section, ...] = field(default_factory=tuple)
+    groups: tuple[int, ...] = ()
+
+    def blocks(self) -> list[tuple[tuple[str, ...], ...]]:
+        """The body in its groups; in one where it has none."""
+        bounds = [0, *self.groups, len(self.body)]
+        return [self.body[first:last] for first, last in itertools.pairwise(bounds)]
 
 
 def select(
     rows: Sequence[Row], *, row_keys: str | Sequence[str] | None = None, where: str | None = None
 ) -> list[Row]:
-    """The rows that pass ``where``, sorted by ``row_keys`` if there are any, else in their own order."""
+    """The rows that pass ``where``: by ``row_keys`` if there are any, else by class and then in their own order."""
     test = parse_where(where) if where else lambda _row: True
     kept = [row for row in rows if test(row.values)]
     if row_keys:
         keys = column_names(row_keys)
         kept.sort(key=lambda row: [_rank(key, row[key]) for key in keys])
+    else:
+        kept.sort(key=lambda row: class_rank(row["precision_class"]))
     return kept
-
-
-@functools.cache
-def _widest_first() -> tuple[str, ...]:
-    from harness.worker.api import PRECISIONS  # brings numpy along, which `list metrics` need not pay for
-
-    return PRECISIONS
 
 
 def _rank(key: str, value: Any) -> tuple[int, float, str]:
     """Sorts figures as figures, precisions from wide to narrow, words as words, holes last."""
     if value is None:
         return 2, 0.0, ""
-    if key == "precision" and value in _widest_first():
-        return 0, float(_widest_first().index(value)), ""
+    if key == "precision_class":
+        return 0, float(class_rank(value)), ""
+    if key == "precision" and (place := precision_rank(value)) is not None:
+        return 0, float(place), ""
     if isinstance(value, int | float):
         return 0, float(value), ""
     return 1, 0.0, str(value)
@@ -150,9 +162,9 @@ def build_view(
     Args:
         rows: from `comparison_rows`, of one or several sessions.
         about: the sessions they come from.
-        row_keys: columns at the left, by which rows are sorted; None: framework, precision, device, in the
-            suite's order.
-        columns: figures to show; None: the default ones with the claims.
+        row_keys: columns at the left, by which rows are sorted; None: class, framework, precision, device, by
+            class and then in the suite's order.
+        columns: figures to show; None: the default ones with the claims. Bits per weight always are.
         where: conditions, see `harness.table.where`.
 
     Raises:
@@ -160,6 +172,9 @@ def build_view(
     """
     kept = select(rows, row_keys=row_keys, where=where)
     left, figures = shown_keys(kept, row_keys, columns)
+    # The label of a precision says little of what is stored: what was measured stands beside it, asked for or not.
+    if "bits_per_weight" not in (*left, *figures):
+        figures.insert(0, "bits_per_weight")
     # A precision and the framework's name for it are one thing to a reader: int4 (Q4_K_M).
     joined = "precision" in left and "recipe" in left
     heads = [_column(key) for key in left if not (joined and key == "recipe")] + [
@@ -172,7 +187,15 @@ def build_view(
             Column("claim_speed_up", "Speed-up (claim)", False),
         ]
     body = tuple(tuple(_text(row, head.key, joined) for head in heads) for row in kept)
-    return View(_title(kept, left), tuple(heads), body, _sections(kept, about, left, figures, claimed))
+    groups = () if row_keys else _groups(kept)
+    return View(
+        _title(kept, left), tuple(heads), body, _sections(kept, about, left, figures, claimed), groups
+    )
+
+
+def _groups(rows: Sequence[Row]) -> tuple[int, ...]:
+    classes = [row["precision_class"] for row in rows]
+    return tuple(place for place in range(1, len(classes)) if classes[place] != classes[place - 1])
 
 
 def _column(key: str) -> Column:
@@ -203,6 +226,10 @@ def figure_text(row: Row, key: str) -> str:
             return str(row["status"])
         return MISSING
     text = METRICS[key].format(value)
+    if key == "device":
+        return device_text(row)
+    if key == "model":
+        return model_text(row)
     interval = (row["intervals"] or {}).get(key)
     if interval and value and interval[0] < interval[1]:
         text += f" {_spread(100 * (interval[1] - interval[0]) / 2 / abs(value))}"
@@ -213,7 +240,19 @@ def figure_text(row: Row, key: str) -> str:
         text += SUSPECT
     if row["artifact_verdict"] == "broken" and key in _TIMED | _QUALITY:
         text += BROKEN
+    if key == "bits_per_weight" and row["fallbacks"]:
+        text += FELL_BACK
     return text
+
+
+def device_text(row: Row) -> str:
+    """``npu:0 (emulated)``, or the device alone where it computed itself."""
+    return f"{row['device']} (emulated)" if row["emulated"] else str(row["device"])
+
+
+def model_text(row: Row) -> str:
+    """``llama-7b (synthetic)``, or the model alone where its weights are somebody's."""
+    return f"{row['model']} (synthetic)" if row["synthetic"] else str(row["model"])
 
 
 def _spread(percent: float) -> str:
@@ -225,13 +264,13 @@ def _spread(percent: float) -> str:
 
 def label(row: Row) -> str:
     """A row's name in the notes: ``llamacpp int4 (Q4_K_M) cpu``."""
-    return f"{row['framework']} {precision_text(row)} {row['device']}"
+    return f"{row['framework']} {precision_text(row)} {device_text(row)}"
 
 
 def _title(rows: Sequence[Row], left: Sequence[str]) -> str:
     parts = []
     for key in ("model", "workload"):
-        values = list(dict.fromkeys(str(row[key]) for row in rows))
+        values = list(dict.fromkeys(model_text(row) if key == "model" else str(row[key]) for row in rows))
         if len(values) == 1 and key not in left:
             parts.append(values[0])
     return ", ".join(parts) or "Comparison"
@@ -301,7 +340,28 @@ def _marks(rows: Sequence[Row]) -> list[str]:
         for row in rows
         if row["artifact_verdict"] == "broken"
     ]
+    fallen = [(_fell_back(row), label(row)) for row in rows if row["fallbacks"]]
+    lines += [
+        f"{FELL_BACK} {'; '.join(dict.fromkeys(names))}: {text}" for text, names in _grouped(fallen).items()
+    ]
+    emulated = [label(row) for row in rows if row["emulated"]]
+    if emulated:
+        lines.append(
+            f"emulated: {_named(emulated, len(rows))}: another processor computed what this one would; the accuracy "
+            "is real, speed, memory and energy say nothing about silicon and are compared with nothing"
+        )
+    synthetic = list(dict.fromkeys(str(row["model"]) for row in rows if row["synthetic"]))
+    if synthetic:
+        lines.append(
+            f"synthetic: {'; '.join(synthetic)}: seeded random weights in a real architecture; speed, memory, energy "
+            "and bits per weight are measured, accuracy does not exist"
+        )
     return lines
+
+
+def _fell_back(row: Row) -> str:
+    total, _, each = as_fallbacks(row["fallbacks"]).partition(": ")
+    return f"{total} fell back: {each}"
 
 
 def _yardsticks(rows: Sequence[Row]) -> list[str]:

@@ -104,6 +104,8 @@ def _ordered(key: str, sign: str, value: str) -> Test:
 def _equal(measured: Any, wanted: str) -> bool:
     if wanted.lower() == "null":
         return measured is None
+    if isinstance(measured, bool):
+        return wanted.lower() in (("true", "yes") if measured else ("false", "no"))
     if isinstance(measured, int | float):
         try:
             return measured == float(wanted)

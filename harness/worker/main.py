@@ -12,7 +12,7 @@ method     request                                            result
 hello      {}                                                 protocol, framework, versions, python, implementation,
                                                               platform, pid, import_s, memory
 devices    {}                                                 devices: [Device]
-make       MakeRequest                                        Made, seconds
+make       MakeRequest                                        Made, seconds, memory
 tokenize   model, text_file (UTF-8), out                      tokens (count), bos; ``out`` holds int32 little-endian
 load       LoadSpec                                           Loaded, load_s, memory
 timed      TimedSpec                                          samples: [Sample], memory
@@ -233,7 +233,7 @@ class Worker:
         seconds = time.perf_counter() - begin
         if not (request.out / made.entry).exists():
             raise FileNotFoundError(f"{made.entry} is not among what was made")
-        return {**to_body(made), "seconds": seconds}
+        return {**to_body(made), "seconds": seconds, "memory": to_body([self._read_memory("make")])}
 
     def _tokenize(self, spec: TokenizeSpec) -> dict[str, Any]:
         ids, bos = self._backend.tokenize(spec.model, spec.text_file.read_text(encoding="utf-8"))

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.backends.llamacpp import LlamaCpp, parse_options
+from harness.backends._llamacpp_options import parse_options
+from harness.backends.llamacpp import LlamaCpp
 from harness.worker.api import PRECISIONS, Host, LoadSpec, MakeRequest, ModelFacts, Recipe, Unsupported
+from harness.worker.synthetic import SyntheticModel
 
 LINUX = Host("linux", "x86_64")
 SMOL = ModelFacts("smollm2-135m-instruct", "llama", "gguf", 576)
@@ -16,6 +18,8 @@ RECIPES = {recipe.name: recipe for recipe in LlamaCpp.recipes}
 EVERY_RECIPE = {
     *("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_0", "Q4_1"),
     *("IQ4_XS", "IQ4_NL", "Q3_K_M", "IQ3_XXS", "Q2_K", "IQ2_XXS", "IQ1_S", "TQ1_0", "TQ2_0"),
+    *(f"{name}+imatrix" for name in ("Q4_K_M", "IQ4_XS", "Q3_K_M", "IQ3_XXS", "Q2_K", "IQ2_XXS", "IQ1_S")),
+    "imatrix",
 }
 
 
@@ -44,7 +48,7 @@ def test_every_recipe_has_a_canonical_precision_and_each_precision_one_default()
         ("int3", "Q3_K_M"),
         ("int2", "Q2_K"),
         ("ternary", "TQ1_0"),
-        ("int1", "IQ1_S"),
+        ("int1", "IQ1_S+imatrix"),
     ],
 )
 def test_a_bare_precision_means_the_usual_recipe(precision: str, name: str) -> None:
@@ -56,19 +60,37 @@ def test_all_recipes_but_f32_are_made_from_f32() -> None:
     assert {each.made_from for each in LlamaCpp.recipes if each.name != "F32"} == {"llamacpp:F32"}
 
 
-def test_every_recipe_names_the_file_type_that_changes_its_bytes() -> None:
-    file_types = [each.parameters["ftype"] for each in LlamaCpp.recipes]
-    assert len(set(file_types)) == len(file_types)
+def test_every_recipe_names_what_changes_its_bytes() -> None:
+    parameters = [str(each.parameters) for each in LlamaCpp.recipes]
+    assert len(set(parameters)) == len(parameters)
     assert RECIPES["Q4_K_M"].parameters == {"ftype": "MOSTLY_Q4_K_M", "allow_requantize": True}
 
 
-def test_recipes_that_need_an_importance_matrix_say_so() -> None:
+def test_only_the_matrix_reads_the_calibration_text_and_only_its_recipes_need_it() -> None:
+    matrix = RECIPES["imatrix"]
+    assert matrix.calibrated
+    assert matrix.intermediate
+    assert {each.name for each in LlamaCpp.recipes if each.calibrated or each.intermediate} == {"imatrix"}
+    needing = {each.name for each in LlamaCpp.recipes if each.needs == ("llamacpp:imatrix",)}
+    assert needing == {name for name in RECIPES if name.endswith("+imatrix")}
+    for name in needing:
+        assert RECIPES[name].precision == RECIPES[name.removesuffix("+imatrix")].precision
+
+
+def test_recipes_that_need_an_importance_matrix_name_the_one_that_has_it() -> None:
     reasons = {each.name: LlamaCpp.unsupported(each, SMOL) for each in LlamaCpp.recipes}
     refused = {name: reason for name, reason in reasons.items() if reason is not None}
     assert sorted(refused) == ["IQ1_S", "IQ2_XXS"]
-    assert all(
-        "needs an importance matrix, which this version does not make" in text for text in refused.values()
-    )
+    for name, text in refused.items():
+        assert text == f"llama.cpp makes {name} with an importance matrix only: name {name}+imatrix"
+
+
+def test_a_synthetic_model_has_every_recipe_without_a_matrix() -> None:
+    model = SyntheticModel("llama", 2048, 2048, 2, 16, 4, 128, 1000, 512, 10000.0, 1e-5, False)
+    facts = ModelFacts("synthetic", "llama", "synthetic", 2048, synthetic=model)
+    refused = {each.name for each in LlamaCpp.recipes if LlamaCpp.unsupported(each, facts)}
+    assert refused == {"imatrix", "IQ1_S", "IQ2_XXS", *(n for n in RECIPES if n.endswith("+imatrix"))}
+    assert "random weights" in str(LlamaCpp.unsupported(RECIPES["Q4_K_M+imatrix"], facts))
 
 
 def test_a_model_of_another_format_is_refused_where_it_would_be_read() -> None:
@@ -96,12 +118,28 @@ def test_metal_is_refused_off_macos_and_an_unknown_api_everywhere() -> None:
     assert "not for directml" in str(LlamaCpp.unavailable(LINUX, "gpu:0", "directml"))
 
 
+def test_an_rpc_server_is_available_where_one_was_named() -> None:
+    assert "set EDGEBENCH_LLAMACPP_RPC to HOST:PORT" in str(LlamaCpp.unavailable(LINUX, "gpu:0", "rpc"))
+    assert LlamaCpp.unavailable(Host("linux", "x86_64", frozenset({"rpc"})), "gpu:0", "rpc") is None
+
+
+@pytest.mark.parametrize("api", ["cuda", "vulkan", "opencl", "sycl"])
+def test_an_api_without_its_device_says_so(api: str) -> None:
+    assert (
+        LlamaCpp.unavailable(LINUX, "gpu:0", api)
+        == f"no {api} device with its driver was found on this machine"
+    )
+
+
 def test_every_known_device_has_a_build_variant_for_this_kind_of_cpu() -> None:
     build = LlamaCpp.requirements.build
-    assert {api for _, api in LlamaCpp.known_devices} == set(build)
+    # RPC is part of the CPU's build: another machine computes.
+    assert {api for _, api in LlamaCpp.known_devices} == {*build, "rpc"}
     for variant, environment in build.items():
         assert "-DGGML_NATIVE=ON" in environment["CMAKE_ARGS"], variant
-    assert "-DGGML_CUDA=ON" in build["cuda"]["CMAKE_ARGS"]
+        if variant != "cpu":
+            assert f"-DGGML_{variant.upper()}=ON" in environment["CMAKE_ARGS"]
+    assert "-DGGML_RPC=ON" in build["cpu"]["CMAKE_ARGS"]
 
 
 def test_the_package_that_is_built_here_is_pinned() -> None:

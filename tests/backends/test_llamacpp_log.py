@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.backends._llamacpp_ggml import (
+from harness.backends._llamacpp_log import (
     Log,
     buffer_bytes,
-    fallback_count,
+    cache_types,
+    fallbacks,
     flash_attention,
     load_mode,
     offloaded_layers,
@@ -71,7 +72,8 @@ def test_nothing_reported_is_nothing() -> None:
     assert load_mode("") is None
     assert flash_attention("") is None
     assert offloaded_layers("") is None
-    assert fallback_count("") == 0
+    assert fallbacks("") == {}
+    assert cache_types("") is None
 
 
 def test_the_automatic_settings_are_read_back() -> None:
@@ -82,10 +84,34 @@ def test_the_automatic_settings_are_read_back() -> None:
     assert flash_attention(required) == "on"
 
 
-def test_offloaded_layers_and_fallen_back_tensors_are_counted() -> None:
+def test_the_types_of_the_cache_are_read_back() -> None:
+    assert cache_types(CPU_LOAD) == ("f16", "f16")
+    other = "llama_kv_cache: size = 1.00 MiB (256 cells), K (q8_0):    0.50 MiB, V (iq4_nl):    0.50 MiB"
+    assert cache_types(other) == ("q8_0", "iq4_nl")
+
+
+def test_offloaded_layers_are_counted() -> None:
     assert offloaded_layers("load_tensors: offloaded 12/31 layers to GPU") == (12, 31)
-    text = "llama_model_quantize_impl: WARNING: 180 of 272 tensor(s) required fallback quantization"
-    assert fallback_count(text) == 180
+
+
+FALLEN = """\
+warning: blk.0.attn_k.weight                  - ncols    576 not divisible by 256 (required for type    q4_K) \
+-> falling back to    q5_0
+warning: blk.0.attn_q.weight                  - ncols    576 not divisible by 256 (required for type    q4_K) \
+-> falling back to    q5_0
+warning: blk.0.attn_v.weight                  - ncols     40 not divisible by 256 (required for type    q6_K) \
+(WARNING: must use F16 due to unusual shape) -> falling back to     f16
+llama_model_quantize_impl: WARNING: 3 of 272 tensor(s) required fallback quantization
+"""
+
+
+def test_tensors_that_fell_back_are_counted_by_their_types() -> None:
+    assert fallbacks(FALLEN) == {"q4_K to q5_0": 2, "q6_K to f16": 1}
+
+
+def test_a_log_that_contradicts_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="counts 4 tensors that fell back and names 3"):
+        fallbacks(FALLEN.replace("WARNING: 3 of", "WARNING: 4 of"))
 
 
 @pytest.mark.usefixtures("quiet")

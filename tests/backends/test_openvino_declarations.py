@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from harness.backends.directml import DirectML
 from harness.backends.olive import Olive
 from harness.backends.openvino import OpenVINO
 from harness.backends.server import Server
+from harness.suite.devices import Target, targets
 from harness.worker.api import (
     PRECISIONS,
     Backend,
@@ -31,6 +33,7 @@ from harness.worker.api import (
     Recipe,
     Unsupported,
 )
+from harness.worker.synthetic import SyntheticModel
 
 PLANNED: list[type[PlannedBackend]] = [Olive, DirectML, Server]
 ALL: list[type[Backend]] = [OpenVINO, *PLANNED]
@@ -118,6 +121,42 @@ def test_openvino_gpu_and_npu_need_their_drivers() -> None:
     static = OpenVINO.unavailable(found, "npu:0", "npu")
     assert static is not None
     assert "static shape" in static
+
+
+@pytest.mark.parametrize("api", ["auto", "hetero"])
+def test_virtual_plug_ins_need_what_their_device_needs(api: str) -> None:
+    assert OpenVINO.unavailable(LINUX, "cpu", api) is None
+    assert OpenVINO.unavailable(LINUX, "gpu:0", api) == OpenVINO.unavailable(LINUX, "gpu:0", "opencl")
+    assert "not npu:0 by" in str(OpenVINO.unavailable(LINUX, "npu:0", api))
+
+
+def test_the_words_auto_and_hetero_mean_the_cpu_and_cpu_means_no_virtual_plug_in() -> None:
+    assert targets("auto", OpenVINO, LINUX) == [Target("cpu", "auto", None)]
+    assert targets("hetero", OpenVINO, LINUX) == [Target("cpu", "hetero", None)]
+    assert targets("cpu", OpenVINO, LINUX) == [Target("cpu", "cpu", None)]
+    (gpu,) = targets("gpu", OpenVINO, LINUX)
+    assert str(gpu.reason).startswith("opencl, auto, hetero: OpenVINO's GPU plug-in needs")
+
+
+def test_fp32_is_made_of_the_exact_weights() -> None:
+    exact = recipe("FP32")
+    assert (exact.made_from, exact.needs) == ("openvino:FP16", ("llamacpp:F32",))
+
+
+def test_what_reads_calibration_text_says_so() -> None:
+    calibrated = {r.name for r in OpenVINO.recipes if r.calibrated}
+    assert calibrated == {
+        "INT4_ASYM_g64_AWQ", "INT4_ASYM_g64_SE", "INT4_ASYM_g64_AWQ_SE", "INT4_ASYM_g64_r80", "W8A8",
+    }  # fmt: skip
+
+
+def test_a_synthetic_model_has_its_own_reasons() -> None:
+    model = SyntheticModel("llama", 192, 256, 1, 3, 3, 64, 100, 512, 1e4, 1e-5, tied_embeddings=True)
+    facts = ModelFacts("synthetic", "llama", "synthetic", 192, synthetic=model)
+    assert OpenVINO.unsupported(recipe("INT4_ASYM_g64"), facts) is None
+    assert "rows of 192" in str(OpenVINO.unsupported(recipe("INT4_ASYM_g128"), facts))
+    assert "not as NF4_g64" in str(OpenVINO.unsupported(recipe("NF4_g64"), facts))
+    assert "synthesize" in OpenVINO.capabilities
 
 
 def test_a_machine_has_one_cpu() -> None:
@@ -209,6 +248,50 @@ def test_threads_and_latency_are_set_and_options_win() -> None:
         "NUM_STREAMS": "2",
         "INFERENCE_NUM_THREADS": "3",
     }
+
+
+def test_a_virtual_plug_in_is_told_what_its_device_is_told() -> None:
+    told = properties.config(CPU, dataclasses.replace(spec(), api="auto"))
+    assert told == {"DEVICE_PROPERTIES": {"CPU": properties.config(CPU, spec())}}
+
+
+def test_an_exact_artifact_is_computed_in_32_bits_unless_options_say_otherwise() -> None:
+    assert properties.config(CPU, spec(), exact=True)["INFERENCE_PRECISION_HINT"] == "f32"
+    told = properties.config(CPU, spec(INFERENCE_PRECISION_HINT="bf16"), exact=True)
+    assert told["INFERENCE_PRECISION_HINT"] == "bf16"
+    deaf = FakeCore({"SUPPORTED_PROPERTIES": {"PERFORMANCE_HINT": "RW"}})
+    with pytest.raises(RuntimeError, match="cannot be told"):
+        properties.config(deaf, spec(), exact=True)
+
+
+class FakeCompiled:
+    """A compiled graph that reports what it is given."""
+
+    def __init__(self, **found: Any) -> None:
+        self.found: dict[str, Any] = {"SUPPORTED_PROPERTIES": list(found), **found}
+
+    def get_property(self, name: str) -> Any:
+        return self.found[name]
+
+
+def test_the_hints_of_a_virtual_plug_in_are_those_of_the_device_that_computes() -> None:
+    compiled = FakeCompiled(
+        EXECUTION_DEVICES=["CPU"],
+        PERFORMANCE_HINT="x",
+        DEVICE_PROPERTIES={"CPU": {"PERFORMANCE_HINT": "LATENCY"}},
+    )
+    found = properties.in_force(compiled, dataclasses.replace(spec(), api="hetero"))
+    assert found == {"PERFORMANCE_HINT": "LATENCY", "EXECUTION_DEVICES": "CPU"}
+
+
+def test_an_exact_artifact_that_would_not_be_computed_so_is_refused() -> None:
+    properties.check_exact(FakeCompiled(**properties.EXACT), spec())
+    wrong = FakeCompiled(**{**properties.EXACT, "KV_CACHE_PRECISION": "u8"})
+    with pytest.raises(RuntimeError, match="KV_CACHE_PRECISION"):
+        properties.check_exact(wrong, spec())
+    properties.check_exact(wrong, spec(KV_CACHE_PRECISION="u8"))
+    with pytest.raises(RuntimeError, match="nothing of it"):
+        properties.check_exact(FakeCompiled(), spec())
 
 
 def test_nothing_is_set_that_the_plug_in_does_not_list() -> None:

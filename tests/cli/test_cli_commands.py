@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from fake_lab import SUITE, Lab
 
+from harness.backends.fake import Fake
+from harness.frameworks import frameworks
+from harness.worker.api import PRECISIONS, Recipe, StaticShape
+
 
 @pytest.mark.parametrize(
     "what", ["suites", "frameworks", "models", "recipes", "precisions", "devices", "metrics"]
@@ -94,3 +98,48 @@ def test_a_table_is_written_in_every_format_and_selected_by_rows_columns_and_con
     unknown = lab.run("show", "feedbeef")
     assert unknown.status == 2
     assert "feedbeef" in unknown.one_message()
+
+
+def test_recipes_say_what_they_are_made_of_and_intermediate_ones_only_when_asked(
+    bare_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = (
+        Recipe("FP16", "fp16", "model", "numpy", default=True),
+        Recipe("MATRIX", "fp32", "fake:FP16", "numpy", intermediate=True),
+        Recipe(
+            "W8A8_b16", "w8a8", "fake:FP16", "numpy", passes=("Export", "Quantise"), needs=("fake:MATRIX",),
+            calibrated=True, static=StaticShape(64, 16),
+        ),
+    )  # fmt: skip
+    monkeypatch.setattr(Fake, "recipes", recipes)
+    words = ("list", "recipes", "--framework", "fake")
+    listed = {one["recipe"]: one for one in bare_lab.run(*words, "--json").json["recipes"]}
+    assert list(listed) == ["FP16", "W8A8_b16"]
+    assert listed["W8A8_b16"] == {
+        "framework": "fake", "recipe": "W8A8_b16", "class": "medium", "precision": "w8a8", "default": "",
+        "passes": ["Export", "Quantise"], "made_from": "fake:FP16", "needs": ["fake:MATRIX"], "calibrated": "yes",
+        "static": "64 tokens, in blocks of 16", "tool": "numpy", "parameters": "",
+    }  # fmt: skip
+    assert "fake:MATRIX" in bare_lab.run(*words).out, "named as a source"
+    everything = bare_lab.run(*words, "--all", "--json").json["recipes"]
+    assert [one["recipe"] for one in everything if one["intermediate"]] == ["MATRIX"]
+    rows = bare_lab.run("list", "precisions", "--framework", "fake", "--json").json["precisions"]
+    assert {one["precision"]: one["fake"] for one in rows if one["fake"]} == {
+        "fp16": ["FP16"],
+        "w8a8": ["W8A8_b16"],
+    }
+
+
+def test_precisions_come_with_their_class_and_all_recipes_the_default_first(bare_lab: Lab) -> None:
+    rows = bare_lab.run("list", "precisions", "--json").json["precisions"]
+    assert [one["precision"] for one in rows] == list(PRECISIONS)
+    assert {one["precision"]: one["class"] for one in rows}["nf4"] == "low"
+    [int4] = [one for one in rows if one["precision"] == "int4"]
+    backends = {name: entry.backend for name, entry in frameworks().items()}
+    assert set(int4) == {"class", "precision", *backends}
+    for name, backend in backends.items():
+        own = [one for one in backend.recipes if one.precision == "int4" and not one.intermediate]
+        assert sorted(int4[name]) == sorted(one.name for one in own)
+        assert int4[name][:1] == [one.name for one in own if one.default][:1] or not any(
+            one.default for one in own
+        )

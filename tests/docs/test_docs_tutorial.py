@@ -17,7 +17,7 @@ EXAMPLE = ROOT / "tests" / "examples" / "edgebench_example"
     [("toml", "pyproject.toml"), ("python", "edgebench_example.py"), ("yaml", "tutorial.yaml")],
 )
 def test_the_tutorial_shows_exactly_the_files_of_the_example(language: str, file: str) -> None:
-    page = (DOCS / "frameworks" / "adding.md").read_text(encoding="utf-8")
+    page = (DOCS / "add-a-framework.md").read_text(encoding="utf-8")
     (shown,) = re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert shown == (EXAMPLE / file).read_text(encoding="utf-8")
 

@@ -128,7 +128,7 @@ def test_a_bare_tree_has_no_accelerator_and_every_api_its_reason(tmp_path: Path)
     assert found.accelerators == ()
     assert found.hardware == ()
     apis = {each.api for each in found.absent}
-    assert apis == {"cuda", "rocm", "metal", "vulkan", "opencl", "npu", "qnn-htp", "directml"}
+    assert apis == {"cuda", "rocm", "metal", "vulkan", "opencl", "sycl", "npu", "qnn-htp", "directml"}
     assert all(each.reason and each.next_step for each in found.absent)
 
 
@@ -155,16 +155,19 @@ def test_a_gpu_without_user_space_drivers_is_hardware_but_no_api(tmp_path: Path)
     reasons = {each.api: each.reason for each in found.absent}
     assert "no hardware Vulkan driver" in reasons["vulkan"], "lavapipe computes on the CPU"
     assert "no OpenCL driver" in reasons["opencl"]
+    assert "no Level Zero driver" in reasons["sycl"]
 
 
 def test_a_gpu_with_its_drivers_is_there_through_each(tmp_path: Path) -> None:
     intel_laptop(tmp_path)
     put(tmp_path, "usr/share/vulkan/icd.d/intel_icd.x86_64.json", "{}")
     put(tmp_path, "etc/OpenCL/vendors/intel.icd", "libigdrcl.so")
+    put(tmp_path, "usr/lib/x86_64-linux-gnu/libze_intel_gpu.so.1")
     found = find_accelerators(tmp_path, system="linux", nvml=NoNvml)
     assert {(each.api, each.name) for each in found.accelerators} == {
         ("vulkan", "Intel 0x7d55"),
         ("opencl", "Intel 0x7d55"),
+        ("sycl", "Intel 0x7d55"),
         ("npu", "Intel 0x7d1d"),
     }
 
@@ -187,6 +190,13 @@ def test_the_host_names_apis_and_platform() -> None:
     here = host(nvml=NoNvml)
     assert here.system == sys.platform
     assert "cuda" not in here.accelerators
+
+
+def test_an_rpc_server_that_is_named_is_an_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEBENCH_LLAMACPP_RPC", raising=False)
+    assert "rpc" not in host(nvml=NoNvml).accelerators
+    monkeypatch.setenv("EDGEBENCH_LLAMACPP_RPC", "192.0.2.1:50052")
+    assert "rpc" in host(nvml=NoNvml).accelerators
 
 
 def test_the_package_imports_nothing_heavy() -> None:

@@ -54,6 +54,7 @@ def artifact(recipe: str = "Q4_K_M", source: str | None = None, **changes: Any) 
         "tool_version": "0.3.36",
         "made_at": BEGAN,
         "made_s": 2.5,
+        "made_peak_bytes": 700_000_000,
         "source_artifact_id": source,
         "made_with": {"ftype": 15},
         "notes": {"fell_back": 180},

@@ -21,13 +21,17 @@ from harness.store import Store, records, schema
 from harness.store.engine import locate
 from harness.store.tables import metadata
 
-SECOND = '''"""A revision that the tests invent."""
+#: As released: the tests below replace them.
+KNOWN = dict(schema.REVISIONS)
+BEFORE = schema.newest()
+
+NEXT = '''"""A revision that the tests invent."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "{before}"
 branch_labels = None
 depends_on = None
 
@@ -43,7 +47,7 @@ def upgrade() -> None:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """A database of the first revision, with something in it."""
+    """A database of the newest revision, with something in it."""
     path = tmp_path / "lab 100%" / "edgebench.db"
     with Store.open(path) as store:
         store.record_model(make.model())
@@ -56,14 +60,14 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def second_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A program of the next version, as far as the schema is concerned; gives its migration."""
     migrations = tmp_path / "next version: 2" / "migrations"
     shutil.copytree(schema.MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
-    script = migrations / "versions" / "0002_second.py"
-    script.write_text(SECOND.format(end="pass"))
+    script = migrations / "versions" / "9999_next.py"
+    script.write_text(NEXT.format(before=schema.newest(), end="pass"))
     monkeypatch.setattr(schema, "MIGRATIONS", migrations)
-    monkeypatch.setattr(schema, "REVISIONS", {**schema.REVISIONS, "0002": "0.2.0"})
+    monkeypatch.setattr(schema, "REVISIONS", {**schema.REVISIONS, "9999": "0.2.0"})
     return script
 
 
@@ -75,22 +79,28 @@ def query(path: Path, statement: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
-def migrated(path: Path) -> Path:
+def migrated(path: Path, revision: str = "head") -> Path:
     """A database that only the migrations made."""
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
     with engine.begin() as connection:
         config = Config()
         config.set_main_option("script_location", str(schema.MIGRATIONS))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     engine.dispose()
     return path
 
 
 def statements(path: Path) -> dict[object, list[str]]:
-    """Lines of the statements that made each table and index; constraints come in any order."""
+    """Lines of the statements that made each table and index; constraints come in any order.
+
+    A table that a migration copied has its name in quotes.
+    """
     found = query(path, "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-    return {name: sorted(line.strip(" \t,") for line in str(text).splitlines()) for name, text in found}
+    return {
+        name: sorted(line.strip(" \t,").replace('"', "") for line in str(text).splitlines())
+        for name, text in found
+    }
 
 
 def differences(path: Path) -> list[object]:
@@ -109,6 +119,33 @@ def test_a_new_database_is_line_for_line_what_the_migrations_make(tmp_path: Path
     Store.open(tmp_path / "new.db").close()
     assert differences(tmp_path / "new.db") == []
     assert statements(tmp_path / "new.db") == statements(migrated(tmp_path / "migrated.db"))
+
+
+@pytest.mark.parametrize("revision", [each for each in KNOWN if each != BEFORE])
+def test_a_released_revision_comes_to_the_newest_schema_with_what_it_held(
+    tmp_path: Path, revision: str
+) -> None:
+    path = migrated(tmp_path / "old.db", revision)
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "INSERT INTO model (id, name, source, sha256, architecture) VALUES ('m', 'tiny', '{}', 'ab', 'llama')"
+    )
+    connection.execute("INSERT INTO artifact (id, weight_bytes, files) VALUES ('a', 7, '[]')")
+    connection.execute(
+        "INSERT INTO lineage (id, artifact_id, model_id, framework, recipe, precision, tool, tool_version, parameters,"
+        " notes, made_s, made_at) VALUES ('l', 'a', 'm', 'f', 'r', 'int4', 't', '1', '{}', '{}', 2.5,"
+        " '2026-11-23 06:12:03.250000')"
+    )
+    connection.commit()
+    connection.close()
+    with Store.open(path) as store:
+        assert store.upgraded is not None
+        assert store.check() == []
+        [lineage] = store.describe("artifact", "a")["lineage"]
+    assert (lineage["made_s"], lineage["made_peak_bytes"]) == (2.5, None)
+    Store.open(tmp_path / "new.db").close()
+    assert differences(path) == []
+    assert statements(path) == statements(tmp_path / "new.db")
 
 
 def test_every_migration_is_a_known_revision() -> None:
@@ -130,29 +167,29 @@ def test_opening_a_current_database_does_not_need_alembic(database: Path) -> Non
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_an_old_database_is_upgraded_after_a_backup(database: Path, second_revision: Path) -> None:
-    del second_revision
+def test_an_old_database_is_upgraded_after_a_backup(database: Path, next_revision: Path) -> None:
+    del next_revision
     runs = query(database, "SELECT * FROM run")
     with Store.open(database) as store:
         assert store.upgraded is not None
-        assert "from schema 0001 to 0002" in store.upgraded
+        assert f"from schema {BEFORE} to 9999" in store.upgraded
         assert store.check() == []
     assert query(database, "SELECT * FROM run") == runs
     assert query(database, "SELECT family FROM model") == [(None,)]
     assert query(database, "SELECT revision, edgebench_version FROM schema_revision ORDER BY 1") == [
-        ("0001", "0.1.0"),
-        ("0002", "0.2.0"),
+        *KNOWN.items(),
+        ("9999", "0.2.0"),
     ]
     [copy] = database.parent.glob("*.backup")
     assert copy.name in store.upgraded
-    assert query(copy, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert query(copy, "SELECT version_num FROM alembic_version") == [(BEFORE,)]
     assert query(copy, "SELECT * FROM run") == runs
     with Store.open(database) as store:
         assert store.upgraded is None
 
 
-def test_references_are_checked_again_after_an_upgrade(database: Path, second_revision: Path) -> None:
-    del second_revision
+def test_references_are_checked_again_after_an_upgrade(database: Path, next_revision: Path) -> None:
+    del next_revision
     with Store.open(database) as store, store._writing() as connection:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
 
@@ -166,10 +203,10 @@ def test_references_are_checked_again_after_an_upgrade(database: Path, second_re
     ids=["interrupted", "rows that refer to nothing"],
 )
 def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
-    database: Path, second_revision: Path, end: str, raised: type[Exception], monkeypatch: pytest.MonkeyPatch
+    database: Path, next_revision: Path, end: str, raised: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = statements(database), query(database, "SELECT * FROM run")
-    second_revision.write_text(SECOND.format(end=end))
+    next_revision.write_text(NEXT.format(before=BEFORE, end=end))
     with pytest.raises(raised):
         Store.open(database)
     assert (statements(database), query(database, "SELECT * FROM run")) == before
@@ -180,9 +217,9 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
 
 
 def test_a_backup_that_cannot_be_made_stops_the_upgrade(
-    database: Path, second_revision: Path, monkeypatch: pytest.MonkeyPatch
+    database: Path, next_revision: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del second_revision
+    del next_revision
 
     def full(*_: Path) -> None:
         raise OSError(28, "No space left on device")
@@ -195,22 +232,22 @@ def test_a_backup_that_cannot_be_made_stops_the_upgrade(
 
 
 def test_a_database_of_a_newer_version_is_refused_with_the_version_that_reads_it(
-    database: Path, second_revision: Path, monkeypatch: pytest.MonkeyPatch
+    database: Path, next_revision: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del second_revision
+    del next_revision
     Store.open(database).close()
     monkeypatch.undo()
     with pytest.raises(EdgebenchError, match=r"edgebench 0\.2\.0 or newer") as caught:
         Store.open(database)
     assert "edgebench>=0.2.0" in caught.value.next_step
-    assert query(database, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert query(database, "SELECT version_num FROM alembic_version") == [("9999",)]
 
 
-def test_an_old_database_is_not_upgraded_by_a_reader(database: Path, second_revision: Path) -> None:
-    del second_revision
+def test_an_old_database_is_not_upgraded_by_a_reader(database: Path, next_revision: Path) -> None:
+    del next_revision
     with pytest.raises(EdgebenchError, match="older edgebench"):
         Store.open(database, read_only=True)
-    assert query(database, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert query(database, "SELECT version_num FROM alembic_version") == [(BEFORE,)]
 
 
 @pytest.mark.parametrize("table", ["notes", "alembic_version"])
@@ -232,7 +269,7 @@ def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
     path = tmp_path / "empty.db"
     path.touch()
     with Store.open(path) as store:
-        assert store.info()["schema"] == "0001"
+        assert store.info()["schema"] == BEFORE
         assert store.sessions() == []
 
 

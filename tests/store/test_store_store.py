@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import make_store_records as make
 import pytest
@@ -88,6 +89,48 @@ def only(found: facts.SessionFacts, cell: records.CellRecord) -> facts.CellFacts
     return one
 
 
+def test_attempts_to_make_an_artifact_are_kept_and_their_peaks_found(store: Store) -> None:
+    session = begin(store)
+    common: dict[str, Any] = {
+        "machine_id": make.machine().id, "model": "tiny", "framework": "llamacpp", "recipe": "Q4_K_M", "tool": "t",
+        "tool_version": "1", "seconds": 2.5, "threads": 2, "jobs": 1,
+    }  # fmt: skip
+    made = records.PreparationRecord(
+        **common, status="ok", artifact_id=make.artifact().id, peak_bytes=5, started_at=make.BEGAN
+    )
+    killed = records.PreparationRecord(
+        **common, status="oom", reason="killed", error="none left", log_tail="last words", peak_bytes=9,
+        started_at=make.BEGAN, session_id=session,
+    )  # fmt: skip
+    for _ in range(2):
+        assert [store.record_preparation(one) for one in (made, killed)] == [made.id, killed.id]
+    assert store.info()["rows"]["preparation"] == 2
+    assert store.preparation_peaks() == {("tiny", "llamacpp", "Q4_K_M"): 9}
+    [listed] = store.describe("artifact", make.artifact().id)["preparations"]
+    assert (listed["id"], listed["peak_bytes"]) == (made.id, 5)
+    [(kind, _)] = store.find(killed.id)
+    described = store.describe(kind, killed.id)
+    assert (described["status"], described["log_tail"]) == ("oom", "last words")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"status": "ok"}, {"status": "failed"}, {"status": "failed", "reason": "x", "artifact_id": "a"}]
+)
+def test_an_attempt_without_its_reason_or_artifact_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="preparation of tiny"):
+        records.PreparationRecord(
+            machine_id="m", model="tiny", framework="f", recipe="r", tool="t", tool_version="1", seconds=1.0,
+            threads=1, jobs=1, started_at=make.BEGAN, **wrong,
+        )  # fmt: skip
+
+
+def test_a_model_whose_source_is_synthetic_makes_its_cells_so(store: Store) -> None:
+    session = begin(store)
+    real = make.model()
+    store.record_model(records.ModelRecord(real.name, '{"synthetic": {"seed": 7}}', make.sha("s"), "llama"))
+    assert only(store.session_facts(session), CELL).synthetic
+
+
 def test_everything_that_was_stored_about_a_run_comes_back(store: Store) -> None:
     session = begin(store)
     stored = make.run(session, CELL.id, validity="suspect", flags=["steal time 4 %"], details={"note": "é"})
@@ -99,8 +142,15 @@ def test_everything_that_was_stored_about_a_run_comes_back(store: Store) -> None
     cell = only(found, CELL)
     assert (cell.expected_s, cell.settings) == (4.0, {"repetitions": 3})
     assert cell.artifact == facts.ArtifactFacts(
-        make.artifact().id, 101_000_000, 134_515_008, make.artifact().bits_per_weight
+        make.artifact().id,
+        101_000_000,
+        134_515_008,
+        make.artifact().bits_per_weight,
+        made_s=2.5,
+        made_peak_bytes=700_000_000,
+        notes={"fell_back": 180},
     )
+    assert not cell.synthetic
     [run] = cell.runs
     for name in facts.RunFacts.__dataclass_fields__:
         expected = getattr(stored, name)

@@ -90,6 +90,14 @@ def test_names_are_made_of_parts_that_read() -> None:
     assert replace(CELL, device="npu:0", api="npu").device_label == "npu:0"
 
 
+def test_a_recipe_with_an_importance_matrix_keeps_its_name() -> None:
+    cell = replace(CELL, framework="llamacpp", recipe="Q4_K_M+imatrix")
+    assert cell.name == "llamacpp-smollm2_135m_instruct-int4-Q4_K_M+imatrix-cpu-pp32+tg16"
+    expression = Expression.compile("Q4_K_M+imatrix")
+    assert expression.evaluate(lambda word, /, **_: word in cell.name)
+    assert not expression.evaluate(lambda word, /, **_: word in replace(cell, recipe="Q4_K_M").name)
+
+
 @given(st.text(min_size=1), st.text(min_size=1), workloads)
 def test_a_name_is_one_word_of_pytests_expressions(recipe: str, value: str, workload: Workload) -> None:
     cell = replace(CELL, recipe=recipe, workload=workload, options={"key": value})

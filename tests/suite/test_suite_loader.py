@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
+from harness.frameworks import frameworks
 from harness.model.checked_yaml import parse_yaml
 from harness.paths import data_dir
 from harness.suite import (
     Suite,
     Workload,
+    expand,
     json_schema,
     load_suite,
     models_json_schema,
@@ -26,6 +28,7 @@ from harness.suite import (
     shipped_suites,
     suite_models,
 )
+from harness.worker.api import Host
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = "model: [m]\nframework: [llamacpp]\nprecision: [int4]\nworkload: [pp32+tg16]\n"
@@ -35,8 +38,8 @@ def _suite(text: str) -> Suite:
     return parse_suite(parse_yaml(text, Path("s.yaml")))
 
 
-def test_the_shipped_suites_are_quickstart_and_full() -> None:
-    assert list(shipped_suites()) == ["full", "quickstart"]
+def test_the_shipped_suites_are_claims_full_and_quickstart() -> None:
+    assert list(shipped_suites()) == ["claims", "full", "quickstart"]
     quick = load_suite("quickstart")
     assert (quick.title, quick.runs, quick.repetitions, quick.warmups) == ("quickstart", 3, 1, 1)
     assert quick.workload
@@ -45,13 +48,25 @@ def test_the_shipped_suites_are_quickstart_and_full() -> None:
     assert (quick.scoring.window, quick.scoring.stride, quick.scoring.score_from) == (256, 256, 0)
     assert quick.scoring.max_windows == 1
     full = load_suite("full")
-    assert (full.model, full.framework, full.recipe, full.device, full.runs) == (
-        ["all"],
-        ["all"],
-        ["all"],
-        ["all"],
-        5,
-    )
+    assert (full.model, full.framework, full.recipe, full.device) == (
+        ["smollm2-135m-instruct"], ["all"], ["all"], ["all"],
+    )  # fmt: skip
+    claims = load_suite("claims")
+    assert claims.model == ["smollm2-135m-instruct", "synthetic-llama-7b"]
+
+
+def test_the_full_suite_plans_every_recipe_of_every_framework_once_per_device() -> None:
+    backends = {name: entry.backend for name, entry in frameworks().items() if entry.error is None}
+    suite = load_suite("full")
+    cells = [one.cell for one in expand(suite, backends, suite_models(suite), Host("linux", "x86_64"))]
+    assert len({cell.id for cell in cells}) == len(cells)
+    for name, backend in backends.items():
+        recipes = {recipe.name for recipe in backend.recipes if not recipe.intermediate}
+        planned = {cell.recipe for cell in cells if cell.framework == name}
+        assert planned == recipes or name == "server", name
+        workloads = {str(cell.workload) for cell in cells if cell.framework == name}
+        assert len(workloads) == 1, f"{name} has one workload"
+    assert {cell.recipe for cell in cells if cell.framework == "server"} == {"F16", "Q8_0", "Q4_K_M"}
 
 
 def test_the_shipped_text_is_there() -> None:
@@ -165,7 +180,7 @@ def test_names_and_paths_are_told_apart(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(UsageError, match="there is no file"):
         load_suite("yours.yaml")
     with pytest.raises(
-        UsageError, match=r'unknown suite "quikstart" \(shipped: full, quickstart\)'
+        UsageError, match=r'unknown suite "quikstart" \(shipped: claims, full, quickstart\)'
     ) as raised:
         load_suite("quikstart")
     assert 'did you mean "quickstart"?' in raised.value.next_step

@@ -18,16 +18,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from table_facts import cell, session
+from table_facts import cell, run, session
 
 from harness.errors import UsageError
 from harness.table import FORMATS, ROW_KEYS, comparison_rows, render
 from harness.table import render_latex as latex
 from harness.table import render_markdown as markdown
 from harness.table.claims import load_claims
+from harness.table.facts import ArtifactFacts
 from harness.table.render_html import render_html
 from harness.table.rows import BASELINE_SUSPECT
-from harness.table.view import Column, View, build_view, figure_text
+from harness.table.view import Column, View, build_view, figure_text, select
 
 GOLDEN = Path(__file__).with_name("golden")
 FACTS = session()
@@ -58,15 +59,17 @@ def test_a_spread_beyond_the_figure_itself_is_not_written_out(half: float, text:
 def test_json_is_the_stable_interface() -> None:
     rows = json.loads(render(ROWS, ABOUT, "json"))["rows"]
     assert [list(row) for row in rows] == [list(ROW_KEYS)] * len(ROWS)
-    assert rows[4]["reason"] == "needs Windows | or an emulator & <time>"
-    assert rows[4]["decode_tps"] is None
+    skipped = next(row for row in rows if row["framework"] == "qnn")
+    assert skipped["reason"] == "needs Windows | or an emulator & <time>"
+    assert skipped["decode_tps"] is None
 
 
 def test_csv_has_raw_values_and_empty_holes() -> None:
     rows = list(csv.DictReader(io.StringIO(render(ROWS, ABOUT, "csv"))))
-    assert rows[1]["weight_bytes"] == "90000000"
-    assert rows[1]["energy_joules_per_decode_token"] == ""
-    assert json.loads(rows[1]["flags"])[1] == "steal time 4.2 % (limit 1 %)"
+    quantised = next(row for row in rows if row["recipe"] == "Q4_K_M")
+    assert quantised["weight_bytes"] == "90000000"
+    assert quantised["energy_joules_per_decode_token"] == ""
+    assert json.loads(quantised["flags"])[1] == "steal time 4.2 % (limit 1 %)"
 
 
 @pytest.mark.parametrize("width", [40, 80, 100, 120, 160, 240])
@@ -115,6 +118,69 @@ def test_rows_of_two_sessions_show_their_session() -> None:
     first = comparison_rows(second)
     other = [type(first[0])({**first[0].values, "session": "s-0002"}, first[0].notes)]
     assert "s-0002" in render([*first, *other], [second.about()], "markdown")
+
+
+@pytest.mark.parametrize("name", ["json", "csv", "markdown"])
+def test_rows_stand_by_class_widest_first_and_in_the_suites_order_inside(name: str) -> None:
+    facts = session(
+        *(cell("x", each, f"R-{each}") for each in ("int4", "fp16", "int2", "fp32", "int8", "int3"))
+    )
+    text = render(comparison_rows(facts), [facts.about()], name)
+    places = [text.index(each) for each in ("R-fp32", "R-fp16", "R-int8", "R-int4", "R-int3", "R-int2")]
+    assert places == sorted(places)
+    view = build_view(comparison_rows(facts), [facts.about()])
+    assert [row[0] for row in view.body] == ["full", "half", "medium", "low", "low", "ultra-low"]
+    assert [len(block) for block in view.blocks()] == [1, 1, 1, 2, 1]
+
+
+def test_rows_that_are_sorted_by_columns_are_not_grouped() -> None:
+    view = build_view(ROWS, ABOUT, row_keys="framework,precision_class")
+    assert view.groups == ()
+    assert [row[:2] for row in view.body] == sorted(row[:2] for row in view.body)
+    assert len(view.blocks()) == 1
+
+
+def test_the_measured_bits_per_weight_are_shown_whichever_columns_people_ask_for() -> None:
+    for name in ("markdown", "table", "html", "latex"):
+        assert "Bits/weight" in render(ROWS, ABOUT, name, columns="decode_tps", width=60)
+    twice = build_view(ROWS, ABOUT, columns="decode_tps,bits_per_weight").columns
+    assert [column.key for column in twice][-2:] == ["decode_tps", "bits_per_weight"]
+
+
+def test_tensors_that_fell_back_are_marked_and_told_below() -> None:
+    fallbacks = {"q4_K to q5_0": 150, "q6_K to q8_0": 30}
+    facts = session(
+        cell("llamacpp", "int4", "Q4_K_M", artifact=ArtifactFacts("a", 90, 5.25, fallbacks=fallbacks)),
+        cell("llamacpp", "int8", "Q8_0", artifact=ArtifactFacts("b", 90, 8.5)),
+    )
+    rows = comparison_rows(facts)
+    assert [figure_text(row, "bits_per_weight") for row in rows] == ["5.25*§", "8.5*"]
+    text = render(rows, [facts.about()], "table")
+    assert (
+        "§ llamacpp int4 (Q4_K_M) cpu: 180 tensors fell back: q4_K to q5_0 (150), q6_K to q8_0 (30)"
+        in " ".join(text.split())
+    )
+    assert text.count("§") == 2
+    listed = json.loads(render(rows, [facts.about()], "json"))["rows"]
+    assert [row["fallbacks"] for row in listed] == [{}, fallbacks]
+    assert json.loads(list(csv.DictReader(io.StringIO(render(rows, [], "csv"))))[1]["fallbacks"]) == fallbacks
+
+
+def test_emulated_devices_and_synthetic_models_are_labelled() -> None:
+    facts = session(
+        cell("qnn", "w8a16", "W8A16", device="npu:0", emulated=True, runs=(run("r", 0.1, 10, 300),)),
+        cell("qnn", "w8a16", "W8A16", runs=(run("s", 0.1, 10, 300),)),
+    )
+    rows = comparison_rows(facts)
+    text = render(rows, [facts.about()], "markdown")
+    assert "| npu:0 (emulated) |" in text
+    assert "| cpu |" in text
+    assert "emulated: qnn w8a16 npu:0 (emulated): another processor" in text
+    assert [row["recipe"] for row in select(rows, where="emulated=true")] == ["W8A16"]
+    made_up = session(cell("x", "int4", "a", synthetic=True, runs=(run("r", 0.1, 10, 300),)))
+    text = render(comparison_rows(made_up), [made_up.about()], "markdown")
+    assert text.startswith("### SmolLM2-135M-Instruct (synthetic), pp32+tg4")
+    assert "there is no function to compare with" in text
 
 
 def test_wrong_words_are_usage_errors_that_help() -> None:

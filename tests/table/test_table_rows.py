@@ -30,6 +30,7 @@ ISSUE_KEYS = [
     "perplexity_ratio", "kld_mean", "same_top", "speedup_prefill", "speedup_decode", "memory_reduction",
     "quality_reference", "speed_baseline", "artifact_verdict", "validity", "flags", "stream_tps",
     "intervals", "tasks", "session", "machine", "framework_version",
+    "precision_class", "prepare_s", "prepare_peak_bytes", "fallbacks", "emulated", "synthetic",
 ]  # fmt: skip
 
 HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))
@@ -244,6 +245,48 @@ def test_a_broken_artifact_keeps_its_figures_and_its_reason() -> None:
     row = row_of(broken)
     assert row["artifact_verdict"] == "broken"
     assert row.notes["artifact_verdict"] == "some logits are not finite numbers"
+
+
+def test_what_making_took_and_what_fell_back_are_columns_of_the_row() -> None:
+    made = ArtifactFacts(
+        "a", 9, 2.0, prepare_s=2.5, prepare_peak_bytes=700 * MB, fallbacks={"q4_K to q5_0": 150}
+    )
+    row = row_of(cell("llamacpp", "int4", "Q4_K_M", artifact=made))
+    assert (row["prepare_s"], row["prepare_peak_bytes"]) == (2.5, 700 * MB)
+    assert row["fallbacks"] == {"q4_K to q5_0": 150}
+    assert row["precision_class"] == "low"
+    unknown = row_of(cell("llamacpp", "int4", "Q4_K_M", artifact=ArtifactFacts("a", 9, 2.0)))
+    assert (unknown["prepare_s"], unknown["fallbacks"]) == (None, {})
+    assert "not made here" in unknown.notes["prepare_s"]
+
+
+def test_an_emulated_row_keeps_its_accuracy_and_is_compared_with_nothing() -> None:
+    half = replace(HALF, device="npu:0", emulated=True)
+    emulated = cell(
+        "llamacpp", "int4", "Q4_K_M", device="npu:0", emulated=True, runs=(run("r", 0.05, 10, 300),),
+        score=score(0.05, 92, 4.0), score_status="ok",
+    )  # fmt: skip
+    row = row_of(half, emulated)
+    assert row["emulated"] is True
+    for key in ("speedup_prefill", "speedup_decode", "memory_reduction", "speed_baseline"):
+        assert row[key] is None
+        assert row.notes[key] == "emulated: its speed says nothing about silicon"
+    assert row["kld_mean"] == pytest.approx(0.05)
+    assert row["decode_tps"] == pytest.approx(100)
+    assert row_of(HALF)["emulated"] is False
+
+
+def test_a_synthetic_model_has_speed_and_no_accuracy() -> None:
+    figures = {"runs": (run("r", 0.05, 10, 300),), "score": score(0.05, 92, 4.0), "score_status": "ok"}
+    row = row_of(
+        replace(HALF, synthetic=True),
+        cell("llamacpp", "int4", "Q4_K_M", synthetic=True, artifact=ArtifactFacts("a", 9, 2.0), **figures),
+    )
+    for key in ("perplexity", "perplexity_ratio", "kld_mean", "same_top", "quality_reference"):
+        assert row[key] is None
+        assert row.notes[key] == "synthetic weights: there is no function to compare with"
+    assert row["speedup_decode"] == pytest.approx(2)
+    assert row.notes["artifact_verdict"].startswith("synthetic weights")
 
 
 @given(st.permutations([run(str(i), 0.05 + i / 100, 10 + i, 300 + i) for i in range(5)]))

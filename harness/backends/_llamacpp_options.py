@@ -1,0 +1,78 @@
+"""The options of a llama.cpp load: names, defaults, and how each is read.
+
+Imports the standard library. Contract: names and defaults are llama-bench's, so that figures compare; an unknown
+option or value is an error that names what would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+#: Environment variable that names an RPC server: ``host:port``. No option: the machine it runs on is no setting.
+RPC_VARIABLE = "EDGEBENCH_LLAMACPP_RPC"
+
+#: Words of ``flash_attn`` and the numbers that llama.cpp takes for them.
+FLASH_ATTENTION: Mapping[str, int] = {"auto": -1, "off": 0, "on": 1}
+
+
+def _flag(text: str) -> bool:
+    """``0`` or ``1``, as llama-bench's switches."""
+    if text not in ("0", "1"):
+        raise ValueError("0 or 1")
+    return text == "1"
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("a number above 0")
+    return number
+
+
+def _poll(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 100:
+        raise ValueError("0 to 100")
+    return number
+
+
+def _choice(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(" or ".join(words))
+        return text
+
+    return parse
+
+
+#: Options of `LoadSpec.options`: how each is read. The names and defaults are llama-bench's.
+_OPTIONS: Mapping[str, tuple[Callable[[str], Any], str]] = {
+    "n_batch": (_positive, "2048"),
+    "n_ubatch": (_positive, "512"),
+    "type_k": (str, "f16"),
+    "type_v": (str, "f16"),
+    "flash_attn": (_choice(*FLASH_ATTENTION), "auto"),
+    "load_mode": (_choice("auto", "none", "mmap", "mlock", "mmap+mlock", "dio"), "auto"),
+    "repack": (_flag, "1"),
+    "swa_full": (_flag, "0"),
+    "poll": (_poll, "50"),
+}
+
+
+def parse_options(options: Mapping[str, str]) -> dict[str, Any]:
+    """Every option with its value, given or default.
+
+    Raises:
+        ValueError: an unknown option, or a value that is none; the message names it and what would do.
+    """
+    if unknown := sorted(options.keys() - _OPTIONS.keys()):
+        raise ValueError(f"llama.cpp has no option {unknown[0]!r} here; it has: {', '.join(_OPTIONS)}")
+    values = {}
+    for name, (parse, default) in _OPTIONS.items():
+        text = options.get(name, default)
+        try:
+            values[name] = parse(text)
+        except ValueError as error:
+            raise ValueError(f"option {name}={text!r} of llama.cpp: expected {error}") from error
+    return values
