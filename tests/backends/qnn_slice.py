@@ -60,8 +60,8 @@ def make(launch: Launch, wanted: Recipe, source: Path, out: Path) -> Made:
     request = MakeRequest(wanted, source, out, threads=2, calibration=given)
     with WorkerProcess(launch, log=out.parent / f"{out.name}.log") as worker:
         answer = worker.call("make", to_body(request), timeout_s=TIMEOUT_S)
-    answer.pop("seconds")
-    return from_body(Made, answer)
+    known = {field.name for field in dataclasses.fields(Made)}
+    return from_body(Made, {name: value for name, value in answer.items() if name in known})
 
 
 def make_float(launch: Launch, gguf: Path, out: Path) -> Made:
