@@ -26,8 +26,8 @@ FRAMEWORK_MODULES = {
     "mlx": {"mlx", "mlx_lm"},
     "olive": {"olive", "onnx", "onnxruntime", "onnxruntime_genai", "torch", "transformers"},
     "openvino": {"openvino", "openvino_genai", "openvino_tokenizers", "nncf"},
-    "qnn": {"onnx", "onnxruntime", "onnxruntime_qnn"},
     "server": {"llama_cpp", "uvicorn", "fastapi"},
+    "qnn": {"gguf", "onnx", "onnxruntime", "onnxruntime_qnn"},
 }
 #: The package itself holds nothing but its docstring and version.
 SHARED = ("harness.worker", "harness.backends")

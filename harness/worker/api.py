@@ -422,7 +422,11 @@ class Backend(ABC):
         raise Unsupported(f"{self.title} has no tokenizer here")
 
     def counters(self) -> Mapping[str, float]:
-        """The framework's own figures since `reset`: any of ``prefill_s``, ``decode_s``. Empty where it has none."""
+        """The framework's own figures since `reset`. Empty where it has none.
+
+        ``prefill_s`` and ``decode_s``, and whatever else it counts of a phase, named ``prefill_`` or ``decode_`` and
+        ending in its unit (``decode_cycles``).
+        """
         return {}
 
     def allocator_peak_bytes(self) -> int | None:

@@ -115,7 +115,8 @@ class Sample:
         repetition: from 0, warm-ups first, counted through.
         warmup: excluded from every figure.
         values: ``prefill_s``, ``decode_s`` (sum of the forward times), ``sampling_s``, ``ttft_s``, and the
-            framework's own counters as ``framework_prefill_s``, ``framework_decode_s``. Of streams: ``ttft_s`` (the
+            framework's own counters as ``framework_prefill_s``, ``framework_decode_s`` and the like (``_cycles``). Of
+            streams: ``ttft_s`` (the
             median of the requests'), ``wall_s`` (first submission to last arrival), ``tokens`` and ``arrivals`` of
             all requests, ``prompt_tokens_told`` (of all prompts, by the server's count).
         forward_ns: duration of each single-token forward pass.

@@ -288,11 +288,11 @@ def _own_counters(
     before: Mapping[str, float], after: Mapping[str, float], spec: TimedSpec
 ) -> dict[str, float]:
     """The framework's own figures of the pass, without the untimed fill; a phase that did not take place has none."""
-    counted = {"prefill_s": spec.prompt_tokens, "decode_s": spec.decode_tokens}
+    counted = {"prefill": spec.prompt_tokens, "decode": spec.decode_tokens}
     return {
-        f"framework_{name}": after[name] - before.get(name, 0.0)
-        for name, tokens in counted.items()
-        if tokens and name in after
+        f"framework_{name}": value - before.get(name, 0.0)
+        for name, value in after.items()
+        if counted.get(name.partition("_")[0])
     }
 
 

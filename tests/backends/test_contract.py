@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from contract import THREADS, TIMEOUT_S, BackendContract, Subject
@@ -20,6 +21,9 @@ from harness.backends.fake import Fake
 from harness.frameworks import framework, frameworks
 from harness.runner.launch import Launch, launch_for
 from harness.runner.process import WorkerProcess
+
+if TYPE_CHECKING:
+    from harness.runner.setup import Workshop
 
 MODEL = "smollm2-135m-instruct"
 REAL = ("directml", "llamacpp", "mlx", "olive", "openvino", "qnn")
@@ -48,10 +52,29 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         str(request.param),
         request.config.getoption("--framework-python"),
         request.config.getoption("--framework-artifact"),
+        tmp_path_factory.mktemp("subject"),
     )
 
 
-def _real(name: str, python: str | None, artifact: str | None) -> Subject:
+def _qnn_slice(workshop: Workshop, launch: Launch, name: str, folder: Path) -> Subject:
+    """The emulated NPU takes half a minute for a pass of the whole model: the contract is checked on a slice."""
+    import qnn_slice
+
+    recipe = qnn_slice.recipe(name)
+    converter, source = qnn_slice.made_by(workshop, folder)
+    qnn_slice.make(converter, recipe, source, folder / name)
+    assert recipe.static is not None
+    return Subject(
+        launch,
+        folder / name,
+        framework("qnn").backend.capabilities,
+        device="cpu",
+        api="qnn-htp-emulator",
+        context_tokens=recipe.static.context_tokens,
+    )
+
+
+def _real(name: str, python: str | None, artifact: str | None, folder: Path) -> Subject:
     # Here: whoever runs no real framework needs none of this.
     from harness.model import load_models
     from harness.paths import cache_dir
@@ -70,6 +93,8 @@ def _real(name: str, python: str | None, artifact: str | None) -> Subject:
     if artifact is None:
         half = entry.backend.baseline_precision or "fp32"
         recipe = next(r.name for r in entry.backend.recipes if r.precision == half and r.default)
+        if name == "qnn":
+            return _qnn_slice(workshop, launch, recipe, folder)
         return Subject(launch, workshop.artifact(MODEL, name, recipe).entry, entry.backend.capabilities)
     return Subject(launch, Path(artifact), entry.backend.capabilities)
 

@@ -7,17 +7,14 @@ import importlib
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
 from harness.backends import _openvino_convert as convert
 from harness.backends import _openvino_properties as properties
-from harness.backends._planned import PlannedBackend
 from harness.backends.directml import DirectML
 from harness.backends.olive import Olive
 from harness.backends.openvino import OpenVINO
@@ -28,15 +25,12 @@ from harness.worker.api import (
     Backend,
     Host,
     LoadSpec,
-    MakeRequest,
     ModelFacts,
     Recipe,
-    Unsupported,
 )
 from harness.worker.synthetic import SyntheticModel
 
-PLANNED: list[type[PlannedBackend]] = [QNN]
-ALL: list[type[Backend]] = [OpenVINO, Olive, DirectML, *PLANNED]
+ALL: list[type[Backend]] = [OpenVINO, Olive, DirectML, QNN]
 LINUX = Host("linux", "x86_64")
 WINDOWS = Host("win32", "AMD64")
 SMOLLM2 = ModelFacts("smollm2-135m-instruct", "llama", "gguf", 576)
@@ -357,49 +351,3 @@ def test_the_group_size_of_a_recipe_is_its_own_or_its_formats() -> None:
     assert sizes["INT4_ASYM_g64"] == 64
     assert sizes["MXFP8_E4M3"] == 32
     assert sizes["NVFP4"] == 16
-
-
-# -- frameworks that are planned ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("backend", PLANNED)
-@pytest.mark.parametrize("host", [LINUX, WINDOWS, Host("darwin", "arm64"), Host("win32", "ARM64")])
-def test_a_planned_framework_is_skipped_everywhere_with_a_reason(
-    backend: type[PlannedBackend], host: Host
-) -> None:
-    for device, api in backend.known_devices:
-        assert backend.unavailable(host, device, api)
-
-
-def test_qnn_tells_silicon_from_its_emulator() -> None:
-    assert "Qualcomm SoC" in str(QNN.unavailable(LINUX, "npu:0", "qnn-htp"))
-    assert QNN.unavailable(LINUX, "cpu", "qnn-htp-emulator") == QNN.planned_reason()
-    snapdragon = Host("win32", "ARM64", frozenset({"qnn-htp"}))
-    assert QNN.unavailable(snapdragon, "npu:0", "qnn-htp") == QNN.planned_reason()
-    assert "driver" in str(QNN.unavailable(Host("linux", "aarch64"), "npu:0", "qnn-htp"))
-    assert "emulator" in str(QNN.unavailable(WINDOWS, "cpu", "qnn-htp-emulator"))
-
-
-def test_a_device_that_a_planned_framework_never_has_is_named() -> None:
-    reason = "DirectML reaches gpu:0 by directml, not gpu:0 by metal"
-    assert DirectML.unavailable(WINDOWS, "gpu:0", "metal") == reason
-
-
-@pytest.mark.parametrize("backend", PLANNED)
-def test_every_call_of_a_planned_framework_refuses_with_its_reason(backend: type[PlannedBackend]) -> None:
-    planned = backend()
-    calls: list[Callable[[], object]] = [
-        planned.start,
-        planned.versions,
-        planned.devices,
-        planned.reset,
-        planned.sample,
-        planned.unload,
-        lambda: planned.make(MakeRequest(backend.recipes[0], Path("a"), Path("b"), 1)),
-        lambda: planned.load(spec()),
-        lambda: planned.prefill(np.zeros(1, np.int32)),
-        lambda: planned.decode(0),
-    ]
-    for call in calls:
-        with pytest.raises(Unsupported, match="does not run it yet"):
-            call()

@@ -167,6 +167,24 @@ def test_pure_prefill_has_no_decode_figures() -> None:
     assert [body["phase"] for _, body in events] == ["prefill"]
 
 
+def test_whatever_else_a_framework_counts_goes_with_its_phase() -> None:
+    class Counting(_Clocked):
+        def counters(self) -> Mapping[str, float]:
+            passes = [name for name, _ in self.calls]
+            return {
+                **super().counters(),
+                "prefill_cycles": 1000.0 * passes.count("prefill"),
+                "decode_cycles": 10.0 * passes.count("decode"),
+                "elsewhere_cycles": 5.0,
+            }
+
+    result, _ = _run(TimedSpec(8, 3, 4, 1, 0, 7), Counting())
+    values = result.samples[0].values
+    # The prefill that fills the depth is not the sample's.
+    assert (values["framework_prefill_cycles"], values["framework_decode_cycles"]) == (1000.0, 30.0)
+    assert "framework_elsewhere_cycles" not in values
+
+
 @pytest.mark.parametrize("depth", [0, 12])
 def test_pure_decode_starts_from_a_random_token_and_has_no_prefill_figures(depth: int) -> None:
     backend = _Clocked()
