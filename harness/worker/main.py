@@ -236,7 +236,7 @@ class Worker:
         seconds = time.perf_counter() - begin
         if not (request.out / made.entry).exists():
             raise FileNotFoundError(f"{made.entry} is not among what was made")
-        return {**to_body(made), "seconds": seconds, "memory": to_body([self._read_memory("make")])}
+        return {**to_body(made), "seconds": seconds, "memory": to_body(self._read_memory("make"))}
 
     def _tokenize(self, spec: TokenizeSpec) -> dict[str, Any]:
         ids, bos = self._backend.tokenize(spec.model, spec.text_file.read_text(encoding="utf-8"))
