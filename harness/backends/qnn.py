@@ -175,7 +175,7 @@ class QNN(Backend):
     def unsupported(cls, recipe: Recipe, model: ModelFacts) -> str | None:
         """The static graph is a Llama's, of real weights, and small enough for protobuf."""
         if model.synthetic is not None or model.format == "synthetic":
-            return f"{recipe.name} is calibrated on text, and emulating a synthetic model's billions is infeasible"
+            return f"{recipe.name} of a synthetic model: emulating billions of weights is infeasible"
         if model.architecture != "llama":
             return f"the static graph is written for llama, not {model.architecture}"
         if model.parameters is not None and model.parameters > LARGEST_PARAMETERS:

@@ -207,6 +207,7 @@ def _dry_run(plan: Plan, as_json: bool) -> int:
         return 0
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from harness.runner.progress import duration_text
@@ -227,16 +228,17 @@ def _dry_run(plan: Plan, as_json: bool) -> int:
         table.add_row(
             *(str(cell[key]) for key in ("framework", "model", "precision", "recipe", "device", "workload")),
             "" if cell["reason"] else duration_text(cell["expected_s"]),
-            cell["reason"] or "",
+            escape(cell["reason"] or ""),  # "mlx[cpu]" is no markup
             style="dim" if cell["reason"] else None,
         )
     console = Console(width=terminal_width())
     console.print(table)
     runnable = [cell for cell in cells if cell["reason"] is None]
+    runs = sum(one.settings.runs for one in plan.cells if one.reason is None)
     total = sum(cell["expected_s"] or 0.0 for cell in runnable)
     console.print(
-        f"{len(runnable)} of {len(cells)} cells would run, {plan.suite.runs} runs each; "
-        f"expected {duration_text(total)} of timed runs, beside set-up and scoring",
+        f"{len(runnable)} of {len(cells)} cells would run, {runs} timed runs; "
+        f"expected {duration_text(total)} for them, beside set-up and scoring",
         highlight=False,
     )
     return 0
