@@ -47,8 +47,15 @@ ROW_KEYS = [
     "session",
     "machine",
     "framework_version",
+    "precision_class",
+    "prepare_s",
+    "prepare_peak_bytes",
+    "fallbacks",
+    "emulated",
+    "synthetic",
     "ttft_s_p99",
     "throughput_tps",
+    "allocator_peak_bytes",
 ]
 
 
@@ -68,6 +75,8 @@ def test_a_session_from_run_to_table_show_and_resume(lab: Lab) -> None:
         assert list(row) == ROW_KEYS
         assert (row["status"], row["reason"], row["runs"]) == ("ok", None, 2)
         figures = [key for key in row if key.endswith(("_tps", "_s", "_p50", "_p99", "_bytes"))]
+        assert row["allocator_peak_bytes"] is None, "the scripted framework has no allocator of its own"
+        figures.remove("allocator_peak_bytes")
         assert all(row[key] > 0 for key in figures), row
         assert row["bits_per_weight"] > 0
         assert row["kld_mean"] >= 0
