@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_lab import Lab, finish, wait_until
+from fake_lab import SUITE, Lab, finish, wait_until
 
 
 def prepared(lab: Lab, *words: str) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -145,3 +145,24 @@ def test_an_interruption_leaves_no_worker_and_nothing_half_made(lab: Lab) -> Non
     status, made = prepared(lab, "fake.yaml")
     assert status == 0
     assert {one["status"] for one in made.values()} == {"made"}
+
+
+def test_statistics_are_made_before_what_needs_them_and_a_synthetic_model_at_once(lab: Lab) -> None:
+    lab.suite(SUITE.replace("precision: [fp16, int4]", "recipe: [INT4_STATISTICS, INT8_STATIC]"))
+    status, made = prepared(lab, "fake.yaml")
+    assert status == 0
+    assert set(made) == {"FP32", "STATISTICS", "INT4_STATISTICS", "INT8_STATIC"}
+    order = [recipe for (recipe,) in lab.query("SELECT recipe FROM preparation ORDER BY started_at")]
+    assert order.index("FP32") < order.index("STATISTICS") < order.index("INT4_STATISTICS")
+    synthetic = (
+        "models:\n  made:\n    source:\n      synthetic: {hidden_size: 64, intermediate_size: 96, layers: 2,"
+        " heads: 4, kv_heads: 2, vocab_size: 100, context_tokens: 128}\n"
+    )
+    head = SUITE.partition("models:")[0].replace("model: tiny", "model: made").partition("scoring:")[0]
+    lab.suite(head + synthetic)
+    status, made = prepared(lab, "fake.yaml")
+    assert status == 0
+    # Written straight in each recipe: nothing is made from anything.
+    assert {name: one["status"] for name, one in made.items()} == {"FP16": "made", "INT4": "made"}
+    assert lab.run("run", "fake.yaml", "-q").status == 0
+    assert all(row["synthetic"] and row["kld_mean"] is None for row in lab.rows())
