@@ -201,6 +201,8 @@ def _all() -> tuple[Metric, ...]:
           "Tokens of all concurrent requests over the time from first submission to last token."),
         m("allocator_peak_bytes", "Allocator peak", "metric", "bytes", "lower", as_bytes,
           "Peak of the framework's own allocator where it keeps one (MLX): its buffers, not the process."),
+        m("options", "Options", "identity", "", None, as_text,
+          "The framework's own settings that the suite asked for, as `name=value`; `defaults` where there are none."),
     )  # fmt: skip
 
 

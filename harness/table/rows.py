@@ -96,6 +96,9 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
     values: dict[str, Any] = dict.fromkeys(ROW_KEYS)
     for key in ("framework", "model", "precision", "recipe", "device", "workload"):
         values[key] = getattr(cell, key)
+    values["options"] = (
+        " ".join(f"{name}={value}" for name, value in sorted(cell.options.items())) or "defaults"
+    )
     status, reason = status_of(cell)
     done = [run for run in cell.runs if run.status == "ok"]
     clean = [run for run in done if run.validity == "ok"]

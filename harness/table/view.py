@@ -27,6 +27,7 @@ IDENTITY: tuple[str, ...] = (
     "device",
     "model",
     "workload",
+    "options",
     "session",
     "machine",
 )

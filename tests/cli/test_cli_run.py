@@ -56,6 +56,7 @@ ROW_KEYS = [
     "ttft_s_p99",
     "throughput_tps",
     "allocator_peak_bytes",
+    "options",
 ]
 
 

@@ -20,13 +20,19 @@ FRAMEWORKS = ("llamacpp", "openvino", "mlx")
 PRECISIONS = ("fp16", "int8", "int4")
 
 #: NULL is right for these alone: the machine has no meter, no task was asked for, nothing went wrong.
-MAY_BE_NULL = {"energy_joules_per_prefill_token", "energy_joules_per_decode_token", "reason"}
+#: What making took is NULL for an artifact that was made before this database; MLX alone has an allocator to ask.
+MAY_BE_NULL = {
+    "energy_joules_per_prefill_token", "energy_joules_per_decode_token", "reason", "prepare_s", "prepare_peak_bytes",
+    "allocator_peak_bytes",
+}  # fmt: skip
 
 KEYS_TEXT = """
 framework model precision recipe device workload status reason runs prefill_tps decode_tps ttft_s itl_s_p50
 itl_s_p99 peak_rss_bytes weight_bytes bits_per_weight energy_joules_per_prefill_token energy_joules_per_decode_token
 perplexity perplexity_ratio kld_mean same_top speedup_prefill speedup_decode memory_reduction quality_reference
-speed_baseline artifact_verdict validity flags stream_tps intervals tasks session machine framework_version"""
+speed_baseline artifact_verdict validity flags stream_tps intervals tasks session machine framework_version
+precision_class prepare_s prepare_peak_bytes fallbacks emulated synthetic ttft_s_p99 throughput_tps allocator_peak_bytes
+options"""
 KEYS = KEYS_TEXT.split()
 
 
@@ -76,8 +82,9 @@ def test_the_first_session_ends_with_the_table_and_the_report(
 @pytest.mark.usefixtures("first")
 def test_all_nine_cells_are_ok_with_every_figure_but_energy(folder: Path) -> None:
     rows = table(folder)
+    # Grouped by the precision's class.
     assert [(row["framework"], row["precision"]) for row in rows] == [
-        (framework, precision) for framework in FRAMEWORKS for precision in PRECISIONS
+        (framework, precision) for precision in PRECISIONS for framework in FRAMEWORKS
     ]
     for row in rows:
         assert list(row) == KEYS

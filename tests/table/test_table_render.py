@@ -113,6 +113,17 @@ def test_an_identity_that_tells_rows_apart_is_shown_unasked() -> None:
     assert text.splitlines()[0] == "framework,recipe,status"
 
 
+def test_settings_that_tell_rows_apart_are_shown_unasked() -> None:
+    facts = session(
+        cell("x", "int4", "a"), cell("x", "int4", "a", options={"type_v": "q8_0", "type_k": "q8_0"})
+    )
+    text = render(comparison_rows(facts), [facts.about()], "csv", row_keys="recipe", columns="status")
+    header, first, second = text.splitlines()
+    assert header == "recipe,options,status"
+    assert first.startswith("a,defaults,")
+    assert second.startswith("a,type_k=q8_0 type_v=q8_0,")
+
+
 def test_rows_of_two_sessions_show_their_session() -> None:
     second = session(cell("x", "int4", "a"))
     first = comparison_rows(second)

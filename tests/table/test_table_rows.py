@@ -34,6 +34,7 @@ ISSUE_KEYS = [
     "precision_class", "prepare_s", "prepare_peak_bytes", "fallbacks", "emulated", "synthetic",
     "ttft_s_p99", "throughput_tps",
     "allocator_peak_bytes",
+    "options",
 ]  # fmt: skip
 
 HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))
