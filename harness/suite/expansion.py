@@ -144,13 +144,12 @@ class _Expansion:
         if combo.target.reason is not None:
             return combo.target.reason
         facts = self._model_facts(combo.model)
-        reason = self._unwritten(backend, combo.made) if facts.synthetic is not None else None
         if combo.workload.depth and "stream" in backend.capabilities:
             return f"{backend.title} begins every request with an empty cache: it has no depth"
         if combo.workload.concurrency > 1 and "stream" not in backend.capabilities:
             return f"{backend.title} takes one request at a time here; concurrency is for servers"
         return (
-            reason
+            (self._unwritten(backend, combo.made) if facts.synthetic is not None else None)
             or backend.unsupported(combo.made, facts)
             or too_long(combo.made, combo.workload)
             or too_large(combo.made, facts, self._host)

@@ -216,7 +216,7 @@ class Check(Strict):
 
 
 #: Limits of the mean divergence by precision class, in nats. Chosen, not derived (docs/method.md): a uniform guess
-#: over 49,152 tokens diverges by some 8, a scheme that works stays an order of magnitude below its class's limit.
+#: over 49,152 tokens diverges by some 8, one that was seen to work stays below half its class's limit.
 USUAL_MAX_KLD: Mapping[PrecisionClass, float] = {
     "full": 0.01, "half": 0.1, "medium": 1.0, "low": 3.0, "ultra-low": 6.0,
 }  # fmt: skip
