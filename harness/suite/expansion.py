@@ -15,6 +15,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.model.checked_yaml import Location, did_you_mean
 from harness.model.models import Model
+from harness.precision import default_first
 from harness.suite.cell import Cell, PlannedCell, Workload
 from harness.suite.devices import DeviceWord, Target, targets, vocabulary
 from harness.suite.estimate import expected_s
@@ -222,7 +223,7 @@ class _Expansion:
             words = [precision for precision in PRECISIONS if precision in had]
         found: list[tuple[str, str, Recipe | None]] = []
         for precision in dict.fromkeys(words):
-            recipe = _default_recipe(backend, precision)
+            recipe = next(iter(default_first(backend.recipes, precision)), None)
             found.append((precision, recipe.name if recipe else precision, recipe))
         return found
 
@@ -393,14 +394,6 @@ class _Expansion:
             "no framework of the suite has any of its recipes",
             next_step="see: edgebench list recipes",
         )
-
-
-def _default_recipe(backend: type[Backend], precision: str) -> Recipe | None:
-    """What a bare precision means to a framework."""
-    of_precision = [recipe for recipe in _cells_of(backend) if recipe.precision == precision]
-    return next(
-        (recipe for recipe in of_precision if recipe.default), of_precision[0] if of_precision else None
-    )
 
 
 def _recipe_names(backends: Sequence[type[Backend]]) -> list[str]:
