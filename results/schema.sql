@@ -1,10 +1,10 @@
--- The results database, schema 0002. Made from harness/store/tables.py by
+-- The results database, schema 0003. Made from harness/store/tables.py by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
 CREATE TABLE artifact (
 	id VARCHAR NOT NULL,
-	weight_bytes BIGINT NOT NULL,
+	weight_bytes BIGINT,
 	parameters BIGINT,
 	bits_per_weight FLOAT,
 	files JSON NOT NULL,

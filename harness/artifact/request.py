@@ -88,7 +88,7 @@ class Artifact:
         path: the folder.
         entry: what a backend loads: a file in the folder, or the folder itself.
         files: every file.
-        weight_bytes: bytes of weight tensors on disk.
+        weight_bytes: bytes of weight tensors on disk; None where the weights are not here.
         parameter_count: weights of the model, None where unknown.
         source: as in the request; likewise framework, recipe, parameters, tool, overrides and model.
         tool_version: version of the tool that ran.
@@ -103,7 +103,7 @@ class Artifact:
     path: Path
     entry: Path
     files: tuple[ArtifactFile, ...]
-    weight_bytes: int
+    weight_bytes: int | None
     parameter_count: int | None
     source: str
     framework: str
@@ -125,8 +125,10 @@ class Artifact:
 
     @property
     def bits_per_weight(self) -> float | None:
-        """Weight bytes x 8 / parameters; None where the number of parameters is unknown."""
-        return self.weight_bytes * 8 / self.parameter_count if self.parameter_count else None
+        """Weight bytes x 8 / parameters; None where either is unknown."""
+        if self.weight_bytes is None or not self.parameter_count:
+            return None
+        return self.weight_bytes * 8 / self.parameter_count
 
 
 def content_id(files: tuple[ArtifactFile, ...]) -> str:

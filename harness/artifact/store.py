@@ -343,7 +343,7 @@ def _check_made(request: ArtifactRequest, made: Made, folder: Path) -> None:
         problem = "left no file"
     elif not entry.exists() or not entry.resolve().is_relative_to(folder.resolve()):
         problem = f"names {made.entry!r} as what to load, which it did not make"
-    elif made.weight_bytes <= 0:
+    elif made.weight_bytes is not None and made.weight_bytes <= 0:
         problem = "reports no weight bytes"
     if problem is not None:
         raise EdgebenchError(

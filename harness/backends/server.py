@@ -8,6 +8,7 @@ llama.cpp environment has, and ended again; with it, the server that runs there 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -105,6 +106,8 @@ _WORDS = [
     "line",
     "end",
 ]
+#: What stands for the files of a model that a server loaded itself.
+_DESCRIPTION = "served.json"
 #: Corrections of a prompt's length before it is taken as it is.
 _LENGTH_TRIES = 8
 
@@ -177,6 +180,17 @@ def parse_options(options: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
+def _described(request: MakeRequest, version: str) -> Made:
+    """What is known of a model that a server loaded itself: the name it goes by here, and what is said of it."""
+    known = {
+        "model": request.source.name,
+        "claimed_precision": request.recipe.precision,
+        "weights": "loaded by the server itself",
+    }
+    (request.out / _DESCRIPTION).write_text(json.dumps(known, sort_keys=True) + "\n", encoding="utf-8")
+    return Made(None, _DESCRIPTION, version, {"precision": "as the operator says"})
+
+
 class Server(Backend):
     """A model behind an HTTP server."""
 
@@ -230,13 +244,19 @@ class Server(Backend):
 
     @classmethod
     def unsupported(cls, recipe: Recipe, model: ModelFacts) -> str | None:
-        """What llama.cpp cannot make cannot be served either."""
-        if recipe.name not in _SERVED:
-            return (
-                "the artifact of a server that loaded its own model is unknown, and this version stores no run without "
-                "one: name the recipe of the GGUF file that it serves"
-            )
-        return LlamaCpp.unsupported(_SERVED[recipe.name], model)
+        """What llama.cpp cannot make cannot be served either; a model that a server loaded itself is its own affair."""
+        if recipe.name in _SERVED:
+            return LlamaCpp.unsupported(_SERVED[recipe.name], model)
+        if model.synthetic is not None:
+            return "a synthetic model is served from the artifact of a llama.cpp recipe"
+        return None
+
+    @classmethod
+    def unusable(cls, recipe: Recipe, options: Mapping[str, str]) -> str | None:
+        """What a server loaded itself is reached by the server's address only."""
+        if recipe.name in _SERVED or "url" in options:
+            return None
+        return f"{recipe.name} is for a server that runs already and loaded its own model: name it by the option url"
 
     # -- the framework ----------------------------------------------------------------------------------------------
 
@@ -255,9 +275,10 @@ class Server(Backend):
 
     def make(self, request: MakeRequest) -> Made:
         """The llama.cpp artifact itself, linked where the file system can, copied where not."""
-        if request.recipe.name not in _SERVED:
-            raise Unsupported(str(self.unsupported(request.recipe, ModelFacts("", "", "gguf"))))
         import llama_cpp
+
+        if request.recipe.name not in _SERVED:
+            return _described(request, str(llama_cpp.__version__))
         from llama_cpp import _ctypes_extensions
         from llama_cpp import llama_cpp as low
 
@@ -281,9 +302,14 @@ class Server(Backend):
         self._options = parse_options(spec.options)
         self._prompts, self._bias = 0, {}
         with spec.artifact.open("rb") as file:
-            if file.read(4) != b"GGUF":
-                raise ValueError(f"{spec.artifact} is no GGUF file")
-        return self._find(spec) if "url" in self._options else self._launch(spec)
+            served = file.read(4) == b"GGUF"
+        if not served and spec.artifact.name != _DESCRIPTION:
+            raise ValueError(f"{spec.artifact} is no GGUF file")
+        if "url" in self._options:
+            return self._find(spec)
+        if not served:
+            raise Unsupported("a server that loaded its own model is named by the option url")
+        return self._launch(spec)
 
     def _launch(self, spec: LoadSpec) -> Loaded:
         if spec.device != "cpu":

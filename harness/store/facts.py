@@ -101,7 +101,7 @@ class ArtifactFacts:
     """
 
     id: str
-    weight_bytes: int
+    weight_bytes: int | None
     parameters: int | None
     bits_per_weight: float | None
     made_s: float | None = None

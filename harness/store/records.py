@@ -190,7 +190,7 @@ class ArtifactRecord:
         framework: whose recipe it is.
         recipe: the framework's own name of the precision.
         precision: canonical.
-        weight_bytes: bytes of weight tensors on disk.
+        weight_bytes: bytes of weight tensors on disk, None where the weights are not here.
         parameters: number of weights, None where unknown.
         tool: distribution that made it.
         tool_version: its version.
@@ -209,7 +209,7 @@ class ArtifactRecord:
     framework: str
     recipe: str
     precision: str
-    weight_bytes: int
+    weight_bytes: int | None
     parameters: int | None
     tool: str
     tool_version: str
@@ -224,8 +224,10 @@ class ArtifactRecord:
 
     @property
     def bits_per_weight(self) -> float | None:
-        """Weight bytes x 8 / parameters: measured, not nominal. None where the parameters are unknown."""
-        return self.weight_bytes * 8 / self.parameters if self.parameters else None
+        """Weight bytes x 8 / parameters: measured, not nominal. None where either is unknown."""
+        if self.weight_bytes is None or not self.parameters:
+            return None
+        return self.weight_bytes * 8 / self.parameters
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,9 +190,12 @@ class Artifact(Row, table=True):
 
     __tablename__: ClassVar[str] = "artifact"
     id: str = Field(primary_key=True, description="SHA-256 of the content")
-    weight_bytes: int = Field(sa_type=BigInteger, description="bytes of weight tensors on disk")
+    weight_bytes: int | None = Field(
+        sa_type=BigInteger,
+        description="bytes of weight tensors on disk; NULL where a server holds them and tells nothing",
+    )
     parameters: int | None = Field(sa_type=BigInteger, description="number of weights; NULL where unknown")
-    bits_per_weight: float | None = Field(description="weight bytes x 8 / parameters; NULL with `parameters`")
+    bits_per_weight: float | None = Field(description="weight bytes x 8 / parameters; NULL where either is")
     files: list[Any] = Field(sa_type=_JSON, description="JSON list of `path`, `bytes`, `sha256`")
 
 

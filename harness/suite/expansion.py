@@ -152,6 +152,7 @@ class _Expansion:
         return (
             (self._unwritten(backend, combo.made) if facts.synthetic is not None else None)
             or backend.unsupported(combo.made, facts)
+            or backend.unusable(combo.made, combo.options | combo.added_options)
             or too_long(combo.made, combo.workload)
             or too_large(combo.made, facts, self._host)
         )

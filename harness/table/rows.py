@@ -40,6 +40,9 @@ EMULATED = "emulated: its speed says nothing about silicon"
 #: Why a synthetic model's row has no accuracy.
 SYNTHETIC = "synthetic weights: there is no function to compare with"
 
+#: Why a row has no weight bytes although it has an artifact.
+WEIGHTS_ELSEWHERE = "the weights are the server's own: it does not tell how large they are"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -159,8 +162,9 @@ def _flags(done: Sequence[RunFacts], clean: Sequence[RunFacts]) -> list[str]:
 
 def _artifact(draft: _Draft) -> None:
     artifact, why = draft.cell.artifact, draft.values["reason"] or "no artifact was stored"
-    draft.put("weight_bytes", artifact.weight_bytes if artifact else None, why)
-    draft.put("bits_per_weight", artifact.bits_per_weight if artifact else None, why)
+    elsewhere = why if artifact is None else WEIGHTS_ELSEWHERE
+    draft.put("weight_bytes", artifact.weight_bytes if artifact else None, elsewhere)
+    draft.put("bits_per_weight", artifact.bits_per_weight if artifact else None, elsewhere)
     untold = why if artifact is None else "not made here, or by a version that did not store it"
     draft.put("prepare_s", artifact.prepare_s if artifact else None, untold)
     draft.put("prepare_peak_bytes", artifact.prepare_peak_bytes if artifact else None, untold)

@@ -235,14 +235,15 @@ class Made:
     """What a conversion gives.
 
     Attributes:
-        weight_bytes: bytes of weight tensors on disk, without vocabulary or other metadata.
+        weight_bytes: bytes of weight tensors on disk, without vocabulary or other metadata; None where the weights are
+            not here (a server that loaded its own).
         entry: path relative to ``out`` that `LoadSpec.artifact` will point to (``.`` for the folder itself).
         tool_version: version of `Recipe.tool` that ran.
         notes: anything a reader of the lineage should know. ``fallbacks``, where the model's shapes made the tool
             choose another type for some tensors, maps ``"WANTED to TAKEN"`` to the number of tensors.
     """
 
-    weight_bytes: int
+    weight_bytes: int | None
     entry: str
     tool_version: str
     notes: Mapping[str, Any] = field(default_factory=dict)
@@ -342,6 +343,12 @@ class Backend(ABC):
     def unsupported(cls, recipe: Recipe, model: ModelFacts) -> str | None:
         """Why this recipe cannot be made for this model; None where it may be tried."""
         del recipe, model
+        return None
+
+    @classmethod
+    def unusable(cls, recipe: Recipe, options: Mapping[str, str]) -> str | None:
+        """Why this recipe cannot be run with these options; None where it may be tried."""
+        del recipe, options
         return None
 
     # -- in the framework's environment ---------------------------------------------------------------------------

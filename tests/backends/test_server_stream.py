@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from harness.backends import _server_process as processes
 from harness.backends._server_client import Endpoint, ServerError, parsed
 from harness.backends.server import Server, parse_options
 from harness.worker import timing
-from harness.worker.api import Host, LoadSpec, ModelFacts, Unsupported
+from harness.worker.api import Host, LoadSpec, MakeRequest, ModelFacts, Unsupported
 from harness.worker.protocol import TimedSpec
 
 GOOD: list[float | bytes] = [0.1, piece("a"), 0.05, piece("b"), 0.05, piece("c"), piece("", "length"), DONE]
@@ -238,11 +240,35 @@ def test_what_only_streams_refuses_the_rest(server: Scripted, gguf: Path) -> Non
         backend.stream([PROMPT], 1)
 
 
+def test_a_model_that_the_server_loaded_itself_has_a_description_for_its_artifact(
+    server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "llama_cpp", SimpleNamespace(__version__="0.0.0"))
+    (recipe,) = (each for each in Server.recipes if each.name == "as-served-int4")
+    out = tmp_path / "out"
+    out.mkdir()
+    backend = Server()
+    made = backend.make(MakeRequest(recipe, tmp_path / "tiny.gguf", out, 1))
+    assert made.weight_bytes is None
+    assert json.loads((out / made.entry).read_text())["claimed_precision"] == "int4"
+
+    entry = out / made.entry
+    backend.load(LoadSpec(entry, "gpu:0", "http", 1, 64, {"url": server.url, "stall_s": "1"}))
+    (stream,) = backend.stream([PROMPT], 3)
+    assert stream.tokens == 3
+    with pytest.raises(Unsupported, match="option url"):
+        Server().load(LoadSpec(entry, "cpu", "http", 1, 64))
+
+
 def test_declarations() -> None:
     facts = ModelFacts("m", "llama", "gguf")
     by_name = {recipe.name: recipe for recipe in Server.recipes}
     assert by_name["Q8_0"].made_from == "llamacpp:Q8_0"
     assert Server.unsupported(by_name["Q8_0"], facts) is None
-    assert "unknown" in str(Server.unsupported(by_name["as-served-int4"], facts))
+    served = by_name["as-served-int4"]
+    assert Server.unsupported(served, facts) is None
+    assert "option url" in str(Server.unusable(served, {}))
+    assert Server.unusable(served, {"url": "http://127.0.0.1:1/v1"}) is None
+    assert Server.unusable(by_name["Q8_0"], {}) is None
     assert Server.unavailable(Host("linux", "x86_64"), "gpu:1", "http") is None
     assert "not cpu by cpu" in str(Server.unavailable(Host("linux", "x86_64"), "cpu", "cpu"))

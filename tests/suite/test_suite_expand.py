@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +38,10 @@ class _Base:
         if recipe.name.endswith("_K_M") and model.row_width and model.row_width % 256:
             return f"rows of {model.row_width} are no multiple of 256"
         return None
+
+    @classmethod
+    def unusable(cls, recipe: Recipe, options: Mapping[str, str]) -> str | None:
+        return f"{recipe.name} has no such option" if "refused" in options else None
 
 
 class _Alpha(_Base):
@@ -266,6 +271,11 @@ def test_a_suite_may_be_includes_alone() -> None:
     assert _short(cells) == ["alpha Q4_0 pp8", "beta FP16 pp9+tg1"]
     assert (cells[0].settings.timeout_s, cells[0].settings.memory_limit_bytes) == (5.0, 10**9)
     assert (cells[1].settings.repetitions, cells[1].settings.timeout_s) == (7, 600.0)
+
+
+def test_a_recipe_that_the_options_do_not_allow_is_planned_with_the_reason() -> None:
+    planned = [p for p in _expand(BASE + "options: {alpha: {refused: 1}}\n") if p.reason is not None]
+    assert {p.cell.framework for p in planned if "no such option" in str(p.reason)} == {"alpha"}
 
 
 def test_options_are_an_axis_where_they_are_a_list() -> None:
