@@ -6,7 +6,8 @@ script it does what the script says, where it says. It is never part of ``all``,
 ``EDGEBENCH_FAKE=1``.
 
 A script is JSON, an object from stage to a list of actions. Stages are ``import``, ``start``, ``versions``,
-``devices``, ``make``, ``tokenize``, ``load``, ``reset``, ``prefill``, ``decode``, ``sample``, ``logits``, ``unload``.
+``devices``, ``make``, ``tokenize``, ``detokenize``, ``load``, ``reset``, ``prefill``, ``decode``, ``sample``,
+``logits``, ``cut``, ``unload``.
 It comes from the environment variable ``EDGEBENCH_FAKE_SCRIPT`` and, from ``load`` on, from the load option
 ``script``, stage by stage.
 An action is ``{"do": NAME, ...}``, with ``"at": n`` to act only in the stage's n-th call (from 0):
@@ -26,6 +27,7 @@ device     id, api                                               (load) reports 
 nan        positions: list                                       (logits) NaN there
 narrow     vocab_size                                            (load) has logits of another width
 bos        id                                                    (tokenize) tells a BOS
+cut                                                              (cut) refuses to keep a part of its cache
 size       bytes                                                 (make) makes an artifact of that many weight bytes
 =========  ====================================================  =======================================================
 """
@@ -40,7 +42,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -69,6 +71,8 @@ from harness.worker.api import (
 PARAMETERS = 65_536
 VOCAB_SIZE = 256
 ENTRY = "fake.json"
+#: The one special token: a word that `tokenize` reads as a single id where it is told to.
+SPECIAL, SPECIAL_ID = "<|end|>", 3
 SCRIPT_VARIABLE = "EDGEBENCH_FAKE_SCRIPT"
 
 #: Common bytes of English, most frequent first: text is then more likely than noise, as it is to a real model.
@@ -162,7 +166,7 @@ _ACTS = {
     "spawn": _act_spawn,
 }
 #: Actions that the stage itself looks up.
-_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size"})
+_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size", "cut"})
 
 
 class Script:
@@ -261,7 +265,7 @@ class Fake(Backend):
         Recipe("INT8_STATIC", "int8", "fake:FP32", "numpy", {"bits": 8}, static=StaticShape(48, 16)),
     )
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (("cpu", "cpu"), ("npu:0", "fake-npu"))
-    capabilities = frozenset({"prefill", "decode", "score", "tokenize", "make", "synthesize"})
+    capabilities = frozenset({"prefill", "decode", "score", "tokenize", "make", "synthesize", "prefix"})
 
     def __init__(self) -> None:
         self._script = _script_of_environment()
@@ -271,6 +275,7 @@ class Fake(Backend):
         self._held = 0
         self._room = 0
         self._newest: Logits | None = None
+        self._states = [0]  # of `logits`: after each of the tokens
         self._counters = {"prefill_s": 0.0, "decode_s": 0.0}
 
     @classmethod
@@ -402,13 +407,24 @@ class Fake(Backend):
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Blocks of 16 positions."""
+        self._states = [0]
+        return self._rows(tokens, first)
+
+    def logits_from(self, tokens: Tokens, kept: int, first: int) -> Iterator[tuple[int, Logits]] | None:
+        """The same, from the state after the tokens that are kept; a script may say ``cut`` to refuse."""
+        if "cut" in self._script.run("cut"):
+            return None
+        del self._states[kept + 1 :]
+        return self._rows(tokens, first)
+
+    def _rows(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         settings = self._script.run("logits")
         model = self._loaded()
         bad = set(settings["nan"]["positions"]) if "nan" in settings else set()
-        state = 0
         rows: list[Logits] = []
-        for position, token in enumerate(tokens):
-            state = model.advance(state, int(token))
+        for position in range(len(self._states) - 1, len(tokens)):
+            state = model.advance(self._states[-1], int(tokens[position]))
+            self._states.append(state)
             if position < first:
                 continue
             row = model.logits(state)
@@ -419,11 +435,20 @@ class Fake(Backend):
                 yield position + 1 - len(rows), np.stack(rows)
                 rows = []
 
-    def tokenize(self, model: Path, text: str) -> tuple[list[int], int | None]:
-        """The bytes of the text."""
+    def tokenize(self, model: Path, text: str, special: bool = False) -> tuple[list[int], int | None]:
+        """The bytes of the text; ``special``: `SPECIAL` is one token."""
         del model
         settings = self._script.run("tokenize")
-        return list(text.encode()), int(settings["bos"]["id"]) if "bos" in settings else None
+        raw = text.encode()
+        ids = list(raw.replace(SPECIAL.encode(), bytes([SPECIAL_ID])) if special else raw)
+        return ids, int(settings["bos"]["id"]) if "bos" in settings else None
+
+    def detokenize(self, model: Path, tokens: Sequence[int]) -> str:
+        """The text of the bytes."""
+        del model
+        self._script.run("detokenize")
+        pieces = (SPECIAL.encode() if token == SPECIAL_ID else bytes([token]) for token in tokens)
+        return b"".join(pieces).decode(errors="replace")
 
     def counters(self) -> Mapping[str, float]:
         """What `prefill` and `decode` took."""

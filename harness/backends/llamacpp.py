@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -88,7 +88,7 @@ class LlamaCpp(Backend):
         ("gpu:0", "rpc"),
     )
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "tokenize", "make", "synthesize"}
+        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "prefix"}
     )
     baseline_precision: ClassVar[str | None] = "fp16"
 
@@ -100,6 +100,7 @@ class LlamaCpp(Backend):
         self._model: int | None = None
         self._context: int | None = None
         self._threadpool: ggml.Threadpool | None = None
+        self._vocabulary_of: tuple[Path, int] | None = None
         self._vocab_size = 0
         self._batch_tokens = 0
         self._token = np.zeros(1, dtype=np.int32)
@@ -253,8 +254,39 @@ class LlamaCpp(Backend):
             notes={**notes, "tensor_types": by_type(tensors)},
         )
 
-    def tokenize(self, model: Path, text: str) -> tuple[list[int], int | None]:
-        """Token ids by the vocabulary inside a GGUF file; special tokens in the text are read as plain text."""
+    def tokenize(self, model: Path, text: str, special: bool = False) -> tuple[list[int], int | None]:
+        """Token ids by the vocabulary inside a GGUF file, which is read once and kept."""
+        llama = self._llama
+        _, log = self._started()
+        vocab = self._vocabulary(model)
+        raw = text.encode()
+        # No token is shorter than a byte, but a tokenizer may put a space before the text.
+        room = len(raw) + 8
+        ids = np.empty(room, dtype=np.int32)
+        count = llama.llama_tokenize(vocab, raw, len(raw), _ids(ids), room, False, special)
+        if count < 0:
+            raise RuntimeError(
+                f"llama.cpp cannot tokenize {len(raw)} bytes of text: {log.problem(str(count))}"
+            )
+        bos = int(llama.llama_vocab_bos(vocab)) if llama.llama_vocab_get_add_bos(vocab) else None
+        return ids[:count].tolist(), bos
+
+    def detokenize(self, model: Path, tokens: Sequence[int]) -> str:
+        """Text by the vocabulary inside a GGUF file."""
+        vocab = self._vocabulary(model)
+        ids = np.asarray(tokens, dtype=np.int32)
+        room = 16 * len(ids) + 16
+        while True:
+            text = ctypes.create_string_buffer(room)
+            count = self._llama.llama_detokenize(vocab, _ids(ids), len(ids), text, room, False, True)
+            if count >= 0:
+                return text.raw[:count].decode(errors="replace")
+            room = -count
+
+    def _vocabulary(self, model: Path) -> Any:
+        """The vocabulary of a GGUF file; the weights stay where they are."""
+        if self._vocabulary_of is not None and self._vocabulary_of[0] == model:
+            return self._llama.llama_model_get_vocab(self._vocabulary_of[1])
         llama = self._llama
         _, log = self._started()
         params = llama.llama_model_default_params()
@@ -267,21 +299,10 @@ class LlamaCpp(Backend):
             raise RuntimeError(
                 f"llama.cpp cannot read the vocabulary of {model.name}: {log.problem('no reason given')}"
             )
-        try:
-            vocab = llama.llama_model_get_vocab(handle)
-            raw = text.encode()
-            # No token is shorter than a byte, but a tokenizer may put a space before the text.
-            room = len(raw) + 8
-            ids = np.empty(room, dtype=np.int32)
-            count = llama.llama_tokenize(vocab, raw, len(raw), _ids(ids), room, False, False)
-            if count < 0:
-                raise RuntimeError(
-                    f"llama.cpp cannot tokenize {len(raw)} bytes of text: {log.problem(str(count))}"
-                )
-            bos = int(llama.llama_vocab_bos(vocab)) if llama.llama_vocab_get_add_bos(vocab) else None
-            return ids[:count].tolist(), bos
-        finally:
-            llama.llama_model_free(handle)
+        if self._vocabulary_of is not None:
+            llama.llama_model_free(self._vocabulary_of[1])
+        self._vocabulary_of = model, handle
+        return llama.llama_model_get_vocab(handle)
 
     # -- computing --------------------------------------------------------------------------------------------------
 
@@ -359,22 +380,35 @@ class LlamaCpp(Backend):
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Logits at ``first .. n-1``, in views of llama.cpp's own buffer of at most 128 rows and 64 MiB."""
+        self.reset()
+        return self._rows(tokens, 0, first)
+
+    def logits_from(self, tokens: Tokens, kept: int, first: int) -> Iterator[tuple[int, Logits]] | None:
+        """The same, on what is left of the cache; a recurrent model's cannot be cut."""
+        llama = self._llama
+        memory = llama.llama_get_memory(self._loaded())
+        # Of a sliding window the cells before the cut may be gone: then llama.cpp would compute from holes.
+        if llama.llama_memory_seq_pos_min(memory, 0) != 0 or not llama.llama_memory_seq_rm(memory, 0, kept, -1):
+            return None
+        return self._rows(tokens, kept, first)
+
+    def _rows(self, tokens: Tokens, start: int, first: int) -> Iterator[tuple[int, Logits]]:
+        """Processes from ``start`` on, with logits from ``first`` on."""
         context, llama = self._loaded(), self._llama
         tokens = np.ascontiguousarray(tokens, dtype=np.int32)
-        self.reset()
-        if first > 0:
-            self.prefill(tokens[:first])
+        if first > start:
+            self.prefill(tokens[start:first])
         rows = max(1, min(_BLOCK_ROWS, self._batch_tokens, _BLOCK_BYTES // (4 * self._vocab_size)))
         wanted = np.ones(rows, dtype=np.int8)
         flags = wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
-        for start in range(first, len(tokens), rows):
-            part = tokens[start : start + rows]
+        for begin in range(first, len(tokens), rows):
+            part = tokens[begin : begin + rows]
             batch = llama.llama_batch_get_one(_ids(part), len(part))
             batch.logits = flags
             self._check(llama.llama_decode(context, batch))
             llama.llama_synchronize(context)
             yield (
-                start,
+                begin,
                 np.ctypeslib.as_array(llama.llama_get_logits(context), shape=(len(part), self._vocab_size)),
             )
 

@@ -25,7 +25,7 @@ from harness.worker.synthetic import SyntheticModel
 Tokens = npt.NDArray[np.int32]
 Logits = npt.NDArray[np.float32]
 
-Capability = Literal["prefill", "decode", "stream", "score", "tokenize", "make", "synthesize"]
+Capability = Literal["prefill", "decode", "stream", "score", "tokenize", "make", "synthesize", "prefix"]
 
 #: The canonical precisions, widest first. A recipe names exactly one.
 PRECISIONS: tuple[str, ...] = (
@@ -405,6 +405,17 @@ class Backend(ABC):
         """
         raise Unsupported(f"{self.title} gives no logits")
 
+    def logits_from(self, tokens: Tokens, kept: int, first: int) -> Iterator[tuple[int, Logits]] | None:
+        """As `logits`, on a cache that holds the first ``kept`` of these tokens already, and maybe others after them.
+
+        Declared by the capability ``prefix``; asked only after `logits` or `logits_from` on the same cache was read to
+        its end, with ``0 < kept <= first``.
+
+        Returns:
+            None: this model's cache cannot be cut there; `logits` is asked instead.
+        """
+        raise Unsupported(f"{self.title} cannot keep a part of its cache")
+
     def stream(self, prompts: Sequence[Tokens], count: int) -> list[Stream]:
         """Submit every prompt at the same time, ask for ``count`` tokens each, and return when the last has ended.
 
@@ -424,8 +435,21 @@ class Backend(ABC):
         del phase
         return None
 
-    def tokenize(self, model: Path, text: str) -> tuple[list[int], int | None]:
-        """Token ids of ``text`` without BOS, and the BOS id that the model wants first (None: none)."""
+    def tokenize(self, model: Path, text: str, special: bool = False) -> tuple[list[int], int | None]:
+        """Token ids of ``text`` without BOS, and the BOS id that the model wants first (None: none).
+
+        Args:
+            model: the model's source file.
+            text: what to tokenise.
+            special: words for special tokens (``<|im_end|>``) are read as these tokens, not as plain text.
+        """
+        raise Unsupported(f"{self.title} has no tokenizer here")
+
+    def detokenize(self, model: Path, tokens: Sequence[int]) -> str:
+        """Text of token ids by the tokenizer of the model's source file; special tokens are written out.
+
+        Bytes that are no UTF-8, such as half a character at the end, become U+FFFD. Belongs to ``tokenize``.
+        """
         raise Unsupported(f"{self.title} has no tokenizer here")
 
     def counters(self) -> Mapping[str, float]:

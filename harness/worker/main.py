@@ -1,7 +1,7 @@
 """The worker's command loop: one request at a time, one answer each.
 
-Owns reading requests, checking them, calling the backend, and answering. Imports the standard library, numpy and
-the worker half; the framework comes with the backend. Contract: whatever a request or a framework does, short of
+Owns the requests and calling the backend; `serving` reads, checks and answers them. Imports the standard library,
+numpy and the worker half; the framework comes with the backend. Contract: whatever a request or a framework does, short of
 killing the process, the answer is one ``result`` or ``error``; when the request pipe ends, the process ends at once.
 
 Requests and the bodies of their answers (dataclasses of `harness.worker.api` and `.protocol` as `bodies` writes them):
@@ -19,6 +19,11 @@ timed      TimedSpec                                          samples: [Sample],
 energy     EnergySpec                                         EnergyWindow, memory
 score      ScoreSpec                                          ScoreResult, score_s, memory
 generate   tokens, count                                      tokens: the ``count`` greedy choices after ``tokens``
+more       count                                              tokens: as many greedy choices after those of ``generate``
+                                                              or ``more``, which must be the request before it
+likelihood PairsSpec                                          PairsResult
+encode     EncodeSpec                                         tokens: [ids of a text, without BOS], bos
+detokenize DetokenizeSpec                                     texts
 logits     tokens, first                                      positions, argmax, logprob (of the argmax), dtype, width,
                                                               finite
 unload     {}                                                 {}
@@ -33,11 +38,7 @@ from __future__ import annotations
 import importlib
 import os
 import platform
-import queue
-import sys
-import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,14 +46,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.worker import orphan, scoring, timing
+from harness.worker import likelihood, scoring, timing
 from harness.worker.api import Backend, Loaded, LoadSpec, MakeRequest, Tokens
-from harness.worker.bodies import from_body, to_body
+from harness.worker.bodies import to_body
 from harness.worker.memory import MemoryReader
 from harness.worker.protocol import VERSION, MemoryReading, Message, ProtocolError, ScoreSpec, TimedSpec
-
-#: A traceback longer than this is cut in the middle: it is for a person, and the log has it too.
-TRACEBACK_CHARACTERS = 20_000
+from harness.worker.serving import Handler, Server, serve_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,30 @@ class GenerateSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class MoreSpec:
+    """More greedy choices, on top of what the cache holds."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeSpec:
+    """Tokenise texts with a model's own tokenizer; ``special``: words for special tokens are read as these tokens."""
+
+    model: Path
+    texts: list[str]
+    special: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DetokenizeSpec:
+    """Texts of token ids by a model's own tokenizer; special tokens are written out."""
+
+    model: Path
+    tokens: list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
 class LogitsSpec:
     """Teacher-forced logits of a few tokens, summarised."""
 
@@ -97,32 +120,10 @@ def serve(read_fd: int, write_fd: int, backend: str) -> None:
         write_fd: answers and events.
         backend: ``module:Class``.
     """
-    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_read_lines, args=(read_fd, lines), name="requests", daemon=True).start()
-    worker = Worker(backend, lambda message: _write(write_fd, message))
-    while True:
-        worker.handle(lines.get())
+    serve_lines(read_fd, write_fd, lambda send: Worker(backend, send))
 
 
-def _read_lines(read_fd: int, lines: queue.SimpleQueue[bytes]) -> None:
-    # Blocks without the GIL between requests: a thread of its own, so that the end of the pipe is noticed while the
-    # main thread computes.
-    with os.fdopen(read_fd, "rb") as pipe:
-        for line in pipe:
-            lines.put(line)
-    orphan.leave()
-
-
-def _write(write_fd: int, message: Message) -> None:
-    left = memoryview(message.encode())
-    try:
-        while left:
-            left = left[os.write(write_fd, left) :]
-    except BrokenPipeError:
-        orphan.leave()
-
-
-class Worker:
+class Worker(Server):
     """One backend and what it has loaded.
 
     Args:
@@ -131,16 +132,16 @@ class Worker:
     """
 
     def __init__(self, backend: str, send: Callable[[Message], None]) -> None:
+        super().__init__(send)
         self._backend_name = backend
-        self._send = send
-        self._request = 0
         self._started: Backend | None = None
         self._loaded: Loaded | None = None
         self._context_tokens = 0
+        self._newest = self._held = 0
         self._import_s = 0.0
         self._reader = MemoryReader()
         self._memory: list[MemoryReading] = []
-        self._handlers: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
+        self._handlers: dict[str, Handler] = {
             "hello": (_Nothing, self._hello),
             "devices": (_Nothing, self._devices),
             "make": (MakeRequest, self._make),
@@ -150,34 +151,14 @@ class Worker:
             "energy": (timing.EnergySpec, self._energy),
             "score": (ScoreSpec, self._score),
             "generate": (GenerateSpec, self._generate),
+            "more": (MoreSpec, self._more),
+            "likelihood": (likelihood.PairsSpec, self._likelihood),
+            "encode": (EncodeSpec, self._encode),
+            "detokenize": (DetokenizeSpec, self._detokenize),
             "logits": (LogitsSpec, self._logits),
             "unload": (_Nothing, self._unload),
             "exit": (_Nothing, self._exit),
         }
-
-    def handle(self, line: bytes) -> None:
-        """Answer one request line; an error of any kind is an answer too."""
-        self._request = -1
-        try:
-            message = Message.decode(line)
-            self._request = message.id
-            if message.kind != "request" or message.name not in self._handlers:
-                raise ProtocolError(f"no request: {message.kind} {message.name!r}")
-            kind, handler = self._handlers[message.name]
-            answer = handler(from_body(kind, message.body))
-            reply = Message(message.id, "result", message.name, answer)
-            reply.encode()  # a NaN in an answer is an error answer, not a crash
-        except (Exception, SystemExit) as error:  # noqa: BLE001  frameworks raise anything, and some call sys.exit
-            reply = Message(self._request, "error", "error", _described(error))
-        self._send(reply)
-        if reply.kind == "result" and reply.name == "exit":
-            sys.stdout.flush()
-            sys.stderr.flush()
-            # A framework's own exit handlers may hang or crash, and nothing is left for them to do.
-            os._exit(0)
-
-    def _emit(self, name: str, body: dict[str, Any]) -> None:
-        self._send(Message(self._request, "event", name, body))
 
     @property
     def _backend(self) -> Backend:
@@ -306,7 +287,46 @@ class Worker:
         while len(chosen) < spec.count:
             backend.decode(chosen[-1])
             chosen.append(backend.sample())
+        self._newest, self._held = chosen[-1], len(tokens) + spec.count - 1
         return {"tokens": chosen}
+
+    def _more(self, spec: MoreSpec) -> dict[str, Any]:
+        if self._before not in ("generate", "more"):
+            raise ProtocolError(f"'more' comes after 'generate', not after {self._before!r}")
+        if spec.count < 1 or self._held + spec.count > self._context_tokens:
+            raise ValueError(
+                f"{self._held} + {spec.count} tokens do not fit a context of {self._context_tokens}"
+            )
+        backend, chosen = self._backend, []
+        for _ in range(spec.count):
+            backend.decode(self._newest)
+            self._newest = backend.sample()
+            chosen.append(self._newest)
+        self._held += spec.count
+        return {"tokens": chosen}
+
+    def _likelihood(self, spec: likelihood.PairsSpec) -> dict[str, Any]:
+        result = likelihood.loglikelihoods(
+            self._backend,
+            spec.pairs,
+            vocab_size=self._model.vocab_size,
+            context_tokens=self._context_tokens,
+        )
+        return dict(to_body(result))
+
+    def _encode(self, spec: EncodeSpec) -> dict[str, Any]:
+        tokenize, bos = self._backend.tokenize, None
+        ids: list[list[int]] = []
+        for text in spec.texts:
+            # A backend that knows no special tokens need not know the word either.
+            one, bos = (
+                tokenize(spec.model, text, special=True) if spec.special else tokenize(spec.model, text)
+            )
+            ids.append(one)
+        return {"tokens": ids, "bos": bos}
+
+    def _detokenize(self, spec: DetokenizeSpec) -> dict[str, Any]:
+        return {"texts": [self._backend.detokenize(spec.model, tokens) for tokens in spec.tokens]}
 
     def _logits(self, spec: LogitsSpec) -> dict[str, Any]:
         tokens = self._token_ids(spec.tokens)
@@ -350,11 +370,3 @@ class Worker:
 
     def _exit(self, _: _Nothing) -> dict[str, Any]:
         return {}
-
-
-def _described(error: BaseException) -> dict[str, Any]:
-    text = "".join(traceback.format_exception(error))
-    if len(text) > TRACEBACK_CHARACTERS:
-        half = TRACEBACK_CHARACTERS // 2
-        text = f"{text[:half]}\n[...]\n{text[-half:]}"
-    return {"type": type(error).__name__, "message": str(error) or type(error).__name__, "traceback": text}

@@ -29,7 +29,13 @@ Method = Literal[
     "energy",
     "score",
     "generate",
+    "more",
+    "likelihood",
+    "encode",
+    "detokenize",
     "logits",
+    "evaluate",
+    "answer",
     "unload",
     "exit",
 ]
