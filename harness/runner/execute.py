@@ -76,14 +76,24 @@ class Execution:
     seconds: dict[str, float] = field(default_factory=dict)
     energy: list[EnergyRecord] = field(default_factory=list)
     peak_seen_bytes: int | None = None
+    _entered: float = field(default_factory=time.monotonic, repr=False)
+
+    def enter(self, phase: str) -> None:
+        """A phase begins: the one before it has taken this long."""
+        now = time.monotonic()
+        self.seconds[self.phase] = self.seconds.get(self.phase, 0.0) + now - self._entered
+        self._entered, self.phase = now, phase
 
 
-class _Deadline:
+class Deadline:
+    """The end of a run's time."""
+
     def __init__(self, timeout_s: float) -> None:
         self._end = time.monotonic() + timeout_s
         self.timeout_s = timeout_s
 
     def left_s(self) -> float:
+        """Seconds until then, never 0: a time-out of nothing would be none."""
         return max(0.001, self._end - time.monotonic())
 
 
@@ -112,7 +122,7 @@ def execute(
     """
     method: Literal["timed", "score"] = "timed" if isinstance(work, TimedSpec) else "score"
     execution = Execution()
-    deadline = _Deadline(limits.timeout_s)
+    deadline = Deadline(limits.timeout_s)
 
     def on_event(message: Message) -> None:
         if message.name == "phase":
@@ -120,15 +130,7 @@ def execute(
         elif energy is not None:
             energy.on_event(message)
 
-    began = time.monotonic()
-
-    def enter(phase: str) -> None:
-        nonlocal began
-        now = time.monotonic()
-        execution.seconds[execution.phase] = execution.seconds.get(execution.phase, 0.0) + now - began
-        began = now
-        execution.phase = phase
-
+    enter = execution.enter
     try:
         with WorkerProcess(
             launch, log=log, memory_limit_bytes=limits.memory_bytes, on_event=on_event
@@ -151,7 +153,7 @@ def execute(
             finally:
                 execution.peak_seen_bytes = worker.peak_seen_bytes
     except WorkerError as failure:
-        _explain(execution, failure, limits)
+        explain(execution, failure, limits)
     if execution.status == "ok" and method == "score" and execution.result.get("finite") is False:
         # The sums exist only in part: the artifact's verdict says so, the run itself did its work.
         execution.reason = "some logits are not finite"
@@ -160,7 +162,7 @@ def execute(
     return execution
 
 
-def _explain(execution: Execution, failure: WorkerError, limits: Limits) -> None:
+def explain(execution: Execution, failure: WorkerError, limits: Limits) -> None:
     """Status, reason and evidence of a run whose worker did not do as asked."""
     if failure.phase is not None:
         execution.phase = failure.phase
