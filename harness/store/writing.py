@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import sqlite
 
-from harness.store import ids, records, traces
+from harness.store import evaluations, ids, records, traces
+from harness.store.evaluations import EvaluationRecord
 from harness.store.tables import table
 
 Rows = Sequence[Mapping[str, Any]]
@@ -231,6 +232,9 @@ def run(connection: Connection, record: records.RunRecord, metrics: dict[str, in
     if record.score is not None:
         _score(connection, key, record.score)
         link_score(connection, record.session_id, record.score.cells, key)
+    if record.evaluation is not None:
+        _evaluation(connection, key, record.evaluation)
+        link_evaluation(connection, record.session_id, record.evaluation.cells, key)
     return True
 
 
@@ -330,6 +334,20 @@ def _score(connection: Connection, key: int, score: records.ScoreRecord) -> None
     insert_missing(connection, "score_window", windows)
     if score.verdict is not None:
         verdict(connection, key, score.artifact_id, score.verdict)
+
+
+def _evaluation(connection: Connection, key: int, evaluation: EvaluationRecord) -> None:
+    reference = None
+    if evaluation.reference_run_id is not None:
+        reference = run_key(connection, evaluation.reference_run_id)
+    for name, rows in evaluations.rows(key, evaluation, reference):
+        insert_missing(connection, name, rows)
+
+
+def link_evaluation(connection: Connection, session_id: str, cell_ids: Sequence[str], key: int) -> None:
+    """Says that the evaluation of the run with this key stands for these cells in this session."""
+    rows = [{"session_id": session_id, "cell_id": cell_id, "run_key": key} for cell_id in cell_ids]
+    insert_missing(connection, "session_evaluation", rows)
 
 
 def verdict(connection: Connection, key: int, artifact_id: str, judged: records.VerdictRecord) -> None:
