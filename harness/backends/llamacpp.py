@@ -388,7 +388,9 @@ class LlamaCpp(Backend):
         llama = self._llama
         memory = llama.llama_get_memory(self._loaded())
         # Of a sliding window the cells before the cut may be gone: then llama.cpp would compute from holes.
-        if llama.llama_memory_seq_pos_min(memory, 0) != 0 or not llama.llama_memory_seq_rm(memory, 0, kept, -1):
+        if llama.llama_memory_seq_pos_min(memory, 0) != 0 or not llama.llama_memory_seq_rm(
+            memory, 0, kept, -1
+        ):
             return None
         return self._rows(tokens, kept, first)
 

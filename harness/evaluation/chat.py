@@ -1,7 +1,7 @@
 """A model's chat template, rendered as Hugging Face's tokenizers render it.
 
-Owns the Jinja environment that templates expect. Runs in lm-eval's environment. Contract: a template comes with a model,
-so it is data: it runs in Jinja's sandbox and cannot change what it is given.
+Owns the Jinja environment that templates expect. Runs in lm-eval's environment. Contract: a template comes with a
+model, so it is data: it runs in Jinja's sandbox and cannot change what it is given.
 """
 
 from __future__ import annotations

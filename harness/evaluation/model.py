@@ -173,9 +173,7 @@ def proxy(ask: Ask, spec: EvaluateSpec) -> Any:
         def tokenizer_name(self) -> str:
             return "edgebench"
 
-        def tok_encode(
-            self, string: str, add_special_tokens: bool | None = None, **kwargs: Any
-        ) -> list[int]:
+        def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
             return self._tokens.of(string, bos=add_special_tokens is not False)
 
         def apply_chat_template(
@@ -200,7 +198,9 @@ def proxy(ask: Ask, spec: EvaluateSpec) -> Any:
             return answers
 
         def _loglikelihood_tokens(self, requests: list[Any], **kwargs: Any) -> list[tuple[float, bool]]:
-            return self.questions.likelihoods([(context, continuation) for _, context, continuation in requests])
+            return self.questions.likelihoods(
+                [(context, continuation) for _, context, continuation in requests]
+            )
 
         def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
             self._tokens.learn(text for (text,) in (request.args for request in requests))
@@ -222,7 +222,10 @@ def proxy(ask: Ask, spec: EvaluateSpec) -> Any:
         def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
             self._tokens.learn(request.args[0] for request in requests)
             return self.questions.generations(
-                [(self.tok_encode(text), *generation(settings)) for text, settings in (r.args for r in requests)]
+                [
+                    (self.tok_encode(text), *generation(settings))
+                    for text, settings in (r.args for r in requests)
+                ]
             )
 
     return Proxy()

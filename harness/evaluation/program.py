@@ -102,7 +102,9 @@ class Program(Server):
 
         loading.guard(spec.code_paths)
         manager, tasks = loading.load(spec.names, [*spec.data_paths, *spec.code_paths])
-        leaves = [leaf for one in tasks for leaf in (one.get_all_tasks() if isinstance(one, Group) else [one])]
+        leaves = [
+            leaf for one in tasks for leaf in (one.get_all_tasks() if isinstance(one, Group) else [one])
+        ]
         loading.check_labels(leaves, spec.limit)
         model = proxy(self._ask, spec)
         found = simple_evaluate(

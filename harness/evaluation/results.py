@@ -1,7 +1,7 @@
 """From lm-eval's results to the protocol's: metrics with their errors, and every item's.
 
-Owns this one translation. Runs in lm-eval's environment. Contract: lm-eval's figures as they are, no other arithmetic; no
-NaN leaves this module: a figure that is none is left out.
+Owns this one translation. Runs in lm-eval's environment. Contract: lm-eval's figures as they are, no other
+arithmetic; no NaN leaves this module: a figure that is none is left out.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _metrics(figures: Mapping[str, Any], better: Mapping[str, Any]) -> list[Task
         metric, separator, filter_ = key.partition(",")
         if not separator or metric.endswith("_stderr") or not _finite(value):
             continue
-        error = figures.get(f"{metric}_stderr,{filter_}")
+        error: Any = figures.get(f"{metric}_stderr,{filter_}")
         made.append(
             TaskMetric(
                 metric=_name(metric, filter_),

@@ -184,7 +184,8 @@ class _Router:
         template = wanted.metadata.get("tokenizer.chat_template")
         if wanted.chat_template and not isinstance(template, str):
             raise EdgebenchError(
-                "the model has no chat template", next_step="write chat_template: false in the suite's `tasks:`"
+                "the model has no chat template",
+                next_step="write chat_template: false in the suite's `tasks:`",
             )
         bos = self._call(
             self._tokenizer, "encode", {"model": str(wanted.source), "texts": [""], "special": False}

@@ -13,6 +13,7 @@ from typing import Any
 from harness.errors import EdgebenchError
 from harness.machine import Window, verdict
 from harness.runner.execute import Execution
+from harness.store.evaluation_records import EvaluationRecord
 from harness.store.records import (
     SETUP_PHASE,
     MemoryRecord,
@@ -61,6 +62,7 @@ def run_record(
     duration_s: float,
     harness_s: float,
     score: ScoreRecord | None = None,
+    evaluation: EvaluationRecord | None = None,
 ) -> RunRecord:
     """A run that had a worker."""
     validity, flags = verdict(surroundings.window, calibration=surroundings.calibration_s)
@@ -103,6 +105,7 @@ def run_record(
         memory=[MemoryRecord.of(reading) for reading in memory_readings(execution)],
         energy=execution.energy,
         score=score,
+        evaluation=evaluation,
     )
 
 
@@ -125,10 +128,10 @@ def worker_seconds(execution: Execution) -> dict[str, float]:
 def measured_seconds(execution: Execution, calibration_s: Sequence[float]) -> float:
     """Seconds that belong to the measurement itself; everything else of a run is the runner's own work.
 
-    Import, load, warm-up, timed passes, scoring and idle windows, and the calibrations around them.
+    Import, load, warm-up, timed passes, scoring, tasks and idle windows, and the calibrations around them.
     """
     own = execution.hello.get("import_s", 0.0)
-    own += sum(execution.seconds.get(phase, 0.0) for phase in ("load", "timed", "score", "energy"))
+    own += sum(execution.seconds.get(phase, 0.0) for phase in ("load", "timed", "score", "energy", "tasks"))
     return float(own + sum(calibration_s))
 
 

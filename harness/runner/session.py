@@ -41,7 +41,10 @@ from harness.runner.scoring import (
     scoring_key,
 )
 from harness.runner.setup import TokenFile, Workshop
+from harness.runner.tasks import TaskPlan, TaskRunner
+from harness.runner.workplace import Workplace
 from harness.store import Store
+from harness.store.evaluation_records import EvaluationRecord
 from harness.store.records import PlannedRunRecord, RunKind, RunRecord, ScoreRecord
 from harness.suite import Cell, RunSettings, Scoring, Suite
 from harness.worker.api import LoadSpec
@@ -60,6 +63,7 @@ class SessionJob:
         missing: runs that are not stored yet, in the planned order.
         attempts: (cell id, kind, index) -> attempts that are stored already.
         threads: compute threads, where the workload names no other number.
+        tasks: what is evaluated, None: nothing.
     """
 
     session_id: str
@@ -69,6 +73,7 @@ class SessionJob:
     missing: Sequence[PlannedRunRecord]
     attempts: Mapping[tuple[str, str, int], int]
     threads: int
+    tasks: TaskPlan | None = None
 
 
 @dataclass(slots=True)
@@ -130,13 +135,21 @@ class SessionRunner:
         missing = [planned for planned in self._job.missing if planned.cell_id in ready]
         groups = self._scoring_groups([ready[run.cell_id] for run in missing if run.kind == "score"])
         timed = [run for run in missing if run.kind == "timed"]
+        tasks = self._task_runner()
+        evaluated = [ready[run.cell_id] for run in missing if run.kind == "tasks"]
+        task_groups = tasks.groups(evaluated) if tasks is not None else []
         self._left = [(group[0].cell.id, "score") for group in groups]
+        self._left += [(group[0].cell.id, "tasks") for group in task_groups]
         self._left += [(run.cell_id, "timed") for run in timed]
         self._progress.begin(len(self._left), 0)
         for group in groups:
             self._score_group(group)
             self._left.pop(0)
         broken = self._broken_cells(ready)
+        for group in task_groups:
+            assert tasks is not None, "there are groups"
+            tasks.evaluate(group, broken.get(group[0].cell.id))
+            self._left.pop(0)
         for run in timed:
             self._timed_run(ready[run.cell_id], run, broken.get(run.cell_id))
             self._left.pop(0)
@@ -162,7 +175,7 @@ class SessionRunner:
                     told.add(str(error))
                     self._progress.note(f"✗ {error.what}\n  next: {error.next_step}")
                 self._store.record_run(
-                    setup_failure(self._frame(cell_id, first.kind, first.index, None), error)
+                    setup_failure(self.frame(cell_id, first.kind, first.index, None), error)
                 )
                 self._outcome.failures[cell.name] = error.what
                 self._outcome.next_steps[error.what] = error.next_step
@@ -199,7 +212,7 @@ class SessionRunner:
             reference = self._reference(one.cell.model, tokens, scoring)
         except EdgebenchError as error:
             failure = EdgebenchError(f"no quality reference: {error.what}", next_step=error.next_step)
-            self._keep(one.cell, label, setup_failure(self._frame(one.cell.id, "score", 0, one), failure))
+            self.keep(one, label, setup_failure(self.frame(one.cell.id, "score", 0, one), failure))
             return
         key = scoring_key(_target(one), scoring, tokens, reference.key, max_kld)
         found = self._store.find_score(key)
@@ -223,8 +236,8 @@ class SessionRunner:
             )
 
         spec = score_spec(scoring, tokens, reference_in=reference.log_probabilities, reference_out=None)
-        frame = self._frame(one.cell.id, "score", 0, one)
-        self._keep(one.cell, label, self._measure(one, frame, spec, label, score))
+        frame = self.frame(one.cell.id, "score", 0, one)
+        self.keep(one, label, self._measure(one, frame, spec, label, score))
 
     def _reference(self, model: str, tokens: TokenFile, scoring: Scoring) -> ReferenceScore:
         """The model's quality reference at these windows; tried once per session, however many artifacts want it."""
@@ -271,7 +284,7 @@ class SessionRunner:
             label = f"{model} quality reference ({text})"
             # One for each window that artifacts of this model are scored at.
             index = sum(name == model for name, _ in self._references)
-            frame = self._frame(one.cell.id, "reference", index, one)
+            frame = self.frame(one.cell.id, "reference", index, one)
             record = self._measure(one, frame, spec, label, score)
             self._store.record_run(record)
             if record.status != "ok" or record.score is None:
@@ -299,9 +312,9 @@ class SessionRunner:
     def _timed_run(self, one: Ready, planned: PlannedRunRecord, broken: str | None) -> None:
         cell, settings = one.cell, self._job.settings[one.cell.id]
         label = f"{cell.name} run {planned.index + 1}"
-        frame = self._frame(cell.id, "timed", planned.index, one, planned.seed)
+        frame = self.frame(cell.id, "timed", planned.index, one, planned.seed)
         if broken is not None:
-            self._keep(cell, label, skipped_run(frame, f"not timed: the artifact is broken: {broken}"))
+            self.keep(one, label, skipped_run(frame, f"not timed: the artifact is broken: {broken}"))
             return
         spec = TimedSpec(
             prompt_tokens=cell.workload.prompt_tokens,
@@ -312,7 +325,23 @@ class SessionRunner:
             seed=planned.seed or 0,
             concurrency=cell.workload.concurrency,
         )
-        self._keep(cell, label, self._measure(one, frame, spec, label, None))
+        self.keep(one, label, self._measure(one, frame, spec, label, None))
+
+    # -- tasks --------------------------------------------------------------------------------------------------------
+
+    def _task_runner(self) -> TaskRunner | None:
+        if self._job.tasks is None:
+            return None
+        return TaskRunner(
+            self._job.tasks,
+            self._job.session_id,
+            self,
+            store=self._store,
+            workshop=self._workshop,
+            catalogue=self._catalogue,
+            cache_dir=self._cache_dir,
+            progress=self._progress,
+        )
 
     # -- one worker ---------------------------------------------------------------------------------------------------
 
@@ -324,20 +353,48 @@ class SessionRunner:
         label: str,
         score: Callable[[Execution], ScoreRecord] | None,
     ) -> RunRecord:
-        """One run, while no other session of this machine measures."""
-        self._progress.run_started(label, self._expectation.total_s(self._left))
-        settings = self._job.settings.get(one.cell.id, self._job.suite.settings)
+        """A timed run or a scoring run."""
         context = (
             spec.window
             if isinstance(spec, ScoreSpec)
             else spec.depth + spec.prompt_tokens + spec.decode_tokens
         )
+
+        def work(place: Workplace) -> Execution:
+            return execute(
+                place.launch,
+                place.load,
+                spec,
+                place.limits,
+                log=place.log,
+                on_phase=self._progress.phase,
+                watch=place.watch,
+                energy=EnergyProbe(self._energy, one.cell.device) if isinstance(spec, TimedSpec) else None,
+            )
+
+        return self.measure(one, frame, label, context, work, score=score)
+
+    def measure(
+        self,
+        one: Ready,
+        frame: RunFrame,
+        label: str,
+        context_tokens: int,
+        work: Callable[[Workplace], Execution],
+        *,
+        timeout_s: float | None = None,
+        score: Callable[[Execution], ScoreRecord] | None = None,
+        evaluation: Callable[[Execution], EvaluationRecord] | None = None,
+    ) -> RunRecord:
+        """One run, while no other session of this machine measures."""
+        self._progress.run_started(label, self._expectation.total_s(self._left))
+        settings = self._job.settings.get(one.cell.id, self._job.suite.settings)
         load = LoadSpec(
             artifact=one.artifact.entry,
             device=one.cell.device,
             api=one.cell.api,
             threads=one.cell.workload.threads or self._job.threads,
-            context_tokens=context,
+            context_tokens=context_tokens,
             options=dict(one.cell.options),
         )
         if not self._lock.is_locked:
@@ -347,15 +404,14 @@ class SessionRunner:
             watch = RunWatch()
             before = calibrate()
             watch.begin()
-            execution = execute(
-                self._workshop.launch(one.cell.framework, api=one.cell.api),
-                load,
-                spec,
-                Limits(settings.timeout_s, settings.memory_limit_bytes),
-                log=self._workshop.log(f"{frame.session_id}/{one.cell.id}-{frame.kind}-{frame.index}"),
-                on_phase=self._progress.phase,
-                watch=watch,
-                energy=EnergyProbe(self._energy, one.cell.device) if isinstance(spec, TimedSpec) else None,
+            execution = work(
+                Workplace(
+                    launch=self._workshop.launch(one.cell.framework, api=one.cell.api),
+                    load=load,
+                    limits=Limits(timeout_s or settings.timeout_s, settings.memory_limit_bytes),
+                    log=self._workshop.log(f"{frame.session_id}/{one.cell.id}-{frame.kind}-{frame.index}"),
+                    watch=watch,
+                )
             )
             surroundings = Surroundings(watch.end(), (before, calibrate()))
         finally:
@@ -368,6 +424,7 @@ class SessionRunner:
             duration_s=duration_s,
             harness_s=duration_s - measured_seconds(execution, surroundings.calibration_s),
             score=score(execution) if score is not None and execution.status == "ok" else None,
+            evaluation=evaluation(execution) if evaluation is not None and execution.status == "ok" else None,
         )
 
     def _wait_for_machine(self) -> None:
@@ -378,9 +435,10 @@ class SessionRunner:
             self._progress.note("waiting for the run of another session on this machine")
             self._lock.acquire(poll_interval=0.5)
 
-    def _frame(
+    def frame(
         self, cell_id: str, kind: RunKind, index: int, one: Ready | None, seed: int | None = None
     ) -> RunFrame:
+        """What is known of a run before it starts."""
         return RunFrame(
             session_id=self._job.session_id,
             cell_id=cell_id,
@@ -393,8 +451,9 @@ class SessionRunner:
             environment_id=None if one is None else one.environment_record_id,
         )
 
-    def _keep(self, cell: Cell, label: str, record: RunRecord) -> None:
+    def keep(self, one: Ready, label: str, record: RunRecord) -> None:
         """Stores a run and says how it ended."""
+        cell = one.cell
         self._store.record_run(record)
         self._outcome.done += 1
         if record.status not in ("ok", "skipped"):

@@ -133,6 +133,10 @@ class CellFacts:
         """The scoring runs, every attempt, the last one last."""
         return tuple(run for run in self.runs if run.kind == "score")
 
+    def evaluations(self) -> tuple[RunFacts, ...]:
+        """The runs that evaluated tasks, every attempt, the last one last."""
+        return tuple(run for run in self.runs if run.kind == "tasks")
+
     def timed(self) -> tuple[RunFacts, ...]:
         """The timed runs, of each the last attempt."""
         last = {run.index: run for run in self.runs if run.kind == "timed"}

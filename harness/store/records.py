@@ -1,8 +1,9 @@
 """Plain records at the store's boundary: what the runner hands in and what the table gets out.
 
-Owns the shapes of facts outside the database, but for `evaluations`. Imports the standard library, `ids` and the
-protocol's messages. Contract: frozen; an id that is left out is derived from the content; what could never be stored is refused
-here with a ValueError that names the field (it is a mistake of the caller, not of a user).
+Owns the shapes of facts outside the database, those of tasks being in `evaluation_records`. Imports the standard
+library, `ids` and the protocol's messages; never SQLAlchemy. Contract: frozen; an id that is left out is derived from
+the content; what could never be stored is refused here with a ValueError that names the field (it is a mistake of
+the caller, not of a user).
 
 Missing is None, never 0. Names end in their unit.
 """
@@ -16,7 +17,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from harness.store import ids
-from harness.store.evaluations import EvaluationRecord
+from harness.store.evaluation_records import EvaluationRecord
 from harness.worker import protocol
 
 #: Phase of a run that ended before it had a worker. It counts as an attempt but leaves its planned run missing.

@@ -519,9 +519,7 @@ class Evaluation(Row, table=True):
 
     __tablename__: ClassVar[str] = "evaluation"
     run_key: int = Field(primary_key=True, foreign_key="run.key", description="the run that evaluated")
-    evaluation_key: str = Field(
-        index=True, description="equal where evaluating again would give the same"
-    )
+    evaluation_key: str = Field(index=True, description="equal where evaluating again would give the same")
     artifact_id: str = Field(foreign_key="artifact.id", index=True, description="what was evaluated")
     settings: dict[str, Any] = Field(sa_type=_JSON, description="JSON of what was asked for")
     chat_template: bool = Field(description="whether the model's chat template was used")
@@ -563,7 +561,9 @@ class TaskItem(Row, table=True):
     __tablename__: ClassVar[str] = "task_item"
     __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
     run_key: int = Field(primary_key=True, foreign_key="evaluation.run_key", description="its evaluation")
-    position: int = Field(primary_key=True, sa_type=SmallInteger, description="of its result in `task_result`")
+    position: int = Field(
+        primary_key=True, sa_type=SmallInteger, description="of its result in `task_result`"
+    )
     item: int = Field(primary_key=True, description="from 0, in the task's order")
     value: float = Field(description="1 or 0 where the item is right or wrong")
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import sqlite
 
 from harness.store import evaluations, ids, records, traces
-from harness.store.evaluations import EvaluationRecord
+from harness.store.evaluation_records import EvaluationRecord
 from harness.store.tables import table
 
 Rows = Sequence[Mapping[str, Any]]
@@ -69,7 +69,7 @@ def model(connection: Connection, record: records.ModelRecord) -> None:
 
 def artifact(connection: Connection, record: records.ArtifactRecord) -> None:
     """Adds an artifact, and this way of making it."""
-    row = {
+    row: dict[str, Any] = {
         "id": record.id,
         "weight_bytes": record.weight_bytes,
         "parameters": record.parameters,

@@ -121,6 +121,9 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
         tasks=[asdict(task) for task in cell.tasks],
     )
     draft = _Draft(cell, clean or done, values)
+    if not cell.tasks:
+        synthetic = SYNTHETIC if cell.synthetic else None
+        draft.notes["tasks"] = synthetic or cell.tasks_reason or reason or "no tasks were asked for"
     if not done:
         draft.notes["validity"] = reason or "no run ended as ok"
     if values["precision_class"] is None:
@@ -143,6 +146,8 @@ def status_of(cell: CellFacts) -> tuple[Status, str | None]:
     # An artifact that a framework cannot score is a hole in the quality columns, not in the timed runs.
     if cell.score_status not in (None, "ok", "skipped"):
         ended.append((cell.score_status, f"scoring: {cell.score_reason or 'no reason was stored'}"))
+    if cell.tasks_status not in (None, "ok", "skipped"):
+        ended.append((cell.tasks_status, f"tasks: {cell.tasks_reason or 'no reason was stored'}"))
     if not cell.runs:
         ended.append(("skipped", NOT_RUN))
     worst = max(ended, key=lambda each: _SEVERITY.index(each[0]))

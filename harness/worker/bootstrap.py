@@ -65,7 +65,9 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--parent-pid", type=int, help="the runner's process id")
     parser.add_argument("--package", type=_package, action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--backend", required=True, metavar="MODULE:CLASS")
-    parser.add_argument("--program", default="harness.worker.main", help="module whose `serve` answers requests")
+    parser.add_argument(
+        "--program", default="harness.worker.main", help="module whose `serve` answers requests"
+    )
     return parser.parse_args(arguments)
 
 

@@ -1,8 +1,7 @@
 """The worker's command loop: one request at a time, one answer each.
 
 Owns the requests and calling the backend; `serving` reads, checks and answers them. Imports the standard library,
-numpy and the worker half; the framework comes with the backend. Contract: whatever a request or a framework does, short of
-killing the process, the answer is one ``result`` or ``error``; when the request pipe ends, the process ends at once.
+numpy and the worker half; the framework comes with the backend. Contract: that of `serving`.
 
 Requests and the bodies of their answers (dataclasses of `harness.worker.api` and `.protocol` as `bodies` writes them):
 
