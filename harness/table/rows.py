@@ -37,6 +37,9 @@ BASELINE_SUSPECT = "the speed baseline's runs are suspect"
 #: Why an emulated device's row has no speed-up and no memory saved.
 EMULATED = "emulated: its speed says nothing about silicon"
 
+#: Why a row has no tasks where nobody wanted any.
+NO_TASKS = "no tasks were asked for"
+
 #: Why a synthetic model's row has no accuracy.
 SYNTHETIC = "synthetic weights: there is no function to compare with"
 
@@ -123,7 +126,7 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
     draft = _Draft(cell, clean or done, values)
     if not cell.tasks:
         synthetic = SYNTHETIC if cell.synthetic else None
-        draft.notes["tasks"] = synthetic or cell.tasks_reason or reason or "no tasks were asked for"
+        draft.notes["tasks"] = synthetic or cell.tasks_reason or reason or NO_TASKS
     if not done:
         draft.notes["validity"] = reason or "no run ended as ok"
     if values["precision_class"] is None:
