@@ -49,6 +49,7 @@ def write_gguf(path: Path) -> None:
     """A model file with one tensor: the scripted framework looks no deeper."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_embedding_length(64)
+    writer.add_eos_token_id(3)
     writer.add_tensor("token_embd.weight", np.zeros((256, 64), dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -33,8 +33,14 @@ def _as_list(value: Any) -> Any:
     return value
 
 
-def _paths(value: Any) -> Any:
+def _words(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _task_names(value: Any) -> Any:
+    if value == []:
+        raise ValueError("name at least one task, or write: tasks: null")
+    return _words(value)
 
 
 def _known_precision(value: str) -> str:
@@ -222,9 +228,9 @@ class Check(Strict):
 class Tasks(Strict):
     """Evaluation tasks: driven by lm-eval, answered by every framework that gives logits."""
 
-    names: Words
+    names: Annotated[list[str], BeforeValidator(_task_names, json_schema_input_type=str | list[str])]
     """lm-eval's names of tasks, groups or tags: those that come with edgebench, those below `paths`, lm-eval's own."""
-    paths: Annotated[list[str], BeforeValidator(_paths, json_schema_input_type=str | list[str])] = Field(
+    paths: Annotated[list[str], BeforeValidator(_words, json_schema_input_type=str | list[str])] = Field(
         default_factory=list
     )
     """Folders of task files, relative to the suite's folder. They are data: no Python in them is run."""

@@ -46,7 +46,10 @@ def evaluation(key: str, correct: list[int], **changes: object) -> EvaluationRec
         environment_id=make.environment().id,
         lm_eval_version="0.4.13",
         truncated=0,
-        tasks=[task(correct), TaskRecord("group", "", len(correct), None, None, [TaskMetricRecord("acc", 0.5)])],
+        tasks=[
+            task(correct),
+            TaskRecord("group", "", len(correct), None, None, [TaskMetricRecord("acc", 0.5)]),
+        ],
         quality_reference="llamacpp F32",
     )
     return replace(made, **changes)  # type: ignore[arg-type]
