@@ -109,7 +109,7 @@ class MLX(Backend):
     )
     recipes = _recipes()
     known_devices = (("cpu", "cpu"), ("gpu:0", "metal"), ("gpu:0", "cuda"))
-    capabilities = frozenset({"prefill", "decode", "score", "make", "synthesize"})
+    capabilities = frozenset({"prefill", "decode", "score", "make", "synthesize", "prefix"})
 
     def __init__(self) -> None:
         self._mx: Any = None
@@ -363,14 +363,24 @@ class MLX(Backend):
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Through the cache, so that no more than a block of positions has logits at once."""
-        mx = self._mx
         self.reset()
-        self._fill(tokens[:first])
+        return self._rows(tokens, 0, first)
+
+    def logits_from(self, tokens: Tokens, kept: int, first: int) -> Iterator[tuple[int, Logits]] | None:
+        """The same, on what is left of the cache; a rotating one that has turned cannot be cut."""
+        caches = self._lm.models.cache
+        if not caches.can_trim_prompt_cache(self._cache):
+            return None
+        caches.trim_prompt_cache(self._cache, self._cache[0].offset - kept)
+        return self._rows(tokens, kept, first)
+
+    def _rows(self, tokens: Tokens, start: int, first: int) -> Iterator[tuple[int, Logits]]:
+        mx = self._mx
+        self._fill(tokens[start:first])
         for begin in range(first, len(tokens), _BLOCK):
             block = self._forward(tokens[begin : begin + _BLOCK]).astype(mx.float32)
             mx.eval(block, [layer.state for layer in self._cache])
             yield begin, np.array(block, copy=False)
-        self.reset()
 
     def allocator_peak_bytes(self) -> int | None:
         """MLX's own peak since the load, which is what Apple's users quote; not the process's size."""

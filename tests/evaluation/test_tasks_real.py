@@ -33,7 +33,7 @@ from harness.worker.bodies import from_body
 
 pytestmark = pytest.mark.framework("tasks")
 
-ITEMS = [
+ITEMS: list[dict[str, Any]] = [
     {"question": "The capital of France is", "choices": ["Paris", "a nut", "red"], "label": 0},
     {"question": "The sun rises in the", "choices": ["pot", "east", "fish"], "label": 1},
     {"question": "A week has seven", "choices": ["noses", "kings", "days"], "label": 2},
