@@ -1,4 +1,4 @@
--- The results database, schema 0002. Made from harness/store/tables.py by
+-- The results database, schema 0006. Made from harness/store/tables.py by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
@@ -61,7 +61,7 @@ CREATE TABLE metric (
 	CONSTRAINT uq_metric_name UNIQUE (name)
 );
 
--- A source model. All columns together make the id.
+-- A source model. All columns but the last, which follows from them, make the id.
 CREATE TABLE model (
 	id VARCHAR NOT NULL,
 	name VARCHAR NOT NULL,
@@ -70,6 +70,7 @@ CREATE TABLE model (
 	licence VARCHAR,
 	architecture VARCHAR NOT NULL,
 	parameters BIGINT,
+	configuration JSON,
 	CONSTRAINT pk_model PRIMARY KEY (id)
 );
 CREATE INDEX ix_model_name ON model (name);

@@ -114,7 +114,8 @@ class CellFacts:
     """One cell of a session's plan, and what came of it.
 
     ``reason`` says why it was planned as skipped. ``runs`` holds every attempt of every kind, in order of kind,
-    index and attempt. ``synthetic``: the model's weights are seeded random numbers.
+    index and attempt. ``synthetic``: the model's weights are seeded random numbers. ``configuration``: the model's
+    shape (`harness.model.configuration`), None where it is not known.
     """
 
     cell: records.CellRecord
@@ -126,6 +127,7 @@ class CellFacts:
     artifact: ArtifactFacts | None
     score: ScoreFacts | None
     synthetic: bool = False
+    configuration: Mapping[str, Any] | None = None
 
     def scorings(self) -> tuple[RunFacts, ...]:
         """The scoring runs, every attempt, the last one last."""
@@ -235,6 +237,7 @@ def _cells(
     artifacts = _artifacts(connection, used)
     lineages = _lineages(connection, used)
     synthetic = _synthetic(connection)
+    configurations = _configurations(connection)
     made = []
     for row in rows:
         of_cell = runs.get(row._mapping[cells.c.id], ())
@@ -259,6 +262,7 @@ def _cells(
                 artifact=artifact,
                 score=score,
                 synthetic=row.model in synthetic,
+                configuration=None if made_by is None else configurations.get(made_by.model_id),
             )
         )
     return tuple(made)
@@ -282,6 +286,13 @@ def _lineages(connection: Connection, wanted: set[str]) -> dict[tuple[str, str, 
         .order_by(lineages.c.made_at, lineages.c.id)
     )
     return {(row.artifact_id, row.framework, row.recipe): row for row in connection.execute(query)}
+
+
+def _configurations(connection: Connection) -> dict[str, dict[str, Any]]:
+    """The shapes of the models whose files describe one, by the model's id."""
+    models = table("model")
+    query = select(models.c.id, models.c.configuration).where(models.c.configuration.is_not(None))
+    return dict(connection.execute(query).all())
 
 
 def _synthetic(connection: Connection) -> set[str]:

@@ -157,7 +157,9 @@ class EnvironmentRecord:
 class ModelRecord:
     """A source model; ``name`` is its id in the model list, ``parameters`` its number of weights if counted.
 
-    The id is derived when left out: two laboratories may mean different files by one name.
+    ``configuration`` is its shape (`harness.model.configuration`), None where its file describes none that is known.
+    It follows from the file, so it is no part of the id. The id is derived when left out: two laboratories may mean
+    different files by one name.
     """
 
     name: str
@@ -167,6 +169,7 @@ class ModelRecord:
     licence: str | None = None
     parameters: int | None = None
     id: str = ""
+    configuration: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         content = {

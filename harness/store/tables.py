@@ -173,16 +173,21 @@ class EnvironmentPackage(Row, table=True):
 
 
 class Model(Row, table=True):
-    """A source model. All columns together make the id."""
+    """A source model. All columns but the last, which follows from them, make the id."""
 
     __tablename__: ClassVar[str] = "model"
-    id: str = Field(primary_key=True, description="derived from the other columns")
+    id: str = Field(primary_key=True, description="derived from the other columns but the configuration")
     name: str = Field(index=True, description="its id in the model list; `cell.model` holds the same word")
     source: str = Field(description="package, path, or repository and revision")
     sha256: str = Field(description="of the source file")
     licence: str | None = Field(description="SPDX id or name; NULL where the list states none")
     architecture: str = Field(description="`llama`, `gemma3` ...")
     parameters: int | None = Field(sa_type=BigInteger, description="number of weights; NULL until counted")
+    configuration: dict[str, Any] | None = Field(
+        sa_type=_JSON,
+        description="JSON of its shape (layers, heads, widths ...) from its own file; NULL where the file describes "
+        "none that is known, or was stored before this column was",
+    )
 
 
 class Artifact(Row, table=True):

@@ -1,7 +1,8 @@
 """From records to rows. Every function works inside its caller's transaction and adds nothing that is there already.
 
-Owns the inserts. Imports SQLAlchemy Core, the tables and the records. Contract: facts are only ever added; the two
-columns that change are a session's status (with its end) and how often it was resumed.
+Owns the inserts. Imports SQLAlchemy Core, the tables and the records. Contract: facts are only ever added; the
+columns that change are a session's status (with its end), how often it was resumed, and a model's configuration from
+NULL to what its file says.
 """
 
 from __future__ import annotations
@@ -62,8 +63,15 @@ def environment(connection: Connection, record: records.EnvironmentRecord) -> No
 
 
 def model(connection: Connection, record: records.ModelRecord) -> None:
-    """Adds a model."""
+    """Adds a model; one that was stored without its configuration gets it."""
     insert_missing(connection, "model", [asdict(record)])
+    if record.configuration is not None:
+        models = table("model")
+        connection.execute(
+            update(models)
+            .where(models.c.id == record.id, models.c.configuration.is_(None))
+            .values(configuration=dict(record.configuration))
+        )
 
 
 def artifact(connection: Connection, record: records.ArtifactRecord) -> None:

