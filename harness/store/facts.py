@@ -197,6 +197,21 @@ def session_facts(connection: Connection, session_id: str) -> SessionFacts:
     )
 
 
+def run_in_cell(connection: Connection, run_id: str) -> CellFacts | None:
+    """A run with its cell, artifact and model's shape; None where its session did not plan the cell (a reference).
+
+    Raises:
+        LookupError: no such run.
+    """
+    runs = table("run")
+    row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
+    if row is None:
+        raise LookupError(f"no run {run_id}")
+    run = _run(row, load_children(connection, select(runs.c.key).where(runs.c.id == run_id)))
+    cells = _cells(connection, row.session_id, {row.cell_id: [run]}, only=row.cell_id)
+    return cells[0] if cells else None
+
+
 def score_facts(connection: Connection, run_keys: Iterable[int]) -> dict[int, ScoreFacts]:
     """Scores by the key of their run, each with its reference."""
     wanted = set(run_keys)
@@ -218,7 +233,10 @@ def cell_record(row: Row[Any]) -> records.CellRecord:
 
 
 def _cells(
-    connection: Connection, session_id: str, runs: Mapping[str, Sequence[RunFacts]]
+    connection: Connection,
+    session_id: str,
+    runs: Mapping[str, Sequence[RunFacts]],
+    only: str | None = None,
 ) -> tuple[CellFacts, ...]:
     cells, planned, links = table("cell"), table("session_cell"), table("session_score")
     query = (
@@ -230,6 +248,8 @@ def _cells(
         .where(planned.c.session_id == session_id)
         .order_by(planned.c.position)
     )
+    if only is not None:
+        query = query.where(cells.c.id == only)
     rows = connection.execute(query).all()
     scores = score_facts(connection, {row.score_key for row in rows if row.score_key is not None})
     used = {run.artifact_id for of_cell in runs.values() for run in of_cell if run.artifact_id is not None}

@@ -236,6 +236,8 @@ def run(connection: Connection, record: records.RunRecord, metrics: dict[str, in
         {"run_key": key, "position": position, **asdict(one)} for position, one in enumerate(record.energy)
     ]
     insert_missing(connection, "energy_reading", readings)
+    if record.timeline is not None:
+        _timeline(connection, key, record.timeline)
     if record.score is not None:
         _score(connection, key, record.score)
         link_score(connection, record.session_id, record.score.cells, key)
@@ -302,6 +304,23 @@ def _samples(
             place = {"run_key": key, "name": name, "repetition": one.repetition, "warmup": one.warmup}
             packed.append({**place, "dtype": dtype, "data": data})
     insert_missing(connection, "trace", packed)
+
+
+def _timeline(connection: Connection, key: int, timeline: records.TimelineRecord) -> None:
+    row = {
+        "run_key": key,
+        "scope": timeline.scope,
+        "method": timeline.method,
+        "interval_s": timeline.interval_s,
+        "readings": timeline.readings,
+        "seconds": timeline.seconds,
+        "watcher_cpu_s": timeline.watcher_cpu_s,
+        "marks": [list(mark) for mark in timeline.marks],
+        "names": list(timeline.series),
+        "data": b"".join(traces.pack(numbers)[1] for numbers in timeline.series.values()),
+        "reason": timeline.reason,
+    }
+    insert_missing(connection, "memory_timeline", [row])
 
 
 def _score(connection: Connection, key: int, score: records.ScoreRecord) -> None:

@@ -136,7 +136,7 @@ def timed_passes(
 
     A ``phase`` event goes out before each pass, never within one: ``warmup``, then ``prefill``, ``decode`` or
     ``prefill+decode``, with ``done`` and ``total`` passes of that kind. Memory is read after the very first prefill
-    (so that its peak is no decode's; the token clock stands still meanwhile), at the end of the warm-ups, and at the end.
+    (its peak is then no decode's; the token clock stands still meanwhile), at the end of the warm-ups, and at the end.
     """
     streaming = only_streams(backend)
     if spec.concurrency > 1 and not streaming:
