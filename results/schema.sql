@@ -1,4 +1,4 @@
--- The results database, schema 0003. Made from harness/store/tables.py by
+-- The results database, schema 0004. Made from harness/store/tables.py by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
@@ -61,7 +61,7 @@ CREATE TABLE metric (
 	CONSTRAINT uq_metric_name UNIQUE (name)
 );
 
--- A source model. All columns together make the id.
+-- A source model. All columns but the last, which follows from them, make the id.
 CREATE TABLE model (
 	id VARCHAR NOT NULL,
 	name VARCHAR NOT NULL,
@@ -70,6 +70,7 @@ CREATE TABLE model (
 	licence VARCHAR,
 	architecture VARCHAR NOT NULL,
 	parameters BIGINT,
+	configuration JSON,
 	CONSTRAINT pk_model PRIMARY KEY (id)
 );
 CREATE INDEX ix_model_name ON model (name);
@@ -283,10 +284,33 @@ CREATE TABLE memory_reading (
 	allocator_peak_bytes BIGINT,
 	method VARCHAR NOT NULL,
 	reason TEXT,
+	shared_bytes BIGINT,
+	pss_bytes BIGINT,
+	uss_bytes BIGINT,
+	shares_reason TEXT,
+	device_shared BOOLEAN,
+	device_note TEXT,
 	CONSTRAINT pk_memory_reading PRIMARY KEY (run_key, position),
 	CONSTRAINT fk_memory_reading_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
 )
  WITHOUT ROWID;
+
+-- A run's memory over time, read by its runner through the system's counters, 20 times a second.
+CREATE TABLE memory_timeline (
+	run_key INTEGER NOT NULL,
+	scope VARCHAR NOT NULL,
+	method VARCHAR NOT NULL,
+	interval_s FLOAT NOT NULL,
+	readings INTEGER NOT NULL,
+	seconds FLOAT NOT NULL,
+	watcher_cpu_s FLOAT NOT NULL,
+	marks JSON NOT NULL,
+	names JSON NOT NULL,
+	data BLOB NOT NULL,
+	reason TEXT,
+	CONSTRAINT pk_memory_timeline PRIMARY KEY (run_key),
+	CONSTRAINT fk_memory_timeline_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
+);
 
 -- One raw number of one repetition.
 CREATE TABLE sample (

@@ -65,6 +65,10 @@ class GgufFacts:
         weight_bytes: bytes of all tensors without padding; None when a type is unknown.
         size_bytes: size of the file.
         metadata: the scalar key-value pairs; arrays are left out.
+        arrays: keys of the arrays.
+        embedding_parameters: elements of the token-embedding table, 0 without one.
+        output_parameters: elements of the output projection, 0 where the embedding table is used for it.
+        expert_parameters: elements of the experts' tensors.
     """
 
     architecture: str
@@ -76,6 +80,10 @@ class GgufFacts:
     weight_bytes: int | None
     size_bytes: int
     metadata: Mapping[str, Scalar]
+    arrays: frozenset[str] = frozenset()
+    embedding_parameters: int = 0
+    output_parameters: int = 0
+    expert_parameters: int = 0
 
 
 class _CutError(Exception):
@@ -268,6 +276,7 @@ class _Header:
         weight_bytes: int | None = 0
         end = 0
         embedding: tuple[int, ...] = ()
+        output = experts = 0
         for _ in range(tensors):
             name, shape, kind, offset = self._tensor()
             known = TENSOR_TYPES.get(kind)
@@ -279,6 +288,10 @@ class _Header:
             end = max(end, offset + (size or 0))
             if name == "token_embd.weight":
                 embedding = shape
+            elif name == "output.weight":
+                output = elements
+            elif "_exps." in name:  # blk.0.ffn_gate_exps.weight: the experts of one layer
+                experts += elements
         self._check_end(metadata.get("general.alignment", 32), tensors, end)
         return GgufFacts(
             architecture=architecture,
@@ -296,6 +309,10 @@ class _Header:
             weight_bytes=weight_bytes,
             size_bytes=self._size,
             metadata=metadata,
+            arrays=frozenset(lengths),
+            embedding_parameters=math.prod(embedding) if embedding else 0,
+            output_parameters=output,
+            expert_parameters=experts,
         )
 
     def _tensor(self) -> tuple[str, tuple[int, ...], int, int]:

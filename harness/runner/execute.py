@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.machine import RunWatch
+from harness.machine.device_memory import DeviceMemory, device_memory
 from harness.runner.energy import EnergyProbe
 from harness.runner.launch import Launch
+from harness.runner.memory_watch import MemoryWatch, NoWatch
 from harness.runner.process import (
     WorkerError,
     WorkerOutOfMemory,
@@ -23,7 +25,8 @@ from harness.runner.process import (
     WorkerRefused,
     WorkerTimeout,
 )
-from harness.store.records import EnergyRecord
+from harness.runner.tree import descendants
+from harness.store.records import EnergyRecord, TimelineRecord
 from harness.worker.api import LoadSpec
 from harness.worker.bodies import to_body
 from harness.worker.protocol import Message, ScoreSpec, TimedSpec
@@ -63,6 +66,8 @@ class Execution:
         seconds: wall seconds by phase, as the runner saw them.
         energy: energy readings of a timed run.
         peak_seen_bytes: highest resident set the runner saw.
+        timeline: its memory over time, None where it was not watched.
+        device_memory: memory of the device after a request (``load``, ``timed``, ``score``).
     """
 
     status: Status = "ok"
@@ -76,6 +81,8 @@ class Execution:
     seconds: dict[str, float] = field(default_factory=dict)
     energy: list[EnergyRecord] = field(default_factory=list)
     peak_seen_bytes: int | None = None
+    timeline: TimelineRecord | None = None
+    device_memory: dict[str, DeviceMemory] = field(default_factory=dict)
 
 
 class _Deadline:
@@ -97,6 +104,7 @@ def execute(
     on_phase: Callable[[str], None],
     watch: RunWatch | None = None,
     energy: EnergyProbe | None = None,
+    memory: MemoryWatch | None = None,
 ) -> Execution:
     """Start a worker, load, do ``work``, unload.
 
@@ -109,14 +117,18 @@ def execute(
         on_phase: told each phase as it begins.
         watch: reads the machine's state around the work.
         energy: runs the energy windows of a timed run, after its timed passes.
+        memory: reads the worker's memory meanwhile.
     """
     method: Literal["timed", "score"] = "timed" if isinstance(work, TimedSpec) else "score"
     execution = Execution()
     deadline = _Deadline(limits.timeout_s)
+    timeline = memory or NoWatch()
 
     def on_event(message: Message) -> None:
         if message.name == "phase":
-            on_phase(str(message.body.get("phase", "")))
+            phase = str(message.body.get("phase", ""))
+            timeline.mark(phase)
+            on_phase(phase)
         elif energy is not None:
             energy.on_event(message)
 
@@ -133,23 +145,28 @@ def execute(
         with WorkerProcess(
             launch, log=log, memory_limit_bytes=limits.memory_bytes, on_event=on_event
         ) as worker:
+            timeline.start(worker.pid)
             try:
                 execution.hello = worker.call("hello", {}, timeout_s=deadline.left_s())
                 enter("load")
                 execution.loaded = worker.call("load", to_body(request), timeout_s=deadline.left_s())
+                execution.device_memory["load"] = _device_memory(worker, execution)
                 if watch is not None:
                     watch.sample(worker.pid)
                 enter(method)
                 execution.result = worker.call(method, to_body(work), timeout_s=deadline.left_s())
                 if watch is not None:
                     watch.sample(worker.pid)
+                execution.device_memory[method] = _device_memory(worker, execution)
                 if energy is not None and isinstance(work, TimedSpec):
+                    timeline.stop()  # idle power is measured without it
                     enter("energy")
                     execution.energy = energy.measure(worker, work, deadline.left_s())
                 enter("unload")
                 worker.close(timeout_s=min(GOODBYE_S, deadline.left_s()))
             finally:
                 execution.peak_seen_bytes = worker.peak_seen_bytes
+                execution.timeline = timeline.stop()
     except WorkerError as failure:
         _explain(execution, failure, limits)
     if execution.status == "ok" and method == "score" and execution.result.get("finite") is False:
@@ -158,6 +175,11 @@ def execute(
     if execution.status == "ok":
         enter("end")
     return execution
+
+
+def _device_memory(worker: WorkerProcess, execution: Execution) -> DeviceMemory:
+    """What the worker, and what it started, hold of the device that it loaded on."""
+    return device_memory((worker.pid, *descendants(worker.pid)), execution.loaded["device"])
 
 
 def _explain(execution: Execution, failure: WorkerError, limits: Limits) -> None:

@@ -6,12 +6,13 @@ Pure translation; owns no rule of measurement. Contract: nothing is averaged and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from harness.errors import EdgebenchError
 from harness.machine import Window, verdict
+from harness.machine.device_memory import DeviceMemory
 from harness.runner.execute import Execution
 from harness.store.records import (
     SETUP_PHASE,
@@ -100,10 +101,28 @@ def run_record(
             "peak_seen_bytes": execution.peak_seen_bytes,
         },
         samples=[SampleRecord.of(from_body(Sample, raw)) for raw in execution.result.get("samples", [])],
-        memory=[MemoryRecord.of(reading) for reading in memory_readings(execution)],
+        memory=memory_records(execution),
         energy=execution.energy,
+        timeline=execution.timeline,
         score=score,
     )
+
+
+def memory_records(execution: Execution) -> list[MemoryRecord]:
+    """The worker's readings, with what its device held: that is asked after the load and after the last pass only."""
+    records = [MemoryRecord.of(reading) for reading in memory_readings(execution)]
+    asked: dict[int, DeviceMemory] = {}
+    if "load" in execution.device_memory:
+        loads = [place for place, one in enumerate(records) if one.phase == "load"]
+        asked |= dict.fromkeys(loads[-1:], execution.device_memory["load"])
+    work = execution.device_memory.get("timed") or execution.device_memory.get("score")
+    if work is not None and execution.result.get("memory"):
+        asked[len(records) - 1] = work
+    for place, one in asked.items():
+        records[place] = replace(
+            records[place], device_bytes=one.device_bytes, device_shared=one.shared, device_note=one.note
+        )
+    return records
 
 
 def memory_readings(execution: Execution) -> list[MemoryReading]:

@@ -23,6 +23,7 @@ from harness.runner.catalogue import Catalogue, Ready, cell_record
 from harness.runner.energy import EnergyProbe, EnergySource
 from harness.runner.execute import Execution, Limits, execute
 from harness.runner.expect import Expectation
+from harness.runner.memory_watch import MemoryWatch
 from harness.runner.progress import SessionProgress
 from harness.runner.record import (
     RunFrame,
@@ -356,6 +357,9 @@ class SessionRunner:
                 on_phase=self._progress.phase,
                 watch=watch,
                 energy=EnergyProbe(self._energy, one.cell.device) if isinstance(spec, TimedSpec) else None,
+                memory=MemoryWatch(self._workshop.scope(one.cell.framework))
+                if isinstance(spec, TimedSpec)
+                else None,
             )
             surroundings = Surroundings(watch.end(), (before, calibrate()))
         finally:

@@ -29,6 +29,7 @@ from harness.model import Model, ModelFile, fetch
 from harness.paths import data_dir
 from harness.runner.launch import Launch, launch_for
 from harness.runner.making import Attempt, Makers
+from harness.runner.memory_watch import Scope
 from harness.runner.prepare import Job
 from harness.runner.process import WorkerError, WorkerProcess
 from harness.runner.progress import SessionProgress
@@ -141,6 +142,11 @@ class Workshop:
             ("model", model),
             lambda: fetch(self._models[model], self._cache_dir, progress=self._progress.note),
         )
+
+    def scope(self, framework: str) -> Scope:
+        """Whose memory counts: of the client of a server, that of the processes it started."""
+        capabilities = self._entries[framework].backend.capabilities
+        return "descendants" if "stream" in capabilities and "prefill" not in capabilities else "worker"
 
     def environment(self, framework: str, role: Role = "runtime", api: str = "cpu") -> Environment:
         """The framework's environment in the build variant of a device's API, made where it is missing."""

@@ -114,7 +114,8 @@ class CellFacts:
     """One cell of a session's plan, and what came of it.
 
     ``reason`` says why it was planned as skipped. ``runs`` holds every attempt of every kind, in order of kind,
-    index and attempt. ``synthetic``: the model's weights are seeded random numbers.
+    index and attempt. ``synthetic``: the model's weights are seeded random numbers. ``configuration``: the model's
+    shape (`harness.model.configuration`), None where it is not known.
     """
 
     cell: records.CellRecord
@@ -126,6 +127,7 @@ class CellFacts:
     artifact: ArtifactFacts | None
     score: ScoreFacts | None
     synthetic: bool = False
+    configuration: Mapping[str, Any] | None = None
 
     def scorings(self) -> tuple[RunFacts, ...]:
         """The scoring runs, every attempt, the last one last."""
@@ -195,6 +197,21 @@ def session_facts(connection: Connection, session_id: str) -> SessionFacts:
     )
 
 
+def run_in_cell(connection: Connection, run_id: str) -> CellFacts | None:
+    """A run with its cell, artifact and model's shape; None where its session did not plan the cell (a reference).
+
+    Raises:
+        LookupError: no such run.
+    """
+    runs = table("run")
+    row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
+    if row is None:
+        raise LookupError(f"no run {run_id}")
+    run = _run(row, load_children(connection, select(runs.c.key).where(runs.c.id == run_id)))
+    cells = _cells(connection, row.session_id, {row.cell_id: [run]}, only=row.cell_id)
+    return cells[0] if cells else None
+
+
 def score_facts(connection: Connection, run_keys: Iterable[int]) -> dict[int, ScoreFacts]:
     """Scores by the key of their run, each with its reference."""
     wanted = set(run_keys)
@@ -216,7 +233,10 @@ def cell_record(row: Row[Any]) -> records.CellRecord:
 
 
 def _cells(
-    connection: Connection, session_id: str, runs: Mapping[str, Sequence[RunFacts]]
+    connection: Connection,
+    session_id: str,
+    runs: Mapping[str, Sequence[RunFacts]],
+    only: str | None = None,
 ) -> tuple[CellFacts, ...]:
     cells, planned, links = table("cell"), table("session_cell"), table("session_score")
     query = (
@@ -228,6 +248,8 @@ def _cells(
         .where(planned.c.session_id == session_id)
         .order_by(planned.c.position)
     )
+    if only is not None:
+        query = query.where(cells.c.id == only)
     rows = connection.execute(query).all()
     scores = score_facts(connection, {row.score_key for row in rows if row.score_key is not None})
     used = {run.artifact_id for of_cell in runs.values() for run in of_cell if run.artifact_id is not None}
@@ -235,6 +257,7 @@ def _cells(
     artifacts = _artifacts(connection, used)
     lineages = _lineages(connection, used)
     synthetic = _synthetic(connection)
+    configurations = _configurations(connection)
     made = []
     for row in rows:
         of_cell = runs.get(row._mapping[cells.c.id], ())
@@ -259,6 +282,7 @@ def _cells(
                 artifact=artifact,
                 score=score,
                 synthetic=row.model in synthetic,
+                configuration=None if made_by is None else configurations.get(made_by.model_id),
             )
         )
     return tuple(made)
@@ -282,6 +306,13 @@ def _lineages(connection: Connection, wanted: set[str]) -> dict[tuple[str, str, 
         .order_by(lineages.c.made_at, lineages.c.id)
     )
     return {(row.artifact_id, row.framework, row.recipe): row for row in connection.execute(query)}
+
+
+def _configurations(connection: Connection) -> dict[str, dict[str, Any]]:
+    """The shapes of the models whose files describe one, by the model's id."""
+    models = table("model")
+    query = select(models.c.id, models.c.configuration).where(models.c.configuration.is_not(None))
+    return dict(connection.execute(query).all())
 
 
 def _synthetic(connection: Connection) -> set[str]:

@@ -266,8 +266,20 @@ def _of_run(connection: Connection, key: int) -> dict[str, Any]:
         ],
         "memory": _rows(connection, "memory_reading", "run_key", key, "position"),
         "energy": _rows(connection, "energy_reading", "run_key", key, "position"),
+        "memory_timeline": _timeline(connection, key),
         "score": _score(connection, key, scores.get(key)),
     }
+
+
+def _timeline(connection: Connection, key: int) -> dict[str, Any] | None:
+    found = _rows(connection, "memory_timeline", "run_key", key)
+    if not found:
+        return None
+    row = found[0]
+    names, numbers = row.pop("names"), traces.unpack("int64", row.pop("data"))
+    length = len(numbers) // len(names)
+    series = {name: list(numbers[at * length : (at + 1) * length]) for at, name in enumerate(names)}
+    return {**row, "series": series}
 
 
 def _score(connection: Connection, key: int, score: facts.ScoreFacts | None) -> dict[str, Any] | None:

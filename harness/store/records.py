@@ -157,7 +157,9 @@ class EnvironmentRecord:
 class ModelRecord:
     """A source model; ``name`` is its id in the model list, ``parameters`` its number of weights if counted.
 
-    The id is derived when left out: two laboratories may mean different files by one name.
+    ``configuration`` is its shape (`harness.model.configuration`), None where its file describes none that is known.
+    It follows from the file, so it is no part of the id. The id is derived when left out: two laboratories may mean
+    different files by one name.
     """
 
     name: str
@@ -167,6 +169,7 @@ class ModelRecord:
     licence: str | None = None
     parameters: int | None = None
     id: str = ""
+    configuration: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         content = {
@@ -366,7 +369,11 @@ class SampleRecord:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRecord:
-    """The worker's memory at the end of a phase; ``reason`` where the peak is None."""
+    """The worker's memory at the end of a phase; ``reason`` where the peak is None.
+
+    ``shares_reason`` says why ``pss_bytes`` and ``uss_bytes`` are None, ``device_note`` how ``device_bytes`` was read
+    or why it is None; ``device_shared``: the device has no memory but the host's.
+    """
 
     phase: str
     peak_rss_bytes: int | None
@@ -377,6 +384,12 @@ class MemoryRecord:
     allocator_peak_bytes: int | None = None
     device_bytes: int | None = None
     reason: str | None = None
+    shared_bytes: int | None = None
+    pss_bytes: int | None = None
+    uss_bytes: int | None = None
+    shares_reason: str | None = None
+    device_shared: bool | None = None
+    device_note: str | None = None
 
     @classmethod
     def of(cls, reading: protocol.MemoryReading) -> MemoryRecord:
@@ -390,7 +403,46 @@ class MemoryRecord:
             method=reading.method,
             allocator_peak_bytes=reading.allocator_peak_bytes,
             reason=reading.reason,
+            shared_bytes=reading.shared_bytes,
+            pss_bytes=reading.pss_bytes,
+            uss_bytes=reading.uss_bytes,
+            shares_reason=reading.shares_reason,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineRecord:
+    """A run's memory over time, as its runner saw it.
+
+    Attributes:
+        scope: whose: ``worker``, or ``descendants`` (everything that the worker started: a server).
+        method: where the figures come from.
+        interval_s: between two readings at the end; a long run is thinned out.
+        readings: how many were made; those equal to the one before are not kept.
+        seconds: how long it was watched.
+        watcher_cpu_s: CPU time of the watching thread.
+        series: ``time_ns`` since the process was started, and figures in bytes, all of one length; a figure holds
+            until the next time.
+        marks: ``(phase, time_ns)`` as phases began.
+        reason: why the series are empty; required then.
+    """
+
+    scope: str
+    method: str
+    interval_s: float
+    readings: int
+    seconds: float
+    watcher_cpu_s: float
+    series: Mapping[str, Sequence[int]]
+    marks: Sequence[tuple[str, int]] = ()
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {len(numbers) for numbers in self.series.values()}
+        if "time_ns" not in self.series or len(lengths) != 1:
+            raise ValueError(f"timeline: series of lengths {sorted(lengths)} with times or without")
+        if lengths == {0} and not self.reason:
+            raise ValueError("timeline: empty without a reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -556,6 +608,7 @@ class RunRecord:
         samples: repetitions in order, warm-ups first.
         memory: readings in order.
         energy: readings in order.
+        timeline: its memory over time, None where it was not watched.
         score: of a score or reference run that is ok.
         details: anything else worth keeping.
     """
@@ -590,6 +643,7 @@ class RunRecord:
     samples: Sequence[SampleRecord] = ()
     memory: Sequence[MemoryRecord] = ()
     energy: Sequence[EnergyRecord] = ()
+    timeline: TimelineRecord | None = None
     score: ScoreRecord | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 

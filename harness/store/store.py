@@ -212,6 +212,15 @@ class Store:
         with self._reading() as connection:
             return looking.sessions(connection, limit)
 
+    def run_in_cell(self, run_id: str) -> facts.CellFacts | None:
+        """One run with its cell, artifact and model's shape; None where its session did not plan the cell.
+
+        Raises:
+            LookupError: no such run.
+        """
+        with self._reading() as connection:
+            return facts.run_in_cell(connection, run_id)
+
     def session_facts(self, session_id: str) -> facts.SessionFacts:
         """All of one session that tables and verdicts need."""
         with self._reading() as connection:

@@ -173,16 +173,21 @@ class EnvironmentPackage(Row, table=True):
 
 
 class Model(Row, table=True):
-    """A source model. All columns together make the id."""
+    """A source model. All columns but the last, which follows from them, make the id."""
 
     __tablename__: ClassVar[str] = "model"
-    id: str = Field(primary_key=True, description="derived from the other columns")
+    id: str = Field(primary_key=True, description="derived from the other columns but the configuration")
     name: str = Field(index=True, description="its id in the model list; `cell.model` holds the same word")
     source: str = Field(description="package, path, or repository and revision")
     sha256: str = Field(description="of the source file")
     licence: str | None = Field(description="SPDX id or name; NULL where the list states none")
     architecture: str = Field(description="`llama`, `gemma3` ...")
     parameters: int | None = Field(sa_type=BigInteger, description="number of weights; NULL until counted")
+    configuration: dict[str, Any] | None = Field(
+        sa_type=_JSON,
+        description="JSON of its shape (layers, heads, widths ...) from its own file; NULL where the file describes "
+        "none that is known, or was stored before this column was",
+    )
 
 
 class Artifact(Row, table=True):
@@ -434,6 +439,43 @@ class MemoryReading(Row, table=True):
         description="definition of the peak: `VmHWM`, `PeakWorkingSetSize`, `max_phys_footprint`"
     )
     reason: str | None = Field(sa_type=Text, description="why the peak is NULL")
+    shared_bytes: int | None = Field(
+        sa_type=BigInteger, description="its share in shared memory; the three shares add up to it"
+    )
+    pss_bytes: int | None = Field(
+        sa_type=BigInteger, description="proportional set size: each page over the processes that map it"
+    )
+    uss_bytes: int | None = Field(
+        sa_type=BigInteger, description="unique set size: pages that no other process maps"
+    )
+    shares_reason: str | None = Field(sa_type=Text, description="why PSS and USS are NULL")
+    device_shared: bool | None = Field(
+        description="the device has no memory but the host's, which the resident set counts; NULL: not known"
+    )
+    device_note: str | None = Field(
+        sa_type=Text, description="how `device_bytes` was read, or why it is NULL"
+    )
+
+
+class MemoryTimeline(Row, table=True):
+    """A run's memory over time, read by its runner through the system's counters, 20 times a second."""
+
+    __tablename__: ClassVar[str] = "memory_timeline"
+    run_key: int = Field(primary_key=True, foreign_key="run.key", description="its run")
+    scope: str = Field(description="whose: `worker`, or `descendants` (what the worker started: a server)")
+    method: str = Field(description="`/proc/PID/status`, `working set`, `resident size`")
+    interval_s: float = Field(description="between two readings; longer where a long run was thinned out")
+    readings: int = Field(description="how many were made; one equal to the one before is not kept")
+    seconds: float = Field(description="how long it was watched")
+    watcher_cpu_s: float = Field(description="CPU time of the watching thread in the runner")
+    marks: list[Any] = Field(sa_type=_JSON, description="JSON list of [phase, `time_ns`] as phases began")
+    names: list[Any] = Field(
+        sa_type=_JSON, description="JSON list of the series: `time_ns` since the start, then figures in bytes"
+    )
+    data: bytes = Field(
+        description="the series one after the other, packed, little-endian, 8 bytes a number (`int64`)"
+    )
+    reason: str | None = Field(sa_type=Text, description="why it is empty")
 
 
 class EnergyReading(Row, table=True):

@@ -1,7 +1,8 @@
 """From records to rows. Every function works inside its caller's transaction and adds nothing that is there already.
 
-Owns the inserts. Imports SQLAlchemy Core, the tables and the records. Contract: facts are only ever added; the two
-columns that change are a session's status (with its end) and how often it was resumed.
+Owns the inserts. Imports SQLAlchemy Core, the tables and the records. Contract: facts are only ever added; the
+columns that change are a session's status (with its end), how often it was resumed, and a model's configuration from
+NULL to what its file says.
 """
 
 from __future__ import annotations
@@ -62,8 +63,15 @@ def environment(connection: Connection, record: records.EnvironmentRecord) -> No
 
 
 def model(connection: Connection, record: records.ModelRecord) -> None:
-    """Adds a model."""
+    """Adds a model; one that was stored without its configuration gets it."""
     insert_missing(connection, "model", [asdict(record)])
+    if record.configuration is not None:
+        models = table("model")
+        connection.execute(
+            update(models)
+            .where(models.c.id == record.id, models.c.configuration.is_(None))
+            .values(configuration=dict(record.configuration))
+        )
 
 
 def artifact(connection: Connection, record: records.ArtifactRecord) -> None:
@@ -233,6 +241,8 @@ def run(connection: Connection, record: records.RunRecord, metrics: dict[str, in
         {"run_key": key, "position": position, **asdict(one)} for position, one in enumerate(record.energy)
     ]
     insert_missing(connection, "energy_reading", readings)
+    if record.timeline is not None:
+        _timeline(connection, key, record.timeline)
     if record.score is not None:
         _score(connection, key, record.score)
         link_score(connection, record.session_id, record.score.cells, key)
@@ -299,6 +309,23 @@ def _samples(
             place = {"run_key": key, "name": name, "repetition": one.repetition, "warmup": one.warmup}
             packed.append({**place, "dtype": dtype, "data": data})
     insert_missing(connection, "trace", packed)
+
+
+def _timeline(connection: Connection, key: int, timeline: records.TimelineRecord) -> None:
+    row = {
+        "run_key": key,
+        "scope": timeline.scope,
+        "method": timeline.method,
+        "interval_s": timeline.interval_s,
+        "readings": timeline.readings,
+        "seconds": timeline.seconds,
+        "watcher_cpu_s": timeline.watcher_cpu_s,
+        "marks": [list(mark) for mark in timeline.marks],
+        "names": list(timeline.series),
+        "data": b"".join(traces.pack(numbers)[1] for numbers in timeline.series.values()),
+        "reason": timeline.reason,
+    }
+    insert_missing(connection, "memory_timeline", [row])
 
 
 def _score(connection: Connection, key: int, score: records.ScoreRecord) -> None:

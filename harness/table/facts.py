@@ -34,7 +34,7 @@ class SampleFacts:
 
 @dataclass(frozen=True, slots=True)
 class MemoryFacts:
-    """The worker's own memory at the end of a phase, in order of time."""
+    """The worker's own memory at the end of a phase, in order of time; fields as in the store's ``MemoryRecord``."""
 
     phase: str
     peak_rss_bytes: int | None
@@ -42,6 +42,11 @@ class MemoryFacts:
     method: str = "VmHWM"
     reason: str | None = None
     allocator_peak_bytes: int | None = None
+    pss_bytes: int | None = None
+    uss_bytes: int | None = None
+    shares_reason: str | None = None
+    device_bytes: int | None = None
+    device_note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,15 @@ class EnergyFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """One timed run: one process."""
+    """One timed run: one process.
+
+    Attributes:
+        touched_weight_bytes: weights that are read for one decoded token, from the model's shape.
+        analytic_kv_bytes: keys and values of the tokens in the cache at the end, by the type in force.
+        shape_reason: why both are None.
+        kv_reason: why the second is None where the first is not.
+        own_device: the device has memory of its own, beside the host's; None: not known.
+    """
 
     id: str
     status: Status
@@ -79,6 +92,11 @@ class RunFacts:
     samples: tuple[SampleFacts, ...] = ()
     memory: tuple[MemoryFacts, ...] = ()
     energy: tuple[EnergyFacts, ...] = ()
+    touched_weight_bytes: int | None = None
+    analytic_kv_bytes: int | None = None
+    shape_reason: str | None = None
+    kv_reason: str | None = None
+    own_device: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from harness.precision import class_of
-from harness.table import estimates
+from harness.table import estimates, memory
 from harness.table.facts import (
     CellFacts,
     MemoryFacts,
@@ -306,8 +306,7 @@ def _speed(draft: _Draft) -> None:
 
 
 def _peak(readings: Sequence[MemoryFacts]) -> int | None:
-    peaks = [reading.peak_rss_bytes for reading in readings if reading.peak_rss_bytes is not None]
-    return peaks[-1] if peaks else None
+    return memory.last(reading.peak_rss_bytes for reading in readings)
 
 
 def _highest(values: Iterable[int | None]) -> int | None:
@@ -326,7 +325,7 @@ def own_bytes(run: RunFacts) -> float | None:
 
 def _memory(draft: _Draft) -> None:
     reasons = sorted({reading.reason for run in draft.runs for reading in run.memory if reading.reason})
-    why_not = "; ".join(reasons) or "no memory reading was stored"
+    why_not = "; ".join(reasons) or memory.NO_READING
     _per_run(draft, "peak_rss_bytes", lambda run: _peak(run.memory), why_not)
     _per_run(
         draft,
@@ -334,7 +333,15 @@ def _memory(draft: _Draft) -> None:
         lambda run: _highest(reading.allocator_peak_bytes for reading in run.memory),
         "the framework tells no peak of an allocator of its own",
     )
-    for key in ("peak_rss_bytes", "allocator_peak_bytes"):
+    parts = {run.id: memory.breakdown(run) for run in draft.runs}
+    for key in memory.COLUMNS:
+        known = sorted({one.reasons[key] for one in parts.values() if key in one.reasons})
+
+        def value_of(run: RunFacts, key: str = key) -> float | None:
+            return getattr(parts[run.id], key)  # type: ignore[no-any-return]  # every column is bytes or None
+
+        _per_run(draft, key, value_of, "; ".join(known) or why_not)
+    for key in ("peak_rss_bytes", "allocator_peak_bytes", *memory.COLUMNS):
         value = draft.values[key]
         draft.values[key] = None if value is None else round(value)  # an even median may lie between
     draft.own_bytes = estimates.median(_known(own_bytes(run) for run in draft.runs))

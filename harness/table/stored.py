@@ -1,17 +1,25 @@
 """From the database's facts of a session to the table's.
 
 Owns this one translation; the only module of the table that knows the store. Contract: nothing is computed but energy
-per token; a run that was tried several times counts with its last attempt.
+per token and what follows from a model's shape (`harness.model.configuration`); a run that was tried several times
+counts with its last attempt.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
 from harness.frameworks import FrameworkEntry
+from harness.model.configuration import ModelConfiguration, kv_cache_bytes, touched_weight_bytes
+from harness.model.kv_types import kv_cache_bits
 from harness.store import facts as stored
 from harness.store.records import SETUP_PHASE, EnergyRecord, SampleRecord
 from harness.table import facts as shown
+
+#: Requests at the same time, each with a cache of its own: ``pp32+tg16@c4``.
+_CONCURRENCY = re.compile(r"@c(\d+)")
 
 
 def session_facts(session: stored.SessionFacts, entries: Mapping[str, FrameworkEntry]) -> shown.SessionFacts:
@@ -84,7 +92,7 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
         emulated=any(run.device is not None and bool(run.device.get("emulated")) for run in cell.runs),
         synthetic=cell.synthetic,
         artifact=_artifact(cell),
-        runs=tuple(_run(run) for run in cell.timed()),
+        runs=tuple(run_facts(run, cell) for run in cell.timed()),
         score=None if score is None else _score(score),
         score_status=None if last is None else last.status,  # type: ignore[arg-type]  # checked by the database
         score_reason=unscored if last is None else last.reason,
@@ -108,7 +116,8 @@ def _artifact(cell: stored.CellFacts) -> shown.ArtifactFacts | None:
     )
 
 
-def _run(run: stored.RunFacts) -> shown.RunFacts:
+def run_facts(run: stored.RunFacts, cell: stored.CellFacts) -> shown.RunFacts:
+    """One run of a cell, for the table or alone."""
     reason = run.reason if run.phase != SETUP_PHASE else f"set-up failed: {run.reason}"
     return shown.RunFacts(
         id=run.id,
@@ -127,11 +136,47 @@ def _run(run: stored.RunFacts) -> shown.RunFacts:
                 one.method,
                 reason=one.reason,
                 allocator_peak_bytes=one.allocator_peak_bytes,
+                pss_bytes=one.pss_bytes,
+                uss_bytes=one.uss_bytes,
+                shares_reason=one.shares_reason,
+                device_bytes=one.device_bytes,
+                device_note=one.device_note,
             )
             for one in run.memory
         ),
         energy=tuple(_energy(one) for one in run.energy),
+        own_device=_own_device(run),
+        **_shape(run, cell),
     )
+
+
+def _own_device(run: stored.RunFacts) -> bool | None:
+    told = [one.device_shared for one in run.memory if one.device_shared is not None]
+    if told:
+        return not told[-1]
+    # Runs of older versions were not asked; the CPU has no memory but the host's.
+    return False if run.device is not None and run.device.get("id") == "cpu" else None
+
+
+def _shape(run: stored.RunFacts, cell: stored.CellFacts) -> dict[str, Any]:
+    """What follows from the model's shape for this run's artifact, tokens and cache type."""
+    if cell.configuration is None:
+        return {
+            "shape_reason": "the model's file describes no plain transformer, or it was stored by an older version"
+        }
+    if cell.artifact is None:
+        return {"shape_reason": "no artifact was stored"}
+    shape = ModelConfiguration.from_dict(cell.configuration)
+    plan = cell.cell
+    tokens = plan.depth + plan.prompt_tokens + plan.decode_tokens
+    concurrent = _CONCURRENCY.search(plan.workload)
+    sequences = int(concurrent[1]) if concurrent else 1
+    bits = kv_cache_bits(run.hints, tokens)
+    return {
+        "touched_weight_bytes": touched_weight_bytes(shape, cell.artifact.weight_bytes),
+        "analytic_kv_bytes": None if bits is None else sequences * kv_cache_bytes(shape, tokens, *bits),
+        "kv_reason": "the framework does not tell the type of its KV cache" if bits is None else None,
+    }
 
 
 def _sample(sample: SampleRecord) -> shown.SampleFacts:

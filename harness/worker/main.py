@@ -189,11 +189,12 @@ class Worker:
             raise ProtocolError("nothing is loaded")
         return self._loaded
 
-    def _read_memory(self, phase: str) -> list[MemoryReading]:
+    def _read_memory(self, phase: str, *, in_timed_pass: bool = False) -> list[MemoryReading]:
         elsewhere = self._backend.memory(phase)
         if elsewhere is not None:
             return elsewhere
-        return [self._reader.read(phase, self._backend.allocator_peak_bytes())]
+        own_peak = self._backend.allocator_peak_bytes()
+        return [self._reader.read(phase, own_peak, in_timed_pass=in_timed_pass)]
 
     def _start(self) -> Backend:
         self._emit("phase", {"phase": "import", "done": 0, "total": 1})

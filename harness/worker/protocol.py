@@ -148,6 +148,10 @@ class MemoryReading:
         method: which definition the peak has: ``VmHWM``, ``PeakWorkingSetSize``, ``max_phys_footprint``.
         allocator_peak_bytes: the framework's own figure, None where it keeps none.
         reason: why the peak is None, None where it is not.
+        shared_bytes: its share in shared memory (shmem, tmpfs), None where the system does not tell.
+        pss_bytes: proportional set size: each page divided by the processes that map it.
+        uss_bytes: unique set size: pages that nobody else maps.
+        shares_reason: why the last two are None, None where they are not.
     """
 
     phase: str
@@ -158,6 +162,10 @@ class MemoryReading:
     method: str
     allocator_peak_bytes: int | None = None
     reason: str | None = None
+    shared_bytes: int | None = None
+    pss_bytes: int | None = None
+    uss_bytes: int | None = None
+    shares_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

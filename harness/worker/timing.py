@@ -12,7 +12,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.random import PCG64, Generator  # here, so that it counts as import and not as the model's memory
@@ -22,10 +22,14 @@ from harness.worker.protocol import MemoryReading, Sample, TimedSpec
 
 #: Sends an event of this name and body to the runner.
 Emit = Callable[[str, dict[str, Any]], None]
-#: Reads the memory that counts at the end of the named phase.
-ReadMemory = Callable[[str], list[MemoryReading]]
 #: A monotonic clock, in nanoseconds.
 Clock = Callable[[], int]
+
+
+class ReadMemory(Protocol):
+    """Reads the memory that counts at the end of a phase; inside a timed pass counters only, no page tables."""
+
+    def __call__(self, phase: str, *, in_timed_pass: bool = False) -> list[MemoryReading]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +135,8 @@ def timed_passes(
     """Run the warm-ups and the timed repetitions of a `TimedSpec` on a loaded backend.
 
     A ``phase`` event goes out before each pass, never within one: ``warmup``, then ``prefill``, ``decode`` or
-    ``prefill+decode``, with ``done`` and ``total`` passes of that kind. Memory is read at the end of the warm-ups,
-    after the first timed prefill (the token clock stands still meanwhile), and at the end.
+    ``prefill+decode``, with ``done`` and ``total`` passes of that kind. Memory is read after the very first prefill
+    (its peak is then no decode's; the token clock stands still meanwhile), at the end of the warm-ups, and at the end.
     """
     streaming = only_streams(backend)
     if spec.concurrency > 1 and not streaming:
@@ -144,7 +148,7 @@ def timed_passes(
     )
 
     def between() -> None:
-        memory.extend(read_memory("prefill"))
+        memory.extend(read_memory("prefill", in_timed_pass=not spec.warmups))
 
     for repetition in range(spec.warmups + spec.repetitions):
         warmup = repetition < spec.warmups
@@ -163,7 +167,9 @@ def timed_passes(
                     repetition,
                     warmup=warmup,
                     vocab_size=vocab_size,
-                    between=between if first and spec.prompt_tokens and spec.decode_tokens else None,
+                    between=between
+                    if repetition == 0 and spec.prompt_tokens and spec.decode_tokens
+                    else None,
                     clock=clock,
                 )
             )

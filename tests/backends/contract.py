@@ -204,7 +204,7 @@ class BackendContract:
         readings = loaded.call("hello", {}, timeout_s=TIMEOUT_S)["memory"]
         for _ in range(2):
             readings += loaded.call("timed", body, timeout_s=TIMEOUT_S)["memory"]
-        assert [r["phase"] for r in readings] == ["import", *(["warmup", "prefill", "decode"] * 2)]
+        assert [r["phase"] for r in readings] == ["import", *(["prefill", "warmup", "decode"] * 2)]
         peaks = [reading["peak_rss_bytes"] for reading in readings]
         assert peaks == sorted(peaks)
         assert peaks[1] > peaks[0], "a loaded model takes memory"

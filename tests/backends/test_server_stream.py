@@ -203,6 +203,21 @@ def test_a_tree_is_summed(tmp_path: Path) -> None:
     assert processes.tree_usage([99], tmp_path) is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="smaps_rollup is Linux's")
+def test_a_trees_shares_are_summed_and_one_that_does_not_tell_makes_them_unknown(tmp_path: Path) -> None:
+    for pid, parent in ((10, 1), (11, 10)):
+        folder = tmp_path / str(pid)
+        folder.mkdir()
+        (folder / "stat").write_text(f"{pid} (a) S {parent} 0 0")
+        (folder / "smaps_rollup").write_text(f"Pss: {pid} kB\nPrivate_Dirty: 7 kB\n")
+    shares = processes.tree_shares([10], tmp_path)
+    assert (shares.pss_bytes, shares.uss_bytes, shares.reason) == (21 * 1024, 14 * 1024, None)
+    (tmp_path / "11" / "smaps_rollup").unlink()
+    shares = processes.tree_shares([10], tmp_path)
+    assert (shares.pss_bytes, shares.uss_bytes) == (None, None)
+    assert shares.reason == "smaps_rollup cannot be read: No such file or directory"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

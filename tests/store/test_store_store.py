@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,15 @@ def test_a_model_whose_source_is_synthetic_makes_its_cells_so(store: Store) -> N
     assert only(store.session_facts(session), CELL).synthetic
 
 
+def test_a_model_that_was_stored_without_its_configuration_gets_it_and_keeps_its_id(store: Store) -> None:
+    known = make.model()
+    plain = replace(known, configuration=None, id="")
+    assert known.id == plain.id
+    for record, stored in ((plain, None), (known, {"layers": 30}), (plain, {"layers": 30})):
+        assert store.record_model(record) == plain.id
+        assert store.describe("model", plain.id)["configuration"] == stored
+
+
 def test_everything_that_was_stored_about_a_run_comes_back(store: Store) -> None:
     session = begin(store)
     stored = make.run(session, CELL.id, validity="suspect", flags=["steal time 4 %"], details={"note": "é"})
@@ -140,7 +150,7 @@ def test_everything_that_was_stored_about_a_run_comes_back(store: Store) -> None
     assert [one.reason for one in found.cells] == [None, None, "no CUDA device here"]
     assert (found.status, found.seed, found.ended_at, found.machine) == ("running", 7, None, make.machine())
     cell = only(found, CELL)
-    assert (cell.expected_s, cell.settings) == (4.0, {"repetitions": 3})
+    assert (cell.expected_s, cell.settings, cell.configuration) == (4.0, {"repetitions": 3}, {"layers": 30})
     assert cell.artifact == facts.ArtifactFacts(
         make.artifact().id,
         101_000_000,
@@ -393,13 +403,55 @@ def test_what_a_worker_sent_becomes_records() -> None:
     assert records.SampleRecord.of(sample).traces == {"forward_ns": [1, 2]}
     reading = protocol.MemoryReading("load", 5, 4, None, None, "VmHWM", 3)
     assert records.MemoryRecord.of(reading).allocator_peak_bytes == 3
+    shares = protocol.MemoryReading("load", 5, 4, 1, 2, "VmHWM", None, None, 1, 3, 2, "why")
+    kept = records.MemoryRecord.of(shares)
+    assert (kept.shared_bytes, kept.pss_bytes, kept.uss_bytes, kept.shares_reason) == (1, 3, 2, "why")
     window = protocol.WindowScore(4, 63, 1.5, 0.5, 60, 0.25)
     assert records.WindowRecord.of(window, text_bytes=9) == records.WindowRecord(4, 63, 1.5, 0.5, 60, 0.25, 9)
+
+
+def test_a_runs_memory_over_time_comes_back_and_one_without_has_none(store: Store) -> None:
+    session = begin(store)
+    watched, other = make.run(session, CELL.id), make.run(session, CELL.id, 1, timeline=None)
+    for run in (watched, other):
+        assert store.record_run(run)
+    found = store.describe("run", watched.id)["memory_timeline"]
+    assert found["series"] == make.timeline().series
+    assert found["marks"] == [["import", 0], ["load", 40_000_000]]
+    assert (found["scope"], found["readings"], found["reason"]) == ("worker", 6, None)
+    assert store.describe("run", other.id)["memory_timeline"] is None
+
+
+def test_an_empty_timeline_keeps_its_series_and_its_reason(store: Store) -> None:
+    session = begin(store)
+    series: dict[str, list[int]] = {name: [] for name in make.timeline().series}
+    empty = replace(make.timeline(), series=series, reason="no reading saw the worker")
+    run = make.run(session, CELL.id, timeline=empty)
+    assert store.record_run(run)
+    found = store.describe("run", run.id)["memory_timeline"]
+    assert found["series"] == series
+    assert found["reason"] == "no reading saw the worker"
+
+
+def test_one_run_is_found_with_its_cell_artifact_and_shape(store: Store) -> None:
+    session = begin(store)
+    run = make.run(session, CELL.id)
+    assert store.record_run(run)
+    assert store.record_run(make.run(session, CELL.id, 1))
+    found = store.run_in_cell(run.id)
+    assert found is not None
+    assert found == replace(only(store.session_facts(session), CELL), runs=found.runs)
+    assert [one.id for one in found.runs] == [run.id]
+    with pytest.raises(LookupError):
+        store.run_in_cell("nothing")
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
+        lambda: make.timeline(0),
+        lambda: records.TimelineRecord("worker", "m", 1.0, 1, 1.0, 0.0, {"rss_bytes": [1]}),
+        lambda: records.TimelineRecord("worker", "m", 1.0, 1, 1.0, 0.0, {"time_ns": [1], "rss_bytes": []}),
         lambda: make.run("s", "c", status="failed"),
         lambda: make.run("s", "c", validity="suspect"),
         lambda: make.run("s", "c", duration_s=float("inf")),
@@ -410,7 +462,7 @@ def test_what_a_worker_sent_becomes_records() -> None:
     ],
 )
 def test_a_record_that_hides_something_cannot_be_made(wrong: Callable[[], object]) -> None:
-    with pytest.raises(ValueError, match=r"without a|is inf|is nan|no column"):
+    with pytest.raises(ValueError, match=r"without|is inf|is nan|no column"):
         wrong()
 
 

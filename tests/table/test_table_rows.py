@@ -35,6 +35,8 @@ ISSUE_KEYS = [
     "ttft_s_p99", "throughput_tps",
     "allocator_peak_bytes",
     "options",
+    "import_bytes", "load_peak_bytes", "prefill_peak_bytes", "decode_peak_bytes", "touched_weight_bytes",
+    "analytic_kv_bytes", "residual_bytes", "device_bytes", "pss_bytes", "uss_bytes",
 ]  # fmt: skip
 
 HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))

@@ -73,8 +73,8 @@ def _run(spec: TimedSpec, backend: _Clocked) -> tuple[timing.TimedResult, list[t
         backend.now += OUTSIDE
         events.append((name, body))
 
-    def read_memory(phase: str) -> list[MemoryReading]:
-        backend.calls.append(("memory", phase))
+    def read_memory(phase: str, *, in_timed_pass: bool = False) -> list[MemoryReading]:
+        backend.calls.append(("memory", "timed" if in_timed_pass else phase))
         backend.now += OUTSIDE
         return [MemoryReading(phase, 1, 1, 1, 0, "VmHWM")]
 
@@ -206,11 +206,20 @@ def test_events_go_out_before_passes_and_memory_is_read_once_a_phase() -> None:
         ("phase", {"phase": "prefill+decode", "done": 0, "total": 2}),
         ("phase", {"phase": "prefill+decode", "done": 1, "total": 2}),
     ]
-    assert [reading.phase for reading in result.memory] == ["warmup", "prefill", "decode"]
+    # Within the warm-up, so that the peak after the first prefill is no decode's and no timed pass is interrupted.
+    assert [reading.phase for reading in result.memory] == ["prefill", "warmup", "decode"]
     names = [name for name, _ in backend.calls]
     one_pass = ["reset", "prefill", "sample", "decode", "sample"]
     with_reading = ["reset", "prefill", "sample", "memory", "decode", "sample"]
-    assert names == ["event", *one_pass, "event", "memory", *with_reading, "event", *one_pass, "memory"]
+    assert names == ["event", *with_reading, "event", "memory", *one_pass, "event", *one_pass, "memory"]
+    assert ("memory", "timed") not in backend.calls
+
+
+def test_without_a_warm_up_the_reading_after_the_first_prefill_knows_that_it_is_inside_a_timed_pass() -> None:
+    backend = _Clocked()
+    result, _ = _run(TimedSpec(8, 1, 0, 1, 0, 7), backend)
+    assert [reading.phase for reading in result.memory] == ["prefill", "decode"]
+    assert [what for name, what in backend.calls if name == "memory"] == ["timed", "decode"]
 
 
 @given(st.integers(0, 2**31), st.integers(0, 50), st.integers(0, 300), st.integers(1, 200_000))
