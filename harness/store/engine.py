@@ -279,8 +279,9 @@ def explain(error: BaseException | None, place: Place) -> EdgebenchError | None:
         found = _SQLITE_PROBLEMS.get(code)
         if found:
             return _problem(found, place)
-        # Raised by Python's driver itself, hence without a code.
-        return _unreadable(place, error) if "Could not decode" in str(error) else None
+        # The first is raised by Python's driver itself, the second by SQLite under the code of any mistake.
+        damaged = ("Could not decode", "unsupported file format")
+        return _unreadable(place, error) if any(words in str(error) for words in damaged) else None
     if isinstance(error, OSError):
         return EdgebenchError(
             f"{place} cannot be used: {error.strerror or error}",
