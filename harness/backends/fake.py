@@ -6,7 +6,8 @@ script it does what the script says, where it says. It is never part of ``all``,
 ``EDGEBENCH_FAKE=1``.
 
 A script is JSON, an object from stage to a list of actions. Stages are ``import``, ``start``, ``versions``,
-``devices``, ``make``, ``tokenize``, ``load``, ``reset``, ``prefill``, ``decode``, ``sample``, ``logits``, ``unload``.
+``devices``, ``make``, ``tokenize``, ``load``, ``reset``, ``prefill``, ``decode``, ``sample``, ``logits``,
+``tokenizer``, ``detokenize``, ``unload``.
 It comes from the environment variable ``EDGEBENCH_FAKE_SCRIPT`` and, from ``load`` on, from the load option
 ``script``, stage by stage.
 An action is ``{"do": NAME, ...}``, with ``"at": n`` to act only in the stage's n-th call (from 0):
@@ -40,7 +41,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -61,6 +62,7 @@ from harness.worker.api import (
     Recipe,
     Requirements,
     StaticShape,
+    Tokenizer,
     Tokens,
     Unsupported,
 )
@@ -241,6 +243,23 @@ class _Model:
         if self._scale:
             values += self._scale * _noise(state, self._salt, self._width)
         return values.astype(np.float32)
+
+
+class _Bytes(Tokenizer):
+    """A token is a byte."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def tokenize(self, text: str) -> list[int]:
+        """The bytes of the text."""
+        self._script.run("tokenize")
+        return list(text.encode())
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of the bytes."""
+        self._script.run("detokenize")
+        return bytes(tokens).decode()
 
 
 class Fake(Backend):
@@ -424,6 +443,12 @@ class Fake(Backend):
         del model
         settings = self._script.run("tokenize")
         return list(text.encode()), int(settings["bos"]["id"]) if "bos" in settings else None
+
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """Bytes, for any model."""
+        del model
+        self._script.run("tokenizer")
+        return _Bytes(self._script)
 
     def counters(self) -> Mapping[str, float]:
         """What `prefill` and `decode` took."""
