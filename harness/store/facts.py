@@ -51,6 +51,7 @@ class RunFacts:
     kv_cache_bytes: int | None
     validity: str
     flags: tuple[Any, ...]
+    details: Mapping[str, Any]
     samples: tuple[records.SampleRecord, ...]
     memory: tuple[records.MemoryRecord, ...]
     energy: tuple[records.EnergyRecord, ...]
@@ -114,7 +115,8 @@ class CellFacts:
     """One cell of a session's plan, and what came of it.
 
     ``reason`` says why it was planned as skipped. ``runs`` holds every attempt of every kind, in order of kind,
-    index and attempt. ``synthetic``: the model's weights are seeded random numbers.
+    index and attempt. ``synthetic``: the model's weights are seeded random numbers. ``stop``: what ended the repeating
+    of its runs, None where their number was fixed or it was not ended.
     """
 
     cell: records.CellRecord
@@ -126,6 +128,7 @@ class CellFacts:
     artifact: ArtifactFacts | None
     score: ScoreFacts | None
     synthetic: bool = False
+    stop: records.CellStopRecord | None = None
 
     def scorings(self) -> tuple[RunFacts, ...]:
         """The scoring runs, every attempt, the last one last."""
@@ -235,6 +238,7 @@ def _cells(
     artifacts = _artifacts(connection, used)
     lineages = _lineages(connection, used)
     synthetic = _synthetic(connection)
+    stops = _stops(connection, session_id)
     made = []
     for row in rows:
         of_cell = runs.get(row._mapping[cells.c.id], ())
@@ -259,9 +263,19 @@ def _cells(
                 artifact=artifact,
                 score=score,
                 synthetic=row.model in synthetic,
+                stop=stops.get(row._mapping[cells.c.id]),
             )
         )
     return tuple(made)
+
+
+def _stops(connection: Connection, session_id: str) -> dict[str, records.CellStopRecord]:
+    stops = table("cell_stop")
+    found = {}
+    for row in connection.execute(select(stops).where(stops.c.session_id == session_id)):
+        columns = {name: value for name, value in row._mapping.items() if name != "session_id"}
+        found[row.cell_id] = records.CellStopRecord(**columns)
+    return found
 
 
 def _artifacts(connection: Connection, wanted: set[str]) -> dict[str, ArtifactFacts]:
@@ -406,6 +420,7 @@ def _run(row: Row[Any], found: Children) -> RunFacts:
         kv_cache_bytes=row.kv_cache_bytes,
         validity=row.validity,
         flags=tuple(row.flags),
+        details=row.details,
         samples=tuple(found.samples.get(row.key, ())),
         memory=tuple(found.memory.get(row.key, ())),
         energy=tuple(found.energy.get(row.key, ())),

@@ -19,7 +19,8 @@ Prompt = Literal["random", "text"]
 
 #: A workload in one word, as in `Workload.__str__`.
 WORKLOAD_PATTERN = (
-    r"^pp([1-9][0-9]{0,7})(\+tg([0-9]{1,8}))?(@d([0-9]{1,8}))?(@t([1-9][0-9]{0,3}))?(@c([1-9][0-9]{0,3}))?(@text)?$"
+    r"^pp([1-9][0-9]{0,7})(\+tg([0-9]{1,8}))?(@d([0-9]{1,8}))?(@t([1-9][0-9]{0,3}))?"
+    r"(@c([1-9][0-9]{0,3}))?(@text)?$"
 )
 _WORKLOAD = re.compile(WORKLOAD_PATTERN, re.ASCII)
 

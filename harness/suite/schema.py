@@ -194,7 +194,7 @@ def _number_or(kind: type[AutoT], low: int, high: int) -> Callable[[Any], Any]:
     """Reads a number from ``low`` to ``high``, ``auto``, or ``{auto: {...}}``."""
 
     def read(value: Any) -> Any:
-        if value is None or isinstance(value, kind):
+        if isinstance(value, kind):
             return value
         if value == "auto":
             return kind()
@@ -216,7 +216,9 @@ def _validated(kind: type[AutoT], keys: Any) -> AutoT:
         first = dict(error.errors(include_url=False)[0])
         context = first.get("ctx") or {}
         at = ".".join(["auto", *map(str, first["loc"])])
-        step = did_you_mean(context["key"], context["known"], noun="keys here") if "known" in context else None
+        step = (
+            did_you_mean(context["key"], context["known"], noun="keys here") if "known" in context else None
+        )
         said = str(first["msg"]).removeprefix("Value error, ")
         raise PydanticCustomError("suite", "{said}", {"said": f"{at}: {said}", "next_step": step}) from error
 

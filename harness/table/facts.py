@@ -67,7 +67,11 @@ class EnergyFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """One timed run: one process."""
+    """One timed run: one process.
+
+    ``untimed``: why ``tokenize_s`` or ``detokenize_s`` is missing, by these names. ``warmup_cap``: how warm-up ended
+    where it should have lasted until stable and did not; None elsewhere.
+    """
 
     id: str
     status: Status
@@ -79,6 +83,25 @@ class RunFacts:
     samples: tuple[SampleFacts, ...] = ()
     memory: tuple[MemoryFacts, ...] = ()
     energy: tuple[EnergyFacts, ...] = ()
+    untimed: Mapping[str, str] = field(default_factory=dict)
+    warmup_cap: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopFacts:
+    """What ended the repeating of a cell's runs.
+
+    Attributes:
+        ended_by: ``width``, ``cap`` or ``failed``.
+        width: asked for, as a share.
+        runs: that ended, suspect and failed ones included.
+        widths: reached, by metric; None with fewer than two runs behind it.
+    """
+
+    ended_by: str
+    width: float
+    runs: int
+    widths: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +181,7 @@ class CellFacts:
         score: None where the artifact was not scored.
         score_status: status of the scoring run; None where there was none.
         score_reason: why ``score`` is None.
+        stop: what ended the repeating of runs; None where their number was fixed, or where it goes on.
     """
 
     framework: str
@@ -180,6 +204,7 @@ class CellFacts:
     score_status: Status | None = None
     score_reason: str | None = None
     tasks: tuple[TaskFacts, ...] = ()
+    stop: StopFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,6 +203,14 @@ def _all() -> tuple[Metric, ...]:
           "Peak of the framework's own allocator where it keeps one (MLX): its buffers, not the process."),
         m("options", "Options", "identity", "", None, as_text,
           "The framework's own settings that the suite asked for, as `name=value`; `defaults` where there are none."),
+        m("tokenize_tps", "Tokenize t/s", "metric", "tokens/s", "higher", as_number,
+          "Tokens of a fixed text over the time in which the framework's tokenizer makes them."),
+        m("detokenize_tps", "Detokenize t/s", "metric", "tokens/s", "higher", as_number,
+          "Tokens of the same text over the time in which the framework's tokenizer makes it text again."),
+        m("sampling_s_per_token", "Sampling", "metric", "s", "lower", as_seconds,
+          "Seconds of choosing one token greedily from the newest logits; in no other figure but `stream_tps` and TTFT."),
+        m("stopped_by", "Stopped by", "state", "", None, as_text,
+          "What ended the repeating of runs: `width` (narrow enough), `cap` or `failed`; empty for a fixed number."),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ per token; a run that was tried several times counts with its last attempt.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from harness.frameworks import FrameworkEntry
 from harness.store import facts as stored
@@ -88,6 +89,9 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
         score=None if score is None else _score(score),
         score_status=None if last is None else last.status,  # type: ignore[arg-type]  # checked by the database
         score_reason=unscored if last is None else last.reason,
+        stop=None
+        if cell.stop is None
+        else shown.StopFacts(cell.stop.ended_by, cell.stop.width, cell.stop.runs, cell.stop.widths),
     )
 
 
@@ -118,7 +122,7 @@ def _run(run: stored.RunFacts) -> shown.RunFacts:
         flags=tuple(str(flag) for flag in run.flags),
         framework_version=run.framework_version,
         hints=run.hints,
-        samples=tuple(_sample(one) for one in run.samples if not one.warmup),
+        samples=tuple(sample_facts(one) for one in run.samples if not one.warmup),
         memory=tuple(
             shown.MemoryFacts(
                 one.phase,
@@ -131,10 +135,22 @@ def _run(run: stored.RunFacts) -> shown.RunFacts:
             for one in run.memory
         ),
         energy=tuple(_energy(one) for one in run.energy),
+        untimed=run.details.get("text", {}).get("reasons", {}),
+        warmup_cap=_warmup_cap(run.details.get("warmup", {})),
     )
 
 
-def _sample(sample: SampleRecord) -> shown.SampleFacts:
+def _warmup_cap(warmup: Mapping[str, Any]) -> str | None:
+    if warmup.get("ended_by") not in ("passes", "seconds"):
+        return None
+    change = warmup.get("change")
+    apart = "too few to compare" if change is None else f"the last {100 * change:.0f} % apart"
+    return f"not stable after {warmup['passes']} warm-up passes ({apart})"
+
+
+def sample_facts(sample: SampleRecord) -> shown.SampleFacts:
+    """A repetition as the definitions of the table's figures take it."""
+
     def trace(name: str) -> tuple[int, ...]:
         return tuple(int(value) for value in sample.traces.get(name, ()))
 

@@ -15,8 +15,8 @@ devices    {}                                                 devices: [Device]
 make       MakeRequest                                        Made, seconds, memory
 tokenize   model, text_file (UTF-8), out                      tokens (count), bos; ``out`` holds int32 little-endian
 load       LoadSpec                                           Loaded, load_s, memory
-timed      TimedSpec                                          samples: [Sample], memory, warmup: Warmup, text: TextResult
-                                                              or null
+timed      TimedSpec                                          samples: [Sample], memory, warmup: Warmup, text:
+                                                              TextResult or null
 energy     EnergySpec                                         EnergyWindow, memory
 score      ScoreSpec                                          ScoreResult, score_s, memory
 generate   tokens, count                                      tokens: the ``count`` greedy choices after ``tokens``
