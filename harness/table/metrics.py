@@ -208,7 +208,7 @@ def _all() -> tuple[Metric, ...]:
         m("detokenize_tps", "Detokenize t/s", "metric", "tokens/s", "higher", as_number,
           "Tokens of the same text over the time in which the framework's tokenizer makes it text again."),
         m("sampling_s_per_token", "Sampling", "metric", "s", "lower", as_seconds,
-          "Seconds of choosing one token greedily from the newest logits; in no other figure but `stream_tps` and TTFT."),
+          "Seconds of choosing one token greedily from the newest logits."),
         m("stopped_by", "Stopped by", "state", "", None, as_text,
           "What ended the repeating of runs: `width` (narrow enough), `cap` or `failed`; empty for a fixed number."),
     )  # fmt: skip

@@ -166,8 +166,8 @@ def timed_passes(
                 )
             )
 
-    begun = time.monotonic()
-    while (warmed := warmup_end(spec, samples, time.monotonic() - begun)) is None:
+    begun = clock()
+    while (warmed := warmup_end(spec, samples, (clock() - begun) / 1e9)) is None:
         emit("phase", {"phase": "warmup", "done": len(samples), "total": spec.warmups})
         take(len(samples), warmup=True, first=False)
     for done in range(spec.repetitions):

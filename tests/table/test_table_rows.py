@@ -35,6 +35,7 @@ ISSUE_KEYS = [
     "ttft_s_p99", "throughput_tps",
     "allocator_peak_bytes",
     "options",
+    "tokenize_tps", "detokenize_tps", "sampling_s_per_token", "stopped_by",
 ]  # fmt: skip
 
 HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))

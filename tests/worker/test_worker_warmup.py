@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.backends.fake import ENTRY, VOCAB_SIZE, Fake
-from harness.worker.api import LoadSpec
+from harness.worker.api import LoadSpec, Tokens
 from harness.worker.protocol import Sample, TimedSpec, WarmupRule
 from harness.worker.timing import TimedResult, timed_passes
 from harness.worker.warmup import AGREEING_PASSES, warmup_end
@@ -25,11 +25,42 @@ def _pass(prefill_s: float, decode_s: float | None = None) -> Sample:
     return Sample(0, True, values, [], [])
 
 
-def _timed(tmp_path: Path, script: dict[str, Any], spec: TimedSpec) -> TimedResult:
+class _Clocked(Fake):
+    """The scripted framework on a clock of its own: a call takes what its script says, however busy the machine is.
+
+    ``seconds`` are by stage and call; a list's last one then holds, and a stage without a list takes a millisecond.
+    """
+
+    def __init__(self, seconds: Mapping[str, Sequence[float]]) -> None:
+        super().__init__()
+        self._seconds = {stage: list(each) for stage, each in seconds.items()}
+        self.now_ns = 0
+
+    def _take(self, stage: str) -> None:
+        seconds = self._seconds.get(stage, [0.001])
+        self.now_ns += round(1e9 * (seconds.pop(0) if len(seconds) > 1 else seconds[0]))
+
+    def prefill(self, tokens: Tokens) -> None:
+        super().prefill(tokens)
+        self._take("prefill")
+
+    def decode(self, token: int) -> None:
+        super().decode(token)
+        self._take("decode")
+
+
+def _timed(tmp_path: Path, seconds: Mapping[str, Sequence[float]], spec: TimedSpec) -> TimedResult:
     (tmp_path / ENTRY).write_text(json.dumps({"bits": 32, "broken": False}), encoding="utf-8")
-    backend = Fake()
-    backend.load(LoadSpec(tmp_path / ENTRY, "cpu", "cpu", 1, 64, {"script": json.dumps(script)}))
-    return timed_passes(backend, spec, vocab_size=VOCAB_SIZE, emit=lambda *_: None, read_memory=lambda _: [])
+    backend = _Clocked(seconds)
+    backend.load(LoadSpec(tmp_path / ENTRY, "cpu", "cpu", 1, 64))
+    return timed_passes(
+        backend,
+        spec,
+        vocab_size=VOCAB_SIZE,
+        emit=lambda *_: None,
+        read_memory=lambda _: [],
+        clock=lambda: backend.now_ns,
+    )
 
 
 @pytest.mark.parametrize("stage", ["prefill", "decode"])
@@ -40,7 +71,7 @@ def test_the_first_timed_repetition_of_a_backend_that_warms_up_slowly_is_no_outl
     """A backend that needs 1, 2 or 5 warm-ups, each pass faster than the one before by half."""
     steps = 2 if stage == "decode" else 1  # two tokens are decoded in a pass
     slow = [0.02 * 2.0 ** (cold - index) for index in range(cold) for _ in range(steps)]
-    result = _timed(tmp_path, {stage: [{"do": "wait", "seconds": [*slow, 0.02]}]}, SPEC)
+    result = _timed(tmp_path, {stage: [*slow, 0.02]}, SPEC)
     assert result.warmup.ended_by == "stable"
     assert result.warmup.passes == cold + AGREEING_PASSES
     assert [sample.warmup for sample in result.samples] == [True] * result.warmup.passes + [False] * 3
@@ -52,7 +83,7 @@ def test_the_first_timed_repetition_of_a_backend_that_warms_up_slowly_is_no_outl
 @pytest.mark.parametrize("cold", [1, 2, 5])
 def test_passes_that_are_equally_cold_are_outlasted_by_time(tmp_path: Path, cold: int) -> None:
     """No comparison of neighbours can see a plateau that has not ended; the least time of warm-up does."""
-    script = {"prefill": [{"do": "wait", "seconds": [0.1] * cold + [0.01]}]}
+    script = {"prefill": [0.1] * cold + [0.01]}
     rule = WarmupRule(change=0.5, min_s=0.52, max_s=60.0)
     result = _timed(tmp_path, script, TimedSpec(4, 2, 0, 3, 50, 1, warmup_rule=rule))
     assert result.warmup.ended_by == "stable"
@@ -61,7 +92,7 @@ def test_passes_that_are_equally_cold_are_outlasted_by_time(tmp_path: Path, cold
 
 
 def test_a_backend_that_never_becomes_stable_is_timed_after_the_most_passes_allowed(tmp_path: Path) -> None:
-    script = {"prefill": [{"do": "wait", "seconds": [0.02 * 2**index for index in range(4)] + [0.02]}]}
+    script = {"prefill": [0.02 * 2**index for index in range(4)] + [0.02]}
     result = _timed(tmp_path, script, TimedSpec(4, 2, 0, 1, 4, 1, warmup_rule=RULE))
     assert (result.warmup.passes, result.warmup.ended_by) == (4, "passes")
     assert result.warmup.change is not None
@@ -70,7 +101,7 @@ def test_a_backend_that_never_becomes_stable_is_timed_after_the_most_passes_allo
 
 
 def test_warming_up_ends_in_time_however_slow_a_pass_is(tmp_path: Path) -> None:
-    script = {"prefill": [{"do": "wait", "seconds": 0.03}]}
+    script = {"prefill": [0.03]}
     rule = WarmupRule(change=0.5, min_s=0.0, max_s=0.02)
     result = _timed(tmp_path, script, TimedSpec(4, 2, 0, 1, 9, 1, warmup_rule=rule))
     assert (result.warmup.passes, result.warmup.ended_by, result.warmup.change) == (1, "seconds", None)
@@ -116,5 +147,5 @@ def test_warm_up_lasts_no_longer_than_allowed_and_is_stable_only_where_passes_ag
 def test_a_rule_that_nothing_can_meet_is_refused() -> None:
     from harness.worker.timing import check_timed
 
-    with pytest.raises(ValueError, match="warmup_rule.change"):
+    with pytest.raises(ValueError, match=r"warmup_rule\.change"):
         check_timed(TimedSpec(4, 2, 0, 1, 4, 1, warmup_rule=WarmupRule(0.0, 1.0, 30.0)), 64)
