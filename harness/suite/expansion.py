@@ -150,6 +150,8 @@ class _Expansion:
         facts = self._model_facts(combo.model)
         if facts.synthetic is not None and self._prompt(combo) == "text":
             return "a synthetic model has no tokenizer, so its prompts cannot be text"
+        if combo.workload.threads is not None and not backend.takes_threads:
+            return f"{backend.title} decides on its threads alone: they are no axis of it"
         if combo.workload.depth and "stream" in backend.capabilities:
             return f"{backend.title} begins every request with an empty cache: it has no depth"
         if combo.workload.concurrency > 1 and "stream" not in backend.capabilities:

@@ -338,6 +338,8 @@ class Backend(ABC):
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (("cpu", "cpu"),)
     #: A capability that is not named here is declared absent: the table shows the hole with its reason.
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"prefill", "decode", "score", "make"})
+    #: False where the framework decides on its threads alone: a workload that names a number cannot be run.
+    takes_threads: ClassVar[bool] = True
     #: Native half precision: the speed baseline. None: fp32 only.
     baseline_precision: ClassVar[str | None] = "fp16"
     #: True for test backends: never part of `all`.
