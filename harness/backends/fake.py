@@ -25,6 +25,7 @@ wait       seconds: number, or a list by call                    takes that long
 spawn      pid_file, session (false)                             starts a child that sleeps, maybe in its own session
 device     id, api                                               (load) reports that device
 nan        positions: list                                       (logits) NaN there
+threads    threads                                               (load) reports that number of threads
 narrow     vocab_size                                            (load) has logits of another width
 bos        id                                                    (tokenize) tells a BOS
 size       bytes                                                 (make) makes an artifact of that many weight bytes
@@ -164,7 +165,7 @@ _ACTS = {
     "spawn": _act_spawn,
 }
 #: Actions that the stage itself looks up.
-_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size"})
+_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size", "threads"})
 
 
 class Script:
@@ -373,7 +374,7 @@ class Fake(Backend):
         return Loaded(
             device=Device(device["id"], device["api"], "fake device"),
             vocab_size=self._width,
-            threads=spec.threads,
+            threads=int(settings["threads"]["threads"]) if "threads" in settings else spec.threads,
             hints={"compute": compute},
             kv_cache_bytes=8 * spec.context_tokens,
         )

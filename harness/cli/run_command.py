@@ -49,7 +49,11 @@ class RunsType(click.ParamType):
         """The number; ``auto`` as it is."""
         if value == "auto":
             return "auto"
-        return click.IntRange(1, 10_000).convert(value, param, ctx)
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number of runs nor auto", param, ctx)
+        return click.IntRange(1, 10_000).convert(number, param, ctx)
 
 
 @click.command("run", epilog=EPILOG)

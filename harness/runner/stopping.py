@@ -16,6 +16,9 @@ from harness.suite import RunSettings, Workload
 from harness.table import estimates, rows
 from harness.table.stored import sample_facts
 
+#: What has to be known well, in the order of the table's columns.
+SPEEDS = ("prefill_tps", "decode_tps", "stream_tps", "throughput_tps")
+
 
 @dataclass(frozen=True, slots=True)
 class StopRule:
@@ -109,7 +112,7 @@ def widths(outcomes: Iterable[Outcome]) -> dict[str, float | None]:
     for outcome in outcomes:
         for name, value in outcome.speeds.items():
             values.setdefault(name, []).append(value)
-    return {name: half_width(each) for name, each in values.items()}
+    return {name: half_width(values[name]) for name in SPEEDS if name in values}
 
 
 def decide(rule: StopRule, cell_id: str, outcomes: Sequence[Outcome]) -> CellStopRecord | None:
