@@ -1,4 +1,4 @@
--- The results database, schema 0004. Made from harness/store/tables.py by
+-- The results database, schema 0005. Made from harness/store/tables.py by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
@@ -142,6 +142,23 @@ CREATE TABLE session (
 	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id)
 );
 CREATE INDEX ix_session_started_at ON session (started_at);
+
+-- What ended the repeating of a cell's runs in a session. No row: their number was fixed, or it goes on.
+CREATE TABLE cell_stop (
+	session_id VARCHAR NOT NULL,
+	cell_id VARCHAR NOT NULL,
+	ended_by VARCHAR NOT NULL,
+	width FLOAT NOT NULL,
+	min_runs INTEGER NOT NULL,
+	max_runs INTEGER NOT NULL,
+	runs INTEGER NOT NULL,
+	clean_runs INTEGER NOT NULL,
+	widths JSON NOT NULL,
+	CONSTRAINT pk_cell_stop PRIMARY KEY (session_id, cell_id),
+	CONSTRAINT ck_cell_stop_ended_by CHECK (ended_by IN ('width', 'cap', 'failed')),
+	CONSTRAINT fk_cell_stop_session_id_session FOREIGN KEY(session_id) REFERENCES session (id),
+	CONSTRAINT fk_cell_stop_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id)
+);
 
 -- The shuffled order of a session. What stands here and not in `run` is missing: a resume does exactly that.
 CREATE TABLE planned_run (

@@ -16,14 +16,14 @@ import importlib.metadata
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.worker.api import Device, LoadSpec, Logits, Tokens, Unsupported
+from harness.worker.api import Device, LoadSpec, Logits, Tokenizer, Tokens, Unsupported
 
 CONFIG = "genai_config.json"
 
@@ -184,6 +184,7 @@ class Runner:
 
     def __init__(self, og: Any, spec: LoadSpec, provider: Provider, *, continuous: bool) -> None:
         options = checked_options(spec.options)
+        self._folder = spec.artifact
         self._config = read_config(spec.artifact)
         self._og = og
         self._continuous = continuous
@@ -279,10 +280,35 @@ class Runner:
         """Arg-max of the newest logits."""
         return int(np.argmax(self._generator.get_logits()[0, -1]))
 
+    def tokenizer(self) -> Tokenizer:
+        """Genai's own, from the artifact's folder.
+
+        Raises:
+            Unsupported: the artifact holds none.
+        """
+        if not any((self._folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
+            raise Unsupported("this artifact holds no tokenizer")
+        return GenaiTokenizer(self._og.Tokenizer(self._model))
+
     def close(self) -> None:
         """Free the model and its cache."""
         self._generator = self._params = self._model = None
         gc.collect()
+
+
+class GenaiTokenizer(Tokenizer):
+    """onnxruntime-genai's tokenizer."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def tokenize(self, text: str) -> list[int]:
+        """Ids, with whatever the tokenizer's own configuration puts before them."""
+        return np.asarray(self._tokenizer.encode(text)).tolist()
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text."""
+        return str(self._tokenizer.decode(np.asarray(tokens, dtype=np.int32)))
 
 
 def _open(og: Any, spec: LoadSpec, provider: Provider, settings: str) -> Any:

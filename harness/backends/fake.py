@@ -6,7 +6,8 @@ script it does what the script says, where it says. It is never part of ``all``,
 ``EDGEBENCH_FAKE=1``.
 
 A script is JSON, an object from stage to a list of actions. Stages are ``import``, ``start``, ``versions``,
-``devices``, ``make``, ``tokenize``, ``load``, ``reset``, ``prefill``, ``decode``, ``sample``, ``logits``, ``unload``.
+``devices``, ``make``, ``tokenize``, ``load``, ``reset``, ``prefill``, ``decode``, ``sample``, ``logits``,
+``tokenizer``, ``detokenize``, ``unload``.
 It comes from the environment variable ``EDGEBENCH_FAKE_SCRIPT`` and, from ``load`` on, from the load option
 ``script``, stage by stage.
 An action is ``{"do": NAME, ...}``, with ``"at": n`` to act only in the stage's n-th call (from 0):
@@ -24,6 +25,7 @@ wait       seconds: number, or a list by call                    takes that long
 spawn      pid_file, session (false)                             starts a child that sleeps, maybe in its own session
 device     id, api                                               (load) reports that device
 nan        positions: list                                       (logits) NaN there
+threads    threads                                               (load) reports that number of threads
 narrow     vocab_size                                            (load) has logits of another width
 bos        id                                                    (tokenize) tells a BOS
 size       bytes                                                 (make) makes an artifact of that many weight bytes
@@ -40,7 +42,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -61,6 +63,7 @@ from harness.worker.api import (
     Recipe,
     Requirements,
     StaticShape,
+    Tokenizer,
     Tokens,
     Unsupported,
 )
@@ -162,7 +165,7 @@ _ACTS = {
     "spawn": _act_spawn,
 }
 #: Actions that the stage itself looks up.
-_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size"})
+_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size", "threads"})
 
 
 class Script:
@@ -241,6 +244,23 @@ class _Model:
         if self._scale:
             values += self._scale * _noise(state, self._salt, self._width)
         return values.astype(np.float32)
+
+
+class _Bytes(Tokenizer):
+    """A token is a byte."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def tokenize(self, text: str) -> list[int]:
+        """The bytes of the text."""
+        self._script.run("tokenize")
+        return list(text.encode())
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of the bytes."""
+        self._script.run("detokenize")
+        return bytes(tokens).decode()
 
 
 class Fake(Backend):
@@ -354,7 +374,7 @@ class Fake(Backend):
         return Loaded(
             device=Device(device["id"], device["api"], "fake device"),
             vocab_size=self._width,
-            threads=spec.threads,
+            threads=int(settings["threads"]["threads"]) if "threads" in settings else spec.threads,
             hints={"compute": compute},
             kv_cache_bytes=8 * spec.context_tokens,
         )
@@ -424,6 +444,12 @@ class Fake(Backend):
         del model
         settings = self._script.run("tokenize")
         return list(text.encode()), int(settings["bos"]["id"]) if "bos" in settings else None
+
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """Bytes, for any model."""
+        del model
+        self._script.run("tokenizer")
+        return _Bytes(self._script)
 
     def counters(self) -> Mapping[str, float]:
         """What `prefill` and `decode` took."""

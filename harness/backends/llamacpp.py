@@ -24,6 +24,7 @@ from harness.backends._llamacpp_make import by_type, made_of, quantise
 from harness.backends._llamacpp_options import FLASH_ATTENTION, RPC_VARIABLE, parse_options
 from harness.backends._llamacpp_recipes import NEEDING_IMATRIX, RECIPES, SUFFIX, refusal
 from harness.backends._llamacpp_synthetic import synthesise
+from harness.backends._llamacpp_tokenizer import VocabularyTokenizer
 from harness.worker.api import (
     Backend,
     Capability,
@@ -37,6 +38,7 @@ from harness.worker.api import (
     ModelFacts,
     Recipe,
     Requirements,
+    Tokenizer,
     Tokens,
     Unsupported,
 )
@@ -269,19 +271,19 @@ class LlamaCpp(Backend):
             )
         try:
             vocab = llama.llama_model_get_vocab(handle)
-            raw = text.encode()
-            # No token is shorter than a byte, but a tokenizer may put a space before the text.
-            room = len(raw) + 8
-            ids = np.empty(room, dtype=np.int32)
-            count = llama.llama_tokenize(vocab, raw, len(raw), _ids(ids), room, False, False)
-            if count < 0:
-                raise RuntimeError(
-                    f"llama.cpp cannot tokenize {len(raw)} bytes of text: {log.problem(str(count))}"
-                )
             bos = int(llama.llama_vocab_bos(vocab)) if llama.llama_vocab_get_add_bos(vocab) else None
-            return ids[:count].tolist(), bos
+            return VocabularyTokenizer(llama, vocab).tokenize(text), bos
         finally:
             llama.llama_model_free(handle)
+
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """By the vocabulary inside the artifact."""
+        del model
+        self._loaded()
+        vocab = self._llama.llama_model_get_vocab(self._model)
+        if self._llama.llama_vocab_type(vocab) == self._llama.LLAMA_VOCAB_TYPE_NONE:
+            raise Unsupported("this artifact has no vocabulary")
+        return VocabularyTokenizer(self._llama, vocab)
 
     # -- computing --------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,9 @@ from harness.worker.api import (
     ModelFacts,
     Recipe,
     Requirements,
+    Tokenizer,
     Tokens,
+    Unsupported,
 )
 
 _DTYPES = {"FP32": "float32", "FP16": "float16", "BF16": "bfloat16"}
@@ -109,6 +111,7 @@ class MLX(Backend):
     )
     recipes = _recipes()
     known_devices = (("cpu", "cpu"), ("gpu:0", "metal"), ("gpu:0", "cuda"))
+    takes_threads = False
     capabilities = frozenset({"prefill", "decode", "score", "make", "synthesize"})
 
     def __init__(self) -> None:
@@ -119,6 +122,7 @@ class MLX(Backend):
         self._cache: list[Any] = []
         self._logits: Any = None
         self._options = parse_options({})
+        self._artifact: Path | None = None
         self._wired_limit_before: int | None = None
 
     # -- planning ---------------------------------------------------------------------------------------------------
@@ -277,6 +281,7 @@ class MLX(Backend):
         """Build the model on the device, its weights evaluated."""
         mx = self._mx
         self._options = parse_options(spec.options)
+        self._artifact = spec.artifact
         device = next((d for d in self.devices() if (d.id, d.api) == (spec.device, spec.api)), None)
         if device is None:
             raise RuntimeError(f"MLX enumerates no device {spec.device} with the API {spec.api} here")
@@ -372,6 +377,15 @@ class MLX(Backend):
             yield begin, np.array(block, copy=False)
         self.reset()
 
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """mlx-lm's, where the artifact holds a tokenizer: what is made from GGUF weights does not."""
+        del model
+        if self._artifact is None or not (self._artifact / "tokenizer.json").is_file():
+            raise Unsupported(
+                "mlx-lm reads a tokenizer.json, and an artifact made from GGUF weights has none"
+            )
+        return _LmTokenizer(self._lm.utils.load_tokenizer(self._artifact))
+
     def allocator_peak_bytes(self) -> int | None:
         """MLX's own peak since the load, which is what Apple's users quote; not the process's size."""
         return int(self._mx.get_peak_memory())
@@ -386,6 +400,21 @@ class MLX(Backend):
         if self._wired_limit_before is not None:
             self._mx.set_wired_limit(self._wired_limit_before)
             self._wired_limit_before = None
+
+
+class _LmTokenizer(Tokenizer):
+    """mlx-lm's tokenizer, which is transformers'."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def tokenize(self, text: str) -> list[int]:
+        """Ids without BOS."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text."""
+        return str(self._tokenizer.decode(list(tokens)))
 
 
 @dataclass(frozen=True, slots=True)

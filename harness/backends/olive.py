@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.backends import _gguf_hf, _hf_checkpoint
@@ -29,6 +30,7 @@ from harness.worker.api import (
     ModelFacts,
     Recipe,
     Requirements,
+    Tokenizer,
     Tokens,
     Unsupported,
 )
@@ -366,6 +368,11 @@ class Olive(Backend):
                 self._runner = None
             self._scorer = running.Scorer(self._ort, self._spec, running.provider_for(self._spec))
         yield from self._scorer.logits(tokens, first)
+
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """onnxruntime-genai's, from the files beside the graph."""
+        del model
+        return self._timed().tokenizer()
 
     def unload(self) -> None:
         """Free both sessions."""

@@ -16,6 +16,7 @@ import gc
 import importlib.metadata
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from harness.backends import _openvino_convert as convert
 from harness.backends import _openvino_fp32 as fp32
 from harness.backends import _openvino_properties as properties
 from harness.backends import _openvino_synthetic as synthetic
+from harness.backends._openvino_tokenizer import GenaiTokenizer
 from harness.worker.api import (
     Backend,
     Capability,
@@ -37,6 +39,7 @@ from harness.worker.api import (
     ModelFacts,
     Recipe,
     Requirements,
+    Tokenizer,
     Tokens,
     Unsupported,
 )
@@ -335,6 +338,12 @@ class OpenVINO(Backend):
                 skip = max(first - begin, 0)
                 rows = self._request.get_output_tensor(0).data[0, skip:]
                 yield begin + skip, rows.astype(np.float32, copy=False)
+
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """openvino-genai's, made from the model's own GGUF file: the IR holds none."""
+        if model is None or model.suffix != ".gguf":
+            raise Unsupported("openvino-genai makes a tokenizer from a GGUF file, and this model has none")
+        return GenaiTokenizer(model)
 
     def unload(self) -> None:
         """Free the compiled graph with its weights and its KV cache."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -38,6 +38,24 @@ Examples:
 """
 
 
+class RunsType(click.ParamType):
+    """A number of runs, or ``auto``."""
+
+    name = "N|auto"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | Literal["auto"]:
+        """The number; ``auto`` as it is."""
+        if value == "auto":
+            return "auto"
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number of runs nor auto", param, ctx)
+        return click.IntRange(1, 10_000).convert(number, param, ctx)
+
+
 @click.command("run", epilog=EPILOG)
 @click.argument("suite", shell_complete=complete_suites)
 @click.option(
@@ -61,7 +79,9 @@ Examples:
 )
 @models_option
 @click.option(
-    "--runs", type=click.IntRange(1, 10_000), help="Processes per cell, instead of the suite's number."
+    "--runs",
+    type=RunsType(),
+    help="Processes per cell, instead of the suite's number; auto: until the median's interval is within 2 %.",
 )
 @click.option(
     "--seed",
@@ -82,7 +102,7 @@ def command(
     overrides: tuple[str, ...],
     options: tuple[str, ...],
     model_files: tuple[Path, ...],
-    runs: int | None,
+    runs: int | Literal["auto"] | None,
     seed: int | None,
     trigger: str,
     db: str,
@@ -201,9 +221,11 @@ def _report(
 
 
 def _dry_run(plan: Plan, as_json: bool) -> int:
+    from harness.runner import front
+
     cells = [_planned_json(plan, position) for position in range(len(plan.cells))]
     if as_json:
-        print_json({"suite": plan.suite.title, "runs": plan.suite.runs, "cells": cells})
+        print_json({"suite": plan.suite.title, "runs": front.runs_told(plan.suite), "cells": cells})
         return 0
     from rich import box
     from rich.console import Console
@@ -236,8 +258,9 @@ def _dry_run(plan: Plan, as_json: bool) -> int:
     runnable = [cell for cell in cells if cell["reason"] is None]
     runs = sum(one.settings.runs for one in plan.cells if one.reason is None)
     total = sum(cell["expected_s"] or 0.0 for cell in runnable)
+    repeated = any(one.settings.runs_width is not None for one in plan.cells if one.reason is None)
     console.print(
-        f"{len(runnable)} of {len(cells)} cells would run, {runs} timed runs; "
+        f"{len(runnable)} of {len(cells)} cells would run, {'at least ' if repeated else ''}{runs} timed runs; "
         f"expected {duration_text(total)} for them, beside set-up and scoring",
         highlight=False,
     )

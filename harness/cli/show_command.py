@@ -39,6 +39,16 @@ def command(id_: str | None, db: str, as_json: bool) -> None:
         found = store.describe(kind, row_id)
         if kind == "run" and found["kind"] == "timed":
             found["memory_breakdown"] = _breakdown(store, row_id)
+    if kind == "run":
+        from dataclasses import asdict
+
+        from harness.table.counters import compare_counters
+
+        # Before the samples, which are many: how far the framework's own counters agree with what was measured.
+        counters = [asdict(one) for one in compare_counters(found["samples"])]
+        at = list(found).index("samples")
+        items = list(found.items())
+        found = dict([*items[:at], ("counters", counters), *items[at:]])
     if as_json:
         print_json(found)
         return

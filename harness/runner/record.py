@@ -5,8 +5,8 @@ Pure translation; owns no rule of measurement. Contract: nothing is averaged and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +28,10 @@ from harness.worker.protocol import MemoryReading, Sample
 
 @dataclass(frozen=True, slots=True)
 class RunFrame:
-    """What is known of a run before it starts."""
+    """What is known of a run before it starts.
+
+    ``details`` are kept as they are; ``threads`` are those asked for, None where a run has none.
+    """
 
     session_id: str
     cell_id: str
@@ -39,6 +42,8 @@ class RunFrame:
     seed: int | None = None
     artifact_id: str | None = None
     environment_id: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,9 @@ def run_record(
     """A run that had a worker."""
     validity, flags = verdict(surroundings.window, calibration=surroundings.calibration_s)
     loaded = execution.loaded
+    told = loaded.get("threads")
+    if told is not None and frame.threads is not None and told != frame.threads:
+        validity, flags = "suspect", [*flags, f"{frame.threads} threads were asked for, {told} are in force"]
     return RunRecord(
         session_id=frame.session_id,
         cell_id=frame.cell_id,
@@ -105,6 +113,7 @@ def run_record(
         energy=execution.energy,
         timeline=execution.timeline,
         score=score,
+        details={**frame.details, **timed_details(execution)},
     )
 
 
@@ -123,6 +132,17 @@ def memory_records(execution: Execution) -> list[MemoryRecord]:
             records[place], device_bytes=one.device_bytes, device_shared=one.shared, device_note=one.note
         )
     return records
+
+
+def timed_details(execution: Execution) -> dict[str, Any]:
+    """How a timed run warmed up, and what is to be known of its tokenizer's figures."""
+    result = execution.result
+    details: dict[str, Any] = {}
+    if result.get("warmup") is not None:
+        details["warmup"] = result["warmup"]
+    if result.get("text") is not None:
+        details["text"] = {name: value for name, value in result["text"].items() if name != "values"}
+    return details
 
 
 def memory_readings(execution: Execution) -> list[MemoryReading]:

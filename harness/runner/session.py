@@ -9,8 +9,8 @@ session resumable.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from harness.runner.energy import EnergyProbe, EnergySource
 from harness.runner.execute import Execution, Limits, execute
 from harness.runner.expect import Expectation
 from harness.runner.memory_watch import MemoryWatch
+from harness.runner.order import plan_round
 from harness.runner.progress import SessionProgress
 from harness.runner.record import (
     RunFrame,
@@ -42,11 +43,16 @@ from harness.runner.scoring import (
     scoring_key,
 )
 from harness.runner.setup import TokenFile, Workshop
+from harness.runner.stopping import Outcome as RunOutcome
+from harness.runner.stopping import StopRule, decide, expected_runs, outcome_of, widths
 from harness.store import Store
 from harness.store.records import PlannedRunRecord, RunKind, RunRecord, ScoreRecord
 from harness.suite import Cell, RunSettings, Scoring, Suite
 from harness.worker.api import LoadSpec
-from harness.worker.protocol import ScoreSpec, TimedSpec
+from harness.worker.protocol import ScoreSpec, TimedSpec, WarmupRule
+
+#: Warm-up by rule lasts at least this long: short passes can agree with each other and still be cold.
+MIN_WARMUP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,9 @@ class SessionJob:
         missing: runs that are not stored yet, in the planned order.
         attempts: (cell id, kind, index) -> attempts that are stored already.
         threads: compute threads, where the workload names no other number.
+        seed: of the order and the token ids.
+        outcomes: of the timed runs that are stored already, by cell and index.
+        stopped: cells whose repeating has ended already.
     """
 
     session_id: str
@@ -70,6 +79,9 @@ class SessionJob:
     missing: Sequence[PlannedRunRecord]
     attempts: Mapping[tuple[str, str, int], int]
     threads: int
+    seed: int
+    outcomes: Mapping[str, Mapping[int, RunOutcome]] = field(default_factory=dict)
+    stopped: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -121,6 +133,12 @@ class SessionRunner:
         self._energy = EnergySource.of_this_machine()
         self._outcome = Outcome()
         self._left: list[tuple[str, str]] = []
+        self._rules = {
+            cell_id: rule
+            for cell_id, settings in job.settings.items()
+            if (rule := StopRule.of(settings)) is not None and cell_id not in job.stopped
+        }
+        self._outcomes = {cell_id: dict(job.outcomes.get(cell_id, {})) for cell_id in self._rules}
         self._references: dict[tuple[str, str], ReferenceScore | EdgebenchError] = {}
         cache_dir.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(cache_dir / "measuring.lock")
@@ -141,6 +159,7 @@ class SessionRunner:
         for run in timed:
             self._timed_run(ready[run.cell_id], run, broken.get(run.cell_id))
             self._left.pop(0)
+        self._repeat(ready, broken)
         return self._outcome
 
     # -- set-up -------------------------------------------------------------------------------------------------------
@@ -153,10 +172,15 @@ class SessionRunner:
         for run in self._job.missing:
             if run.cell_id not in firsts or (run.kind == "timed" and firsts[run.cell_id].kind != "timed"):
                 firsts[run.cell_id] = run
+        for cell_id in self._rules:
+            if cell_id not in firsts:  # nothing planned is missing, but its repeating has not ended
+                firsts[cell_id] = PlannedRunRecord(cell_id, "timed", self._next_index(cell_id), 0)
         for cell_id, first in firsts.items():
             cell = self._job.cells[cell_id]
             self._progress.step(f"{cell.framework} {cell.recipe}")
             try:
+                if cell.workload.prompt == "text":
+                    self._workshop.prompt_tokens(cell.model)
                 ready[cell_id] = self._catalogue.ready(cell)
             except EdgebenchError as error:
                 if str(error) not in told:
@@ -295,6 +319,59 @@ class SessionRunner:
                 broken[facts.cell.id] = verdict.reason or "its verdict is broken"
         return broken
 
+    # -- repeating until a rule ends it -------------------------------------------------------------------------------
+
+    def _next_index(self, cell_id: str) -> int:
+        planned = [run.index for run in self._job.missing if run.cell_id == cell_id and run.kind == "timed"]
+        return max([*self._outcomes[cell_id], *planned], default=-1) + 1
+
+    def _repeat(self, ready: Mapping[str, Ready], broken: Mapping[str, str]) -> None:
+        """Rounds of one more run of every cell that its rule has not ended yet."""
+        while True:
+            going = [cell_id for cell_id in self._rules if cell_id in ready]
+            for cell_id in list(going):
+                stop = decide(self._rules[cell_id], cell_id, list(self._outcomes[cell_id].values()))
+                if stop is not None:
+                    self._store.record_stop(self._job.session_id, stop)
+                    del self._rules[cell_id]
+                    going.remove(cell_id)
+            if not going:
+                return
+            planned = self._store.extend_plan(
+                self._job.session_id,
+                [
+                    PlannedRunRecord(run.cell_id, "timed", run.index, run.position, run.seed)
+                    for run in plan_round(
+                        {cell_id: self._next_index(cell_id) for cell_id in going}, self._job.seed
+                    )
+                ],
+            )
+            self._progress.note(self._still_open(going))
+            self._progress.more(len(planned))
+            self._left = [(run.cell_id, "timed") for run in planned]
+            for run in planned:
+                self._timed_run(ready[run.cell_id], run, broken.get(run.cell_id))
+                self._left.pop(0)
+
+    def _still_open(self, going: Sequence[str]) -> str:
+        known = [
+            width
+            for cell_id in going
+            for width in widths(self._outcomes[cell_id].values()).values()
+            if width is not None
+        ]
+        widest = f"±{100 * max(known):.1f} % at the widest" if known else "no interval yet"
+        return f"another round: {len(going)} cell{'s' if len(going) > 1 else ''} not narrow enough, {widest}"
+
+    def _expected_left(self) -> list[tuple[str, str]]:
+        """What is planned, and what the rules will probably add to it."""
+        left = list(self._left)
+        for cell_id, rule in self._rules.items():
+            outcomes = list(self._outcomes[cell_id].values())
+            more = expected_runs(rule, outcomes) - len(outcomes) - left.count((cell_id, "timed"))
+            left += [(cell_id, "timed")] * max(0, more)
+        return left
+
     # -- timed runs ---------------------------------------------------------------------------------------------------
 
     def _timed_run(self, one: Ready, planned: PlannedRunRecord, broken: str | None) -> None:
@@ -304,6 +381,7 @@ class SessionRunner:
         if broken is not None:
             self._keep(cell, label, skipped_run(frame, f"not timed: the artifact is broken: {broken}"))
             return
+        prompts = self._workshop.prompt_tokens(cell.model) if cell.workload.prompt == "text" else None
         spec = TimedSpec(
             prompt_tokens=cell.workload.prompt_tokens,
             decode_tokens=cell.workload.decode_tokens,
@@ -312,7 +390,14 @@ class SessionRunner:
             warmups=settings.warmups,
             seed=planned.seed or 0,
             concurrency=cell.workload.concurrency,
+            warmup_rule=_warmup_rule(settings),
+            prompt_file=None if prompts is None else str(prompts.path),
+            text=self._workshop.fixed_text(cell.model),
         )
+        told: dict[str, str] = {"kind": cell.workload.prompt}
+        if prompts is not None:
+            told |= {"text": prompts.corpus, "sha256": prompts.corpus_sha256}
+        frame = replace(frame, details={"prompt": told}, threads=cell.workload.threads or self._job.threads)
         self._keep(cell, label, self._measure(one, frame, spec, label, None))
 
     # -- one worker ---------------------------------------------------------------------------------------------------
@@ -326,7 +411,7 @@ class SessionRunner:
         score: Callable[[Execution], ScoreRecord] | None,
     ) -> RunRecord:
         """One run, while no other session of this machine measures."""
-        self._progress.run_started(label, self._expectation.total_s(self._left))
+        self._progress.run_started(label, self._expectation.total_s(self._expected_left()))
         settings = self._job.settings.get(one.cell.id, self._job.suite.settings)
         context = (
             spec.window
@@ -401,6 +486,9 @@ class SessionRunner:
         """Stores a run and says how it ended."""
         self._store.record_run(record)
         self._outcome.done += 1
+        counted = outcome_of(record, cell.workload)
+        if counted is not None and cell.id in self._outcomes:
+            self._outcomes[cell.id][record.index] = counted
         if record.status not in ("ok", "skipped"):
             self._outcome.failures[cell.name] = record.reason or record.status
         if record.duration_s is not None:
@@ -408,6 +496,12 @@ class SessionRunner:
         suspect = " (suspect)" if record.validity == "suspect" else ""
         text = record.reason or f"ok in {record.duration_s or 0:.1f} s{suspect}"
         self._progress.run_ended(label, text, ok=record.status in ("ok", "skipped"))
+
+
+def _warmup_rule(settings: RunSettings) -> WarmupRule | None:
+    if settings.warmup_change is None or settings.warmup_max_s is None:
+        return None
+    return WarmupRule(settings.warmup_change, MIN_WARMUP_S, settings.warmup_max_s)
 
 
 def _target(one: Ready) -> ScoringTarget:

@@ -35,6 +35,7 @@ from harness.runner.process import WorkerError, WorkerProcess
 from harness.runner.progress import SessionProgress
 from harness.worker.api import Calibration, Made, MakeRequest, Recipe
 from harness.worker.bodies import from_body, to_body
+from harness.worker.protocol import TextSpec
 from harness.worker.synthetic import SyntheticModel
 
 T = TypeVar("T")
@@ -291,6 +292,15 @@ class Workshop:
         return self._once(
             ("tokens", model, tokenizer, str(corpus)), lambda: self._make_tokens(model, tokenizer, corpus)
         )
+
+    def prompt_tokens(self, model: str) -> TokenFile:
+        """The text that prompts are cut from: the one that recipes are calibrated with, never the scored one."""
+        return self.tokens(model, self._calibration)
+
+    def fixed_text(self, model: str) -> TextSpec:
+        """What every run of every suite tokenises, so that the figures compare."""
+        source = None if self._models[model].synthetic is not None else str(self.model_file(model).path)
+        return TextSpec(str(data_dir("suites") / "text" / "calibration.txt"), source)
 
     def _make_tokens(self, model: str, tokenizer: str, corpus: Path) -> TokenFile:
         try:

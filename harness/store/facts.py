@@ -51,6 +51,7 @@ class RunFacts:
     kv_cache_bytes: int | None
     validity: str
     flags: tuple[Any, ...]
+    details: Mapping[str, Any]
     samples: tuple[records.SampleRecord, ...]
     memory: tuple[records.MemoryRecord, ...]
     energy: tuple[records.EnergyRecord, ...]
@@ -115,7 +116,8 @@ class CellFacts:
 
     ``reason`` says why it was planned as skipped. ``runs`` holds every attempt of every kind, in order of kind,
     index and attempt. ``synthetic``: the model's weights are seeded random numbers. ``configuration``: the model's
-    shape (`harness.model.configuration`), None where it is not known.
+    shape (`harness.model.configuration`), None where it is not known. ``stop``: what ended the repeating of its runs,
+    None where their number was fixed or it was not ended.
     """
 
     cell: records.CellRecord
@@ -128,6 +130,7 @@ class CellFacts:
     score: ScoreFacts | None
     synthetic: bool = False
     configuration: Mapping[str, Any] | None = None
+    stop: records.CellStopRecord | None = None
 
     def scorings(self) -> tuple[RunFacts, ...]:
         """The scoring runs, every attempt, the last one last."""
@@ -258,6 +261,7 @@ def _cells(
     lineages = _lineages(connection, used)
     synthetic = _synthetic(connection)
     configurations = _configurations(connection)
+    stops = _stops(connection, session_id)
     made = []
     for row in rows:
         of_cell = runs.get(row._mapping[cells.c.id], ())
@@ -283,9 +287,19 @@ def _cells(
                 score=score,
                 synthetic=row.model in synthetic,
                 configuration=None if made_by is None else configurations.get(made_by.model_id),
+                stop=stops.get(row._mapping[cells.c.id]),
             )
         )
     return tuple(made)
+
+
+def _stops(connection: Connection, session_id: str) -> dict[str, records.CellStopRecord]:
+    stops = table("cell_stop")
+    found = {}
+    for row in connection.execute(select(stops).where(stops.c.session_id == session_id)):
+        columns = {name: value for name, value in row._mapping.items() if name != "session_id"}
+        found[row.cell_id] = records.CellStopRecord(**columns)
+    return found
 
 
 def _artifacts(connection: Connection, wanted: set[str]) -> dict[str, ArtifactFacts]:
@@ -437,6 +451,7 @@ def _run(row: Row[Any], found: Children) -> RunFacts:
         kv_cache_bytes=row.kv_cache_bytes,
         validity=row.validity,
         flags=tuple(row.flags),
+        details=row.details,
         samples=tuple(found.samples.get(row.key, ())),
         memory=tuple(found.memory.get(row.key, ())),
         energy=tuple(found.energy.get(row.key, ())),

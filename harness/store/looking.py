@@ -41,6 +41,17 @@ def _missing(session_id: ColumnElement[str] | str) -> Any:
     return select(planned).where(planned.c.session_id == session_id, not_(stored), not_(reused))
 
 
+def _unstopped(session_id: ColumnElement[str] | str) -> Any:
+    cells, stops = table("session_cell"), table("cell_stop")
+    stopped = exists().where(stops.c.session_id == cells.c.session_id, stops.c.cell_id == cells.c.cell_id)
+    return select(cells.c.cell_id).where(
+        cells.c.session_id == session_id,
+        cells.c.reason.is_(None),
+        cells.c.settings["runs_width"].as_float().is_not(None),
+        not_(stopped),
+    )
+
+
 def missing_runs(connection: Connection, session_id: str) -> list[records.PlannedRunRecord]:
     """Planned less stored, in the planned order; what only failed in its set-up is missing still."""
     planned = table("planned_run")
@@ -65,7 +76,10 @@ def attempts(connection: Connection, session_id: str, cell_id: str, kind: str, i
 def newest_session(
     connection: Connection, *, suite: str | None, machine: str | None, unfinished: bool
 ) -> str | None:
-    """Id of the session that began last; ``unfinished``: among those that lack runs or never ended."""
+    """Id of the session that began last; ``unfinished``: among those that lack runs or never ended.
+
+    A cell whose runs are to be repeated until a rule ends them lacks runs until it has a stop.
+    """
     sessions = table("session")
     query = select(sessions.c.id).order_by(sessions.c.started_at.desc(), sessions.c.id.desc()).limit(1)
     if suite is not None:
@@ -73,7 +87,8 @@ def newest_session(
     if machine is not None:
         query = query.where(sessions.c.machine_id == machine)
     if unfinished:
-        query = query.where(or_(sessions.c.ended_at.is_(None), _missing(sessions.c.id).exists()))
+        lacking = or_(_missing(sessions.c.id).exists(), _unstopped(sessions.c.id).exists())
+        query = query.where(or_(sessions.c.ended_at.is_(None), lacking))
     return connection.execute(query).scalar()
 
 
@@ -219,23 +234,28 @@ def _of_session(connection: Connection, row_id: str) -> dict[str, Any]:
         .where(planned.c.session_id == row_id)
         .order_by(planned.c.position)
     )
+    stops = {one["cell_id"]: one for one in _rows(connection, "cell_stop", "session_id", row_id, "cell_id")}
     lines = []
     for row in connection.execute(query):
         line = {column.name: row._mapping[column] for column in cells.c}
         line |= {
             name: row._mapping[planned.c[name]] for name in ("position", "reason", "expected_s", "settings")
         }
+        stop = stops.get(line["id"])
+        line["stop"] = None if stop is None else {key: one for key, one in stop.items() if key != "cell_id"}
         lines.append(_plain(line))
     return {
         "cells": lines,
         "runs": _run_lines(connection, table("run").c.session_id == row_id),
         "missing": len(missing_runs(connection, row_id)),
+        "not_stopped": list(connection.execute(_unstopped(row_id)).scalars()),
     }
 
 
 def _of_cell(connection: Connection, row_id: str) -> dict[str, Any]:
     return {
         "sessions": _rows(connection, "session_cell", "cell_id", row_id, "session_id"),
+        "stops": _rows(connection, "cell_stop", "cell_id", row_id, "session_id"),
         "runs": _run_lines(connection, table("run").c.cell_id == row_id),
     }
 

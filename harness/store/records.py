@@ -24,6 +24,7 @@ SETUP_PHASE = "set-up"
 RunKind = Literal["timed", "score", "reference"]
 RunStatus = Literal["ok", "skipped", "failed", "timeout", "oom"]
 PreparationStatus = Literal["ok", "failed", "oom", "timeout"]
+StopReason = Literal["width", "cap", "failed"]
 SessionStatus = Literal["running", "ok", "failed", "interrupted"]
 Numbers = Sequence[int] | Sequence[float]
 
@@ -333,6 +334,35 @@ class PlannedCellRecord:
     reason: str | None = None
     expected_s: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CellStopRecord:
+    """What ended the repeating of a cell's runs, where their number was not fixed.
+
+    Attributes:
+        cell_id: a cell of the session's plan.
+        ended_by: ``width``: the intervals were narrow enough; ``cap``: the most runs that were allowed; ``failed``:
+            its first runs all failed.
+        width: asked for: half the 95 % interval of the median over runs, as a share of the median.
+        min_runs: asked for at least.
+        max_runs: allowed at most.
+        runs: timed runs that ended, of whatever outcome.
+        clean_runs: those behind the widths: ok and not suspect.
+        widths: reached, by metric; None with fewer than two clean runs.
+    """
+
+    cell_id: str
+    ended_by: StopReason
+    width: float
+    min_runs: int
+    max_runs: int
+    runs: int
+    clean_runs: int
+    widths: Mapping[str, float | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _finite(f"stop of cell {self.cell_id}", width=self.width, **self.widths)
 
 
 @dataclass(frozen=True, slots=True)

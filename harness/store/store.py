@@ -143,6 +143,18 @@ class Store:
             writing.session_cells(connection, session_id, cells)
             writing.plan(connection, session_id, plan)
 
+    def extend_plan(
+        self, session_id: str, runs: Sequence[records.PlannedRunRecord]
+    ) -> list[records.PlannedRunRecord]:
+        """Plans more runs, behind those that are planned; gives them with their positions, in the same order."""
+        with self._writing() as connection:
+            return writing.extend_plan(connection, session_id, runs)
+
+    def record_stop(self, session_id: str, record: records.CellStopRecord) -> None:
+        """Stores what ended the repeating of a cell's runs; what is stored already stays."""
+        with self._writing() as connection:
+            writing.cell_stop(connection, session_id, record)
+
     def resume_session(self, session_id: str) -> list[records.PlannedRunRecord]:
         """Marks a session as taken up again, and gives its missing runs in the planned order."""
         with self._writing() as connection:
@@ -203,7 +215,10 @@ class Store:
     def newest_session(
         self, suite: str | None = None, machine: str | None = None, *, unfinished: bool = False
     ) -> str | None:
-        """Id of the session that began last; ``unfinished``: among those that lack runs or never ended."""
+        """Id of the session that began last; ``unfinished``: among those that lack runs or never ended.
+
+        A cell whose runs are to be repeated until a rule ends them lacks runs until it has a stop.
+        """
         with self._reading() as connection:
             return looking.newest_session(connection, suite=suite, machine=machine, unfinished=unfinished)
 

@@ -35,6 +35,7 @@ RUN_STATUSES = ("ok", "skipped", "failed", "timeout", "oom")
 VALIDITIES = ("ok", "suspect")
 VERDICTS = ("ok", "broken")
 PREPARATION_STATUSES = ("ok", "failed", "oom", "timeout")
+STOP_REASONS = ("width", "cap", "failed")
 SESSION_STATUSES = ("running", "ok", "failed", "interrupted")
 
 _NAMES = {
@@ -304,6 +305,28 @@ class SessionCell(Row, table=True):
         description="rough duration of its timed runs, from earlier ones or guessed; NULL: it will not run"
     )
     settings: dict[str, Any] = Field(sa_type=_JSON, description="JSON of repetitions, time-out, limits ...")
+
+
+class CellStop(Row, table=True):
+    """What ended the repeating of a cell's runs in a session. No row: their number was fixed, or it goes on."""
+
+    __tablename__: ClassVar[str] = "cell_stop"
+    __table_args__ = (_one_of("ended_by", STOP_REASONS),)
+    session_id: str = Field(primary_key=True, foreign_key="session.id", description="its session")
+    cell_id: str = Field(primary_key=True, foreign_key="cell.id", description="its cell")
+    ended_by: str = Field(
+        description="`width`: narrow enough; `cap`: as many runs as were allowed; `failed`: its first runs all failed"
+    )
+    width: float = Field(
+        description="asked for: half the 95 % interval of the median over runs, as a share of the median"
+    )
+    min_runs: int = Field(description="asked for at least")
+    max_runs: int = Field(description="allowed at most")
+    runs: int = Field(description="timed runs that ended, suspect and failed ones included")
+    clean_runs: int = Field(description="runs behind the widths: ok and not suspect")
+    widths: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of the widths reached by metric; null with fewer than two clean runs"
+    )
 
 
 class PlannedRun(Row, table=True):

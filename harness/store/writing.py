@@ -8,10 +8,10 @@ NULL to what its file says.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects import sqlite
 
 from harness.store import ids, records, traces
@@ -167,6 +167,27 @@ def plan(connection: Connection, session_id: str, planned: Sequence[records.Plan
         for one in planned
     ]
     insert_missing(connection, "planned_run", rows)
+
+
+def extend_plan(
+    connection: Connection, session_id: str, runs: Iterable[records.PlannedRunRecord]
+) -> list[records.PlannedRunRecord]:
+    """Adds runs behind the last planned one, in their order; gives them with their positions."""
+    planned = table("planned_run")
+    query = select(func.max(planned.c.position)).where(planned.c.session_id == session_id)
+    last = connection.execute(query).scalar()
+    begin = 0 if last is None else last + 1
+    added = [replace(one, position=begin + place) for place, one in enumerate(runs)]
+    plan(connection, session_id, added)
+    return added
+
+
+def cell_stop(connection: Connection, session_id: str, record: records.CellStopRecord) -> None:
+    """Adds what ended a cell's runs; what is stored already stays."""
+    row = asdict(record)
+    insert_missing(
+        connection, "cell_stop", [{"session_id": session_id, **row, "widths": dict(record.widths)}]
+    )
 
 
 def change_session(connection: Connection, session_id: str, changes: Mapping[str, Any]) -> None:

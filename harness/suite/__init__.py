@@ -10,10 +10,11 @@ from __future__ import annotations
 from harness.suite.cell import Cell, PlannedCell, RunSettings, Workload
 from harness.suite.expansion import expand
 from harness.suite.loader import load_suite, parse_suite, shipped_suites, suite_models
-from harness.suite.schema import Scoring, Suite, json_schema, models_json_schema
+from harness.suite.schema import AutoRuns, Scoring, Suite, json_schema, models_json_schema, runs_settings
 from harness.suite.selection import select
 
 __all__ = [
+    "AutoRuns",
     "Cell",
     "PlannedCell",
     "RunSettings",
@@ -25,6 +26,7 @@ __all__ = [
     "load_suite",
     "models_json_schema",
     "parse_suite",
+    "runs_settings",
     "select",
     "shipped_suites",
     "suite_models",

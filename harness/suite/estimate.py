@@ -7,6 +7,7 @@ compared with one. Imports nothing heavy. Contract: what a run took before is us
 from __future__ import annotations
 
 from harness.suite.cell import Cell, RunSettings
+from harness.worker.warmup import AGREEING_PASSES
 
 # A slow desktop processor: the guess is to be too long rather than too short.
 _START_S = 4.0
@@ -34,4 +35,6 @@ def expected_s(
     workload = cell.workload
     prompt_s = (workload.prompt_tokens + workload.depth) * prompt_token_s
     one_pass = prompt_s + workload.decode_tokens * token_s
-    return round(runs * (_START_S + (settings.repetitions + settings.warmups) * one_pass), 1)
+    # Warm-up by rule: as many passes as have to agree, where nothing goes wrong.
+    warmups = settings.warmups if settings.warmup_change is None else min(settings.warmups, AGREEING_PASSES)
+    return round(runs * (_START_S + (settings.repetitions + warmups) * one_pass), 1)

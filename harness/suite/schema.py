@@ -9,18 +9,34 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from harness.model.checked_yaml import Document, Location, Strict
+from harness.model.checked_yaml import Document, Location, Strict, did_you_mean
 from harness.model.models import ModelSpec, OptionValue
-from harness.model.quantities import DURATION_PATTERN, SIZE_PATTERN, duration_s, size_bytes
+from harness.model.quantities import (
+    DURATION_PATTERN,
+    SHARE_PATTERN,
+    SIZE_PATTERN,
+    duration_s,
+    share,
+    size_bytes,
+)
 from harness.paths import data_dir
-from harness.suite.cell import WORKLOAD_PATTERN, RunSettings, Workload
+from harness.suite.cell import WORKLOAD_PATTERN, Prompt, RunSettings, Workload
 from harness.worker.api import PRECISIONS, PrecisionClass, StaticShape, precision_class
 
 
@@ -46,7 +62,7 @@ def _workload(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     parsed = Workload.parse(value)
-    keys: dict[str, int | None] = {
+    keys: dict[str, int | str | None] = {
         "prompt_tokens": parsed.prompt_tokens,
         "decode_tokens": parsed.decode_tokens,
         "depth": parsed.depth,
@@ -55,6 +71,8 @@ def _workload(value: Any) -> Any:
         keys["threads"] = parsed.threads
     if parsed.concurrency != 1:
         keys["concurrency"] = parsed.concurrency
+    if parsed.prompt != "random":
+        keys["prompt"] = parsed.prompt
     return keys
 
 
@@ -71,11 +89,15 @@ class WorkloadKeys(Strict):
     """Compute threads; the machine's physical cores where missing."""
     concurrency: int = Field(default=1, ge=1, lt=10**4, strict=True)
     """Requests at the same time, for frameworks that stream: servers."""
+    prompt: Prompt = "random"
+    """What prompts are made of: `random` token ids, or `text`."""
 
     @property
     def workload(self) -> Workload:
         """As a plain value."""
-        return Workload(self.prompt_tokens, self.decode_tokens, self.depth, self.threads, self.concurrency)
+        return Workload(
+            self.prompt_tokens, self.decode_tokens, self.depth, self.threads, self.concurrency, self.prompt
+        )
 
 
 WorkloadText = Annotated[str, Field(pattern=WORKLOAD_PATTERN)]
@@ -115,6 +137,131 @@ Bytes = Annotated[
         {"anyOf": [{"type": "string", "pattern": SIZE_PATTERN}, {"type": "integer", "exclusiveMinimum": 0}]}
     ),
 ]
+Share = Annotated[
+    float,
+    BeforeValidator(share),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": SHARE_PATTERN},
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+            ]
+        }
+    ),
+]
+
+
+class Auto(Strict):
+    """A rule in place of a number; in a file it stands under `auto`."""
+
+    @model_serializer(mode="wrap")
+    def _under_its_key(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"auto": handler(self)}
+
+
+class AutoRuns(Auto):
+    """When runs of a cell have been repeated often enough."""
+
+    width: Share = 0.02
+    """Half the 95 % interval of the median over runs, relative to it, for prefill and for decode."""
+    min: int = Field(default=6, ge=2, le=10_000, strict=True)
+    """Runs at least. From six on, the interval holds whatever the distribution."""
+    max: int = Field(default=30, ge=2, le=10_000, strict=True)
+    """Runs at most, suspect ones included."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min is {self.min}, above max, which is {self.max}")
+        return self
+
+
+class AutoWarmups(Auto):
+    """When a worker is warm."""
+
+    change: Share = 0.1
+    """How far three successive passes may lie apart, for prefill and for decode."""
+    max: int = Field(default=10, ge=1, le=1_000, strict=True)
+    """Passes at most."""
+    max_time_s: Seconds = Field(default=30.0, alias="max_time")
+    """No further pass begins after this time."""
+
+
+AutoT = TypeVar("AutoT", bound=Auto)
+
+
+def _number_or(kind: type[AutoT], low: int, high: int) -> Callable[[Any], Any]:
+    """Reads a number from ``low`` to ``high``, ``auto``, or ``{auto: {...}}``."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, kind):
+            return value
+        if value == "auto":
+            return kind()
+        if isinstance(value, dict) and value.keys() == {"auto"}:
+            return _validated(kind, value["auto"])
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{value!r} is neither a whole number nor auto nor {{auto: ...}}")
+        if not low <= value <= high:
+            raise ValueError(f"{value} is not from {low} to {high}")
+        return value
+
+    return read
+
+
+def _validated(kind: type[AutoT], keys: Any) -> AutoT:
+    try:
+        return kind.model_validate({} if keys is None else keys)
+    except ValidationError as error:
+        first = dict(error.errors(include_url=False)[0])
+        context = first.get("ctx") or {}
+        at = ".".join(["auto", *map(str, first["loc"])])
+        step = (
+            did_you_mean(context["key"], context["known"], noun="keys here") if "known" in context else None
+        )
+        said = str(first["msg"]).removeprefix("Value error, ")
+        raise PydanticCustomError("suite", "{said}", {"said": f"{at}: {said}", "next_step": step}) from error
+
+
+class _RunsRule(Strict):
+    auto: AutoRuns
+    """A rule in place of a number."""
+
+
+class _WarmupsRule(Strict):
+    auto: AutoWarmups
+    """A rule in place of a number."""
+
+
+_NumberOfRuns = Annotated[int, Field(ge=1, le=10_000)]
+_NumberOfWarmups = Annotated[int, Field(ge=0, le=1_000)]
+Runs = Annotated[
+    int | AutoRuns,
+    BeforeValidator(
+        _number_or(AutoRuns, 1, 10_000), json_schema_input_type=_NumberOfRuns | Literal["auto"] | _RunsRule
+    ),
+]
+Warmups = Annotated[
+    int | AutoWarmups,
+    BeforeValidator(
+        _number_or(AutoWarmups, 0, 1_000),
+        json_schema_input_type=_NumberOfWarmups | Literal["auto"] | _WarmupsRule,
+    ),
+]
+
+
+def runs_settings(runs: int | AutoRuns) -> dict[str, Any]:
+    """The fields of `RunSettings` that the key `runs` sets."""
+    if isinstance(runs, int):
+        return {"runs": runs, "runs_width": None, "runs_max": None}
+    return {"runs": runs.min, "runs_width": runs.width, "runs_max": runs.max}
+
+
+def warmups_settings(warmups: int | AutoWarmups) -> dict[str, Any]:
+    """The fields of `RunSettings` that the key `warmups` sets."""
+    if isinstance(warmups, int):
+        return {"warmups": warmups, "warmup_change": None, "warmup_max_s": None}
+    return {"warmups": warmups.max, "warmup_change": warmups.change, "warmup_max_s": warmups.max_time_s}
 
 
 def _no_options() -> list[Options]:
@@ -151,14 +298,14 @@ class Inclusion(Combination):
     """Frameworks' own settings, as in the suite's `options`."""
     threads: int | None = Field(default=None, ge=1, lt=10**4, strict=True)
     """Compute threads."""
-    runs: int | None = Field(default=None, ge=1, le=10_000, strict=True)
-    """Processes per cell."""
+    runs: Runs | None = None
+    """Processes per cell; `auto`: until the interval is narrow enough."""
     max_windows: int | None = Field(default=None, ge=1, strict=True)
     """Windows that are scored at most: fewer for what is slow. Divergences compare only at equal positions."""
     repetitions: int | None = Field(default=None, ge=1, le=10_000, strict=True)
     """Timed passes in a run."""
-    warmups: int | None = Field(default=None, ge=0, le=1_000, strict=True)
-    """Untimed passes first."""
+    warmups: Warmups | None = None
+    """Untimed passes first; `auto`: until stable."""
     timeout_s: Seconds | None = Field(default=None, alias="timeout")
     """Time limit of one run."""
     memory_limit_bytes: Bytes | None = Field(default=None, alias="memory_limit")
@@ -254,12 +401,14 @@ class Suite(Strict):
     exclude: list[Combination] = Field(default_factory=list)
     """Combinations to leave out, by any of their values; GitHub Actions' rules."""
 
-    runs: int = Field(default=3, ge=1, le=10_000, strict=True)
-    """Processes per cell."""
+    runs: Runs = 3
+    """Processes per cell; `auto`: until the interval of the median is narrow enough."""
     repetitions: int = Field(default=3, ge=1, le=10_000, strict=True)
     """Timed passes in each run."""
-    warmups: int = Field(default=1, ge=0, le=1_000, strict=True)
-    """Untimed passes first: stored, marked, left out of every figure."""
+    warmups: Warmups = Field(default_factory=AutoWarmups)
+    """Untimed passes first: stored, marked, left out of every figure; `auto`: until they are stable."""
+    prompt: Prompt = "random"
+    """What prompts are made of: `random` token ids, or `text`; part of a cell's identity where it is `text`."""
     timeout_s: Seconds = Field(default=600.0, alias="timeout")
     """Time limit of one run, such as `120s`, `10m`, `1h30m`."""
     memory_limit_bytes: Bytes | None = Field(default=None, alias="memory_limit")
@@ -326,7 +475,13 @@ class Suite(Strict):
     @property
     def settings(self) -> RunSettings:
         """How runs are made where no `include` says otherwise."""
-        return RunSettings(self.repetitions, self.warmups, self.timeout_s, self.memory_limit_bytes, self.runs)
+        return RunSettings(
+            repetitions=self.repetitions,
+            timeout_s=self.timeout_s,
+            memory_limit_bytes=self.memory_limit_bytes,
+            **runs_settings(self.runs),
+            **warmups_settings(self.warmups),
+        )
 
     def beside(self, path: str) -> Path:
         """A path that the suite names: relative ones begin at its folder."""

@@ -80,6 +80,8 @@ class RunFacts:
         shape_reason: why both are None.
         kv_reason: why the second is None where the first is not.
         own_device: the device has memory of its own, beside the host's; None: not known.
+        untimed: why ``tokenize_s`` or ``detokenize_s`` is missing, by these names.
+        warmup_cap: how warm-up ended where it should have lasted until stable and did not; None elsewhere.
     """
 
     id: str
@@ -97,6 +99,25 @@ class RunFacts:
     shape_reason: str | None = None
     kv_reason: str | None = None
     own_device: bool | None = None
+    untimed: Mapping[str, str] = field(default_factory=dict)
+    warmup_cap: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopFacts:
+    """What ended the repeating of a cell's runs.
+
+    Attributes:
+        ended_by: ``width``, ``cap`` or ``failed``.
+        width: asked for, as a share.
+        runs: that ended, suspect and failed ones included.
+        widths: reached, by metric; None with fewer than two runs behind it.
+    """
+
+    ended_by: str
+    width: float
+    runs: int
+    widths: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +197,7 @@ class CellFacts:
         score: None where the artifact was not scored.
         score_status: status of the scoring run; None where there was none.
         score_reason: why ``score`` is None.
+        stop: what ended the repeating of runs; None where their number was fixed, or where it goes on.
     """
 
     framework: str
@@ -198,6 +220,7 @@ class CellFacts:
     score_status: Status | None = None
     score_reason: str | None = None
     tasks: tuple[TaskFacts, ...] = ()
+    stop: StopFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

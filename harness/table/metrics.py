@@ -223,6 +223,14 @@ def _all() -> tuple[Metric, ...]:
           "Proportional set size after the last pass: each page over the number of processes that map it."),
         m("uss_bytes", "USS", "metric", "bytes", "lower", as_bytes,
           "Unique set size after the last pass: pages that no other process maps."),
+        m("tokenize_tps", "Tokenize t/s", "metric", "tokens/s", "higher", as_number,
+          "Tokens of a fixed text over the time in which the framework's tokenizer makes them."),
+        m("detokenize_tps", "Detokenize t/s", "metric", "tokens/s", "higher", as_number,
+          "Tokens of the same text over the time in which the framework's tokenizer makes it text again."),
+        m("sampling_s_per_token", "Sampling", "metric", "s", "lower", as_seconds,
+          "Seconds of choosing one token greedily from the newest logits."),
+        m("stopped_by", "Stopped by", "state", "", None, as_text,
+          "What ended the repeating of runs: `width` (narrow enough), `cap` or `failed`; empty for a fixed number."),
     )  # fmt: skip
 
 

@@ -110,7 +110,7 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
         reason=reason,
         runs=len(done),
         validity=("ok" if clean else "suspect") if done else None,
-        flags=_flags(done, clean),
+        flags=[*_flags(done, clean), *_protocol_flags(cell, clean or done)],
         session=facts.id,
         machine=facts.machine_id,
         precision_class=class_of(cell.precision),
@@ -121,6 +121,10 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
         tasks=[asdict(task) for task in cell.tasks],
     )
     draft = _Draft(cell, clean or done, values)
+    if cell.stop is None:
+        draft.notes["stopped_by"] = reason or "their number was fixed, or not all were made"
+    else:
+        values["stopped_by"] = cell.stop.ended_by
     if not done:
         draft.notes["validity"] = reason or "no run ended as ok"
     if values["precision_class"] is None:
@@ -157,6 +161,26 @@ def _flags(done: Sequence[RunFacts], clean: Sequence[RunFacts]) -> list[str]:
     flags = list(seen)
     if clean and len(clean) < len(done):
         flags.insert(0, f"{len(done) - len(clean)} of {len(done)} runs suspect and left out of the figures")
+    return flags
+
+
+def _protocol_flags(cell: CellFacts, shown: Sequence[RunFacts]) -> list[str]:
+    """What the rules of repeating did not reach."""
+    flags = []
+    stop = cell.stop
+    if stop is not None and stop.ended_by == "cap":
+        wide = [
+            f"{name} ±{100 * width:.1f} %" if width is not None else f"{name} without an interval"
+            for name, width in stop.widths.items()
+            if width is None or width > stop.width
+        ]
+        flags.append(
+            f"stopped at the cap of {stop.runs} runs, not within ±{100 * stop.width:g} %"
+            f"{': ' + ', '.join(wide) if wide else ''}"
+        )
+    capped = [run.warmup_cap for run in shown if run.warmup_cap is not None]
+    if capped:
+        flags.append(f"{len(capped)} of {len(shown)} runs {capped[0]}")
     return flags
 
 
@@ -214,6 +238,22 @@ def throughput_tps(sample: SampleFacts) -> float | None:
     if "ttft_s" not in sample.values or not sample.token_ns:
         return None
     return _over(len(sample.token_ns), sample.token_ns[-1] / 1e9)
+
+
+def tokenize_tps(sample: SampleFacts) -> float | None:
+    """Tokens of the fixed text over the seconds that tokenising it took."""
+    return _over(sample.values.get("text_tokens", 0), sample.values.get("tokenize_s"))
+
+
+def detokenize_tps(sample: SampleFacts) -> float | None:
+    """The same tokens over the seconds that detokenising them took."""
+    return _over(sample.values.get("text_tokens", 0), sample.values.get("detokenize_s"))
+
+
+def sampling_s_per_token(sample: SampleFacts) -> float | None:
+    """Seconds of choosing a token; one is chosen after the prefill and one after every decoded token."""
+    seconds = sample.values.get("sampling_s")
+    return seconds / len(sample.token_ns) if seconds is not None and sample.token_ns else None
 
 
 def _token_times(sample: SampleFacts) -> list[tuple[int, ...]]:
@@ -274,10 +314,12 @@ def _speed(draft: _Draft) -> None:
     none_prompted = "the workload has no prompt" if cell.prompt_tokens < 1 else "no sample holds it"
     gaps = "fewer than two tokens are timed"
     samples = [sample for run in draft.runs for sample in run.samples]
+    unsampled = "no sample holds it"
     if any("wall_s" in sample.values for sample in samples):
         none_generated = none_prompted = (
             "a client of a server sees only the stream, not its prefill and decode"
         )
+        unsampled = "the server samples by itself"
         if not any(sample.token_ns or sample.requests for sample in samples):
             gaps = "the server sends several tokens at once and does not say how many"
     per_run = (
@@ -297,9 +339,17 @@ def _speed(draft: _Draft) -> None:
         ("stream_tps", _over_repetitions(stream_tps), gaps),
         ("ttft_s_p99", lambda run: estimates.quantile(ttfts_s(run.samples), 99), "no sample holds it"),
         ("throughput_tps", _over_repetitions(throughput_tps), "no sample holds the number of tokens"),
+        ("tokenize_tps", _over_repetitions(tokenize_tps), _untimed(draft, "tokenize_s")),
+        ("detokenize_tps", _over_repetitions(detokenize_tps), _untimed(draft, "detokenize_s")),
+        ("sampling_s_per_token", _over_repetitions(sampling_s_per_token), unsampled),
     )
     for key, value_of, why_not in per_run:
         _per_run(draft, key, value_of, why_not)
+
+
+def _untimed(draft: _Draft, name: str) -> str:
+    reasons = sorted({run.untimed[name] for run in draft.runs if name in run.untimed})
+    return "; ".join(reasons) or "no sample holds it"
 
 
 # -- memory and energy -----------------------------------------------------------------------------------------------

@@ -96,6 +96,9 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
         score=None if score is None else _score(score),
         score_status=None if last is None else last.status,  # type: ignore[arg-type]  # checked by the database
         score_reason=unscored if last is None else last.reason,
+        stop=None
+        if cell.stop is None
+        else shown.StopFacts(cell.stop.ended_by, cell.stop.width, cell.stop.runs, cell.stop.widths),
     )
 
 
@@ -127,7 +130,7 @@ def run_facts(run: stored.RunFacts, cell: stored.CellFacts) -> shown.RunFacts:
         flags=tuple(str(flag) for flag in run.flags),
         framework_version=run.framework_version,
         hints=run.hints,
-        samples=tuple(_sample(one) for one in run.samples if not one.warmup),
+        samples=tuple(sample_facts(one) for one in run.samples if not one.warmup),
         memory=tuple(
             shown.MemoryFacts(
                 one.phase,
@@ -145,6 +148,8 @@ def run_facts(run: stored.RunFacts, cell: stored.CellFacts) -> shown.RunFacts:
             for one in run.memory
         ),
         energy=tuple(_energy(one) for one in run.energy),
+        untimed=run.details.get("text", {}).get("reasons", {}),
+        warmup_cap=_warmup_cap(run.details.get("warmup", {})),
         own_device=_own_device(run),
         **_shape(run, cell),
     )
@@ -166,6 +171,8 @@ def _shape(run: stored.RunFacts, cell: stored.CellFacts) -> dict[str, Any]:
         }
     if cell.artifact is None:
         return {"shape_reason": "no artifact was stored"}
+    if cell.artifact.weight_bytes is None:
+        return {"shape_reason": "the weights are the server's own: it does not tell how large they are"}
     shape = ModelConfiguration.from_dict(cell.configuration)
     plan = cell.cell
     tokens = plan.depth + plan.prompt_tokens + plan.decode_tokens
@@ -179,7 +186,17 @@ def _shape(run: stored.RunFacts, cell: stored.CellFacts) -> dict[str, Any]:
     }
 
 
-def _sample(sample: SampleRecord) -> shown.SampleFacts:
+def _warmup_cap(warmup: Mapping[str, Any]) -> str | None:
+    if warmup.get("ended_by") not in ("passes", "seconds"):
+        return None
+    change = warmup.get("change")
+    apart = "too few to compare" if change is None else f"the last {100 * change:.0f} % apart"
+    return f"not stable after {warmup['passes']} warm-up passes ({apart})"
+
+
+def sample_facts(sample: SampleRecord) -> shown.SampleFacts:
+    """A repetition as the definitions of the table's figures take it."""
+
     def trace(name: str) -> tuple[int, ...]:
         return tuple(int(value) for value in sample.traces.get(name, ()))
 

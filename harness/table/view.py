@@ -46,7 +46,8 @@ SUSPECT, BROKEN, PARTIAL, FELL_BACK, MISSING = "†", "‡", "*", "§", "–"
 _TIMED = frozenset(
     {
         "prefill_tps", "decode_tps", "ttft_s", "itl_s_p50", "itl_s_p99", "stream_tps", "speedup_prefill",
-        "speedup_decode", "energy_joules_per_prefill_token", "energy_joules_per_decode_token",
+        "speedup_decode", "tokenize_tps", "detokenize_tps", "sampling_s_per_token", "throughput_tps",
+        "energy_joules_per_prefill_token", "energy_joules_per_decode_token",
     }
 )  # fmt: skip
 _QUALITY = frozenset({"perplexity", "perplexity_ratio", "kld_mean", "same_top"})

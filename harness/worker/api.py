@@ -311,6 +311,19 @@ class Stream:
     prompt_tokens: int | None = None
 
 
+class Tokenizer(ABC):
+    """A framework's own tokenizer, ready to be timed: a call does the work and nothing else."""
+
+    @abstractmethod
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of ``text``, without BOS; special tokens in it are plain text where the framework can do that."""
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of token ids."""
+        del tokens
+        raise Unsupported("this tokenizer gives no text back")
+
+
 class Backend(ABC):
     """Adapter of one framework. Class attributes are declarations; methods run in the framework's environment.
 
@@ -326,6 +339,8 @@ class Backend(ABC):
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (("cpu", "cpu"),)
     #: A capability that is not named here is declared absent: the table shows the hole with its reason.
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"prefill", "decode", "score", "make"})
+    #: False where the framework decides on its threads alone: a workload that names a number cannot be run.
+    takes_threads: ClassVar[bool] = True
     #: Native half precision: the speed baseline. None: fp32 only.
     baseline_precision: ClassVar[str | None] = "fp16"
     #: True for test backends: never part of `all`.
@@ -426,6 +441,18 @@ class Backend(ABC):
 
     def tokenize(self, model: Path, text: str) -> tuple[list[int], int | None]:
         """Token ids of ``text`` without BOS, and the BOS id that the model wants first (None: none)."""
+        raise Unsupported(f"{self.title} has no tokenizer here")
+
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """The framework's own tokenizer of the model that is loaded; called after the timed passes.
+
+        Args:
+            model: the model's own file, for artifacts that hold no tokenizer; None for a synthetic model.
+
+        Raises:
+            Unsupported: it has none here; the message says why.
+        """
+        del model
         raise Unsupported(f"{self.title} has no tokenizer here")
 
     def counters(self) -> Mapping[str, float]:

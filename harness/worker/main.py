@@ -15,7 +15,8 @@ devices    {}                                                 devices: [Device]
 make       MakeRequest                                        Made, seconds, memory
 tokenize   model, text_file (UTF-8), out                      tokens (count), bos; ``out`` holds int32 little-endian
 load       LoadSpec                                           Loaded, load_s, memory
-timed      TimedSpec                                          samples: [Sample], memory
+timed      TimedSpec                                          samples: [Sample], memory, warmup: Warmup, text:
+                                                              TextResult or null
 energy     EnergySpec                                         EnergyWindow, memory
 score      ScoreSpec                                          ScoreResult, score_s, memory
 generate   tokens, count                                      tokens: the ``count`` greedy choices after ``tokens``
@@ -50,6 +51,7 @@ from harness.worker.api import Backend, Loaded, LoadSpec, MakeRequest, Tokens
 from harness.worker.bodies import from_body, to_body
 from harness.worker.memory import MemoryReader
 from harness.worker.protocol import VERSION, MemoryReading, Message, ProtocolError, ScoreSpec, TimedSpec
+from harness.worker.text import time_text
 
 #: A traceback longer than this is cut in the middle: it is for a person, and the log has it too.
 TRACEBACK_CHARACTERS = 20_000
@@ -270,7 +272,19 @@ class Worker:
         result = timing.timed_passes(
             self._backend, spec, vocab_size=vocab_size, emit=self._emit, read_memory=self._read_memory
         )
-        return {"samples": to_body(result.samples), "memory": to_body(result.memory)}
+        if spec.text is not None:
+            self._emit("phase", {"phase": "text", "done": 0, "total": spec.repetitions})
+        text = None if spec.text is None else time_text(self._backend, spec.text, spec.repetitions)
+        if text is not None:
+            timed = (sample for sample in result.samples if not sample.warmup)
+            for sample, values in zip(timed, text.values, strict=True):
+                sample.values.update(values)
+        return {
+            "samples": to_body(result.samples),
+            "memory": to_body(result.memory),
+            "warmup": to_body(result.warmup),
+            "text": to_body(text),
+        }
 
     def _energy(self, spec: timing.EnergySpec) -> dict[str, Any]:
         loaded = self._loaded

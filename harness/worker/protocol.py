@@ -82,20 +82,51 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmupRule:
+    """When warm-up is over, instead of after a fixed number of passes.
+
+    Attributes:
+        change: how far the newest passes may lie apart, as a share: 0.1 is 10 %.
+        min_s: warm-up lasts at least this long, unless the passes run out.
+        max_s: no further pass begins after this time.
+    """
+
+    change: float
+    min_s: float
+    max_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpec:
+    """A fixed text, tokenised and detokenised after the passes.
+
+    Attributes:
+        file: UTF-8.
+        model: the model's own file, for frameworks whose artifacts hold no tokenizer; None: there is none.
+    """
+
+    file: str
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class TimedSpec:
     """The timed passes of one run.
 
     Every repetition resets the cache, fills ``depth`` tokens untimed, then prefills ``prompt_tokens`` fresh
-    random tokens, then decodes ``decode_tokens`` one at a time, each forward pass timed apart from sampling.
+    tokens, then decodes ``decode_tokens`` one at a time, each forward pass timed apart from sampling.
 
     Attributes:
         prompt_tokens: tokens of the timed prefill.
         decode_tokens: timed single-token forward passes.
         depth: tokens already in the KV cache before the prefill.
         repetitions: timed passes.
-        warmups: untimed passes first: stored, marked, excluded.
+        warmups: untimed passes first: stored, marked, excluded. With a ``warmup_rule``: at most.
         seed: seed of the token ids; every repetition draws its own.
         concurrency: requests at the same time, each with a prompt of its own; above 1 for streams only.
+        warmup_rule: warm up until stable; None: exactly ``warmups`` passes.
+        prompt_file: little-endian int32 ids that prompts are cut from; None: uniform random ids.
+        text: what is tokenised and detokenised after the passes; None: nothing.
     """
 
     prompt_tokens: int
@@ -105,6 +136,9 @@ class TimedSpec:
     warmups: int
     seed: int
     concurrency: int = 1
+    warmup_rule: WarmupRule | None = None
+    prompt_file: str | None = None
+    text: TextSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +152,8 @@ class Sample:
             framework's own counters as ``framework_prefill_s``, ``framework_decode_s`` and the like (``_cycles``). Of
             streams: ``ttft_s`` (the
             median of the requests'), ``wall_s`` (first submission to last arrival), ``tokens`` and ``arrivals`` of
-            all requests, ``prompt_tokens_told`` (of all prompts, by the server's count).
+            all requests, ``prompt_tokens_told`` (of all prompts, by the server's count). Beside the pass:
+            ``tokenize_s``, ``detokenize_s`` and ``text_tokens`` of a fixed text.
         forward_ns: duration of each single-token forward pass.
         token_ns: time of each token since the prompt was submitted; the first is the one the prefill gave. Empty for
             concurrent requests, and where a server does not tell how many tokens it sent at once.

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from numpy.random import PCG64, Generator  # here, so that it counts as import and not as the model's memory
 
-from harness.worker.api import Backend, Stream, Tokens, Unsupported
+from harness.worker.api import Backend, Stream, Unsupported
+from harness.worker.prompts import pass_tokens
+from harness.worker.prompts import random_tokens as random_tokens
 from harness.worker.protocol import MemoryReading, Sample, TimedSpec
+from harness.worker.warmup import Warmup, warmup_end
 
 #: Sends an event of this name and body to the runner.
 Emit = Callable[[str, dict[str, Any]], None]
@@ -34,10 +37,14 @@ class ReadMemory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TimedResult:
-    """Samples in order of repetition, warm-ups first; one memory reading for each phase that took place."""
+    """Samples in order of repetition, warm-ups first; one memory reading for each phase that took place.
+
+    ``warmup``: how many passes warmed up, and what ended them.
+    """
 
     samples: list[Sample]
     memory: list[MemoryReading]
+    warmup: Warmup
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +88,13 @@ class EnergyWindow:
     end_s: float
 
 
-def random_tokens(seed: int, repetition: int, count: int, vocab_size: int) -> Tokens:
-    """Fresh uniform token ids, ``int32[count]`` in ``[0, vocab_size)``, the same for the same arguments everywhere."""
-    generator = Generator(PCG64([seed, repetition]))
-    return generator.integers(0, vocab_size, size=count, dtype=np.int32)
-
-
 def check_timed(spec: TimedSpec, context_tokens: int) -> None:
     """Raise ValueError where a spec asks for nothing, for negative counts, or for more than the cache holds."""
     for name in ("prompt_tokens", "decode_tokens", "depth", "repetitions", "warmups", "seed"):
         if getattr(spec, name) < 0:
             raise ValueError(f"{name} is negative")
+    if spec.warmup_rule is not None and not 0 < spec.warmup_rule.change < math.inf:
+        raise ValueError(f"warmup_rule.change is {spec.warmup_rule.change}, not a share above 0")
     if spec.repetitions == 0:
         raise ValueError("repetitions is 0: nothing to time")
     if spec.prompt_tokens == 0 and spec.decode_tokens == 0:
@@ -135,8 +138,9 @@ def timed_passes(
     """Run the warm-ups and the timed repetitions of a `TimedSpec` on a loaded backend.
 
     A ``phase`` event goes out before each pass, never within one: ``warmup``, then ``prefill``, ``decode`` or
-    ``prefill+decode``, with ``done`` and ``total`` passes of that kind. Memory is read after the very first prefill
-    (its peak is then no decode's; the token clock stands still meanwhile), at the end of the warm-ups, and at the end.
+    ``prefill+decode``, with ``done`` and ``total`` passes of that kind (of warm-ups by rule: the most there may be).
+    Memory is read after the very first prefill (its peak is then no decode's; the token clock stands still meanwhile),
+    at the end of the warm-ups, and at the end.
     """
     streaming = only_streams(backend)
     if spec.concurrency > 1 and not streaming:
@@ -150,13 +154,7 @@ def timed_passes(
     def between() -> None:
         memory.extend(read_memory("prefill", in_timed_pass=not spec.warmups))
 
-    for repetition in range(spec.warmups + spec.repetitions):
-        warmup = repetition < spec.warmups
-        done, total = (repetition, spec.warmups) if warmup else (repetition - spec.warmups, spec.repetitions)
-        emit("phase", {"phase": "warmup" if warmup else timed_phase, "done": done, "total": total})
-        first = repetition == spec.warmups
-        if first and spec.warmups:
-            memory.extend(read_memory("warmup"))
+    def take(repetition: int, *, warmup: bool) -> None:
         with _no_garbage_collection():
             samples.append(
                 stream_pass(backend, spec, repetition, warmup=warmup, vocab_size=vocab_size)
@@ -173,8 +171,18 @@ def timed_passes(
                     clock=clock,
                 )
             )
+
+    begun = clock()
+    while (warmed := warmup_end(spec, samples, (clock() - begun) / 1e9)) is None:
+        emit("phase", {"phase": "warmup", "done": len(samples), "total": spec.warmups})
+        take(len(samples), warmup=True)
+    for done in range(spec.repetitions):
+        emit("phase", {"phase": timed_phase, "done": done, "total": spec.repetitions})
+        if done == 0 and warmed.passes:
+            memory.extend(read_memory("warmup"))
+        take(warmed.passes + done, warmup=False)
     memory.extend(read_memory("decode" if spec.decode_tokens else "prefill"))
-    return TimedResult(samples, memory)
+    return TimedResult(samples, memory, warmed)
 
 
 def one_pass(
@@ -201,7 +209,7 @@ def one_pass(
         between: called between prefill and decode; its time is taken out of ``token_ns``.
         clock: nanoseconds.
     """
-    ids = random_tokens(spec.seed, repetition, spec.depth + spec.prompt_tokens + 1, vocab_size)
+    ids = pass_tokens(spec, repetition, spec.depth + spec.prompt_tokens + 1, vocab_size)
     fill, prompt = ids[: spec.depth], ids[spec.depth : spec.depth + spec.prompt_tokens]
     token = int(ids[-1])
     backend.reset()
@@ -257,7 +265,7 @@ def stream_pass(
     if spec.depth or not spec.prompt_tokens:
         raise Unsupported(f"{backend.title} begins every request with a prompt and an empty cache")
     count = spec.prompt_tokens
-    ids = random_tokens(spec.seed, repetition, count * spec.concurrency, vocab_size)
+    ids = pass_tokens(spec, repetition, count * spec.concurrency, vocab_size)
     prompts = [ids[start : start + count] for start in range(0, len(ids), count)]
     streams = backend.stream(prompts, spec.decode_tokens + 1)
     begin = min(stream.submitted_ns for stream in streams)

@@ -43,6 +43,7 @@ class Subject:
         device: device to load on.
         api: its API.
         context_tokens: room to load with.
+        model: the model's own file, for a tokenizer where the artifact holds none; None: there is none.
     """
 
     launch: Launch
@@ -52,6 +53,7 @@ class Subject:
     device: str = "cpu"
     api: str = "cpu"
     context_tokens: int = CONTEXT
+    model: Path | None = None
 
     def load_body(self, **changes: Any) -> dict[str, Any]:
         """The body of a load request, changed where wanted."""
@@ -198,6 +200,26 @@ class BackendContract:
             ratios = [v[f"framework_{name}"] / v[name] for v in values if f"framework_{name}" in v]
             # Where they are kept: they leave out what the framework does around its own clock, and are not zero.
             assert not ratios or 0.5 < float(np.median(ratios)) <= 1.05
+
+    def test_a_fixed_text_is_tokenised_and_comes_back_or_there_is_a_reason(
+        self, subject: Subject, loaded: WorkerProcess, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "text.txt"
+        path.write_text(
+            "The library opens at nine, and the café beside it an hour later.\n", encoding="utf-8"
+        )
+        body = {"prompt_tokens": 8, "decode_tokens": 2, "depth": 0, "repetitions": 2, "warmups": 1, "seed": 5}
+        text = {"file": str(path), "model": None if subject.model is None else str(subject.model)}
+        timed = loaded.call("timed", {**body, "text": text}, timeout_s=TIMEOUT_S)
+        told = timed["text"]
+        for sample in timed["samples"]:
+            values, measured = sample["values"], not sample["warmup"]
+            for name in ("tokenize_s", "detokenize_s"):
+                assert (name in values) == (measured and name not in told["reasons"])
+                assert values.get(name, 1.0) > 0
+            assert values.get("text_tokens", 1.0) > 0
+        assert all(told["reasons"].values())
+        assert told["round_trip"] is (None if told["reasons"] else True)
 
     def test_the_peak_of_memory_never_falls(self, loaded: WorkerProcess) -> None:
         body = {"prompt_tokens": 8, "decode_tokens": 2, "depth": 0, "repetitions": 1, "warmups": 1, "seed": 5}

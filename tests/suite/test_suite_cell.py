@@ -20,6 +20,8 @@ workloads = st.builds(
     st.integers(0, 10**8 - 1),
     st.integers(0, 10**8 - 1),
     st.none() | st.integers(1, 9999),
+    st.integers(1, 9999),
+    st.sampled_from(["random", "text"]),
 )
 
 
@@ -37,6 +39,7 @@ def test_a_workload_is_what_its_word_says(workload: Workload) -> None:
         (" pp1+tg128@d0@t4 ", Workload(1, 128, 0, 4)),
         ("pp8+tg2@t4@c16", Workload(8, 2, 0, 4, 16)),
         ("pp8@c1", Workload(8)),
+        ("pp8+tg2@t4@text", Workload(8, 2, 0, 4, 1, "text")),
     ],
 )
 def test_workload_words_are_read(text: str, workload: Workload) -> None:
@@ -70,6 +73,7 @@ def test_everything_that_identifies_a_cell_is_in_its_id() -> None:
         replace(CELL, workload=Workload(32, 16, 1)),
         replace(CELL, workload=Workload(32, 16, concurrency=2)),
         replace(CELL, workload=Workload(32, 16, 0, 2)),
+        replace(CELL, workload=Workload(32, 16, prompt="text")),
         replace(CELL, options={"INFERENCE_PRECISION_HINT": "f32"}),
         replace(CELL, options={"INFERENCE_PRECISION_HINT": "bf16"}),
     ]

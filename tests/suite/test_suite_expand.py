@@ -187,7 +187,7 @@ def test_include_follows_githubs_own_example() -> None:
     warm-ups for shape."""
     cells = _expand(
         "model: [small]\nframework: [alpha, beta]\nprecision: [fp16]\nworkload: [pp1, pp2]\n"
-        "include:\n"
+        "warmups: 1\ninclude:\n"
         "  - threads: 1\n"
         "  - {threads: 2, workload: pp1}\n"
         "  - {framework: alpha, warmups: 9}\n"

@@ -28,6 +28,7 @@ from harness.suite import (
     shipped_suites,
     suite_models,
 )
+from harness.suite.schema import AutoWarmups
 from harness.worker.api import Host
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +81,8 @@ def test_everything_has_a_default_but_the_axes() -> None:
     suite = _suite(BASE)
     assert suite.title == "s"
     assert suite.device == ["cpu"]
-    assert (suite.runs, suite.repetitions, suite.warmups, suite.seed, suite.threads) == (3, 3, 1, 0, None)
+    assert (suite.runs, suite.repetitions, suite.seed, suite.threads) == (3, 3, 0, None)
+    assert (suite.warmups, suite.prompt) == (AutoWarmups(change=0.1, max=10, max_time=30), "random")
     assert (suite.timeout_s, suite.memory_limit_bytes) == (600.0, None)
     assert suite.scoring
     assert suite.scoring.corpus == "shipped"
