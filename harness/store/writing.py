@@ -76,7 +76,7 @@ def artifact(connection: Connection, record: records.ArtifactRecord) -> None:
         "files": [dict(one) for one in record.files],
     }
     insert_missing(connection, "artifact", [row])
-    made = {
+    made: dict[str, Any] = {
         "artifact_id": record.id,
         "model_id": record.model_id,
         "framework": record.framework,
@@ -92,7 +92,12 @@ def artifact(connection: Connection, record: records.ArtifactRecord) -> None:
     }
     key = ids.content_id("lineage", {**made, "made_at": record.made_at.isoformat()})
     # The peak is left out of the id: an artifact that an older version recorded stays one way of making it.
-    row = {**made, "id": key, "made_at": record.made_at, "made_peak_bytes": record.made_peak_bytes}
+    row: dict[str, Any] = {
+        **made,
+        "id": key,
+        "made_at": record.made_at,
+        "made_peak_bytes": record.made_peak_bytes,
+    }
     insert_missing(connection, "lineage", [row])
 
 
