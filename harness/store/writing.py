@@ -92,13 +92,13 @@ def artifact(connection: Connection, record: records.ArtifactRecord) -> None:
     }
     key = ids.content_id("lineage", {**made, "made_at": record.made_at.isoformat()})
     # The peak is left out of the id: an artifact that an older version recorded stays one way of making it.
-    row: dict[str, Any] = {
+    made_row = {
         **made,
         "id": key,
         "made_at": record.made_at,
         "made_peak_bytes": record.made_peak_bytes,
     }
-    insert_missing(connection, "lineage", [row])
+    insert_missing(connection, "lineage", [made_row])
 
 
 def preparation(connection: Connection, record: records.PreparationRecord) -> None:
