@@ -1,4 +1,4 @@
--- The results database, schema 0005. Made from harness/store/tables.py by
+-- The results database, schema 0006. Made from harness/store/tables.py by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
@@ -363,6 +363,9 @@ CREATE TABLE score (
 	finite BOOLEAN NOT NULL,
 	vocab_size INTEGER NOT NULL,
 	details JSON NOT NULL,
+	method VARCHAR,
+	delta_p JSON,
+	errors JSON,
 	CONSTRAINT pk_score PRIMARY KEY (run_key),
 	CONSTRAINT fk_score_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key"),
 	CONSTRAINT fk_score_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id),
@@ -382,6 +385,15 @@ CREATE TABLE trace (
 	CONSTRAINT pk_trace PRIMARY KEY (run_key, name, repetition),
 	CONSTRAINT ck_trace_dtype CHECK (dtype IN ('int64', 'float64')),
 	CONSTRAINT fk_trace_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
+);
+
+-- The figures of every scored position of one window: percentiles, errors and worst passages come from here.
+CREATE TABLE score_positions (
+	run_key INTEGER NOT NULL,
+	window_index INTEGER NOT NULL,
+	data BLOB NOT NULL,
+	CONSTRAINT pk_score_positions PRIMARY KEY (run_key, window_index),
+	CONSTRAINT fk_score_positions_run_key_score FOREIGN KEY(run_key) REFERENCES score (run_key)
 );
 
 -- Sums over the scored positions of one window, in nats: the unit of paired comparisons.

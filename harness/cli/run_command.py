@@ -34,6 +34,7 @@ Examples:
   edgebench run full --dry-run                         the plan, with reasons; creates nothing
   edgebench run my-suite.yaml -k "openvino and int4"   only these cells
   edgebench run quickstart --with "openvino==2026.5.0" another version, this session only
+  edgebench run quickstart --corpus my.txt --window 512 --max-windows 20
   edgebench run quickstart --option openvino.INFERENCE_PRECISION_HINT=f32
 """
 
@@ -89,6 +90,16 @@ class RunsType(click.ParamType):
     help="Seed of the prompts and the order, instead of the suite's.",
 )
 @click.option(
+    "--corpus",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Text to score, instead of the suite's; also of a suite that scores nothing.",
+)
+@click.option(
+    "--window", type=click.IntRange(4, 10**7 - 1), help="Tokens of a scored window; half are scored."
+)
+@click.option("--max-windows", type=click.IntRange(1), help="Windows that are scored at most.")
+@click.option(
     "--trigger", default="manual", show_default=True, help="What began the session; stored with it."
 )
 @db_option
@@ -104,6 +115,9 @@ def command(
     model_files: tuple[Path, ...],
     runs: int | Literal["auto"] | None,
     seed: int | None,
+    corpus: Path | None,
+    window: int | None,
+    max_windows: int | None,
     trigger: str,
     db: str,
     as_json: bool,
@@ -125,11 +139,14 @@ def command(
         runs=runs,
         seed=seed,
         trigger=trigger,
+        scoring=_scoring(corpus, window, max_windows),
     )
-    if resume and (expression or overrides or options or model_files or runs or seed is not None or dry_run):
+    changed = expression or overrides or options or model_files or runs or seed is not None or request.scoring
+    if resume and (changed or dry_run):
         raise UsageError(
             "--resume goes on with a session as it was planned",
-            next_step="leave out -k, --with, --option, --models, --runs, --seed and --dry-run",
+            next_step="leave out -k, --with, --option, --models, --runs, --seed, --corpus, --window, --max-windows "
+            "and --dry-run",
         )
     if dry_run:
         return _dry_run(_with_history(front.make_plan(request), db), as_json)
@@ -177,6 +194,16 @@ def command(
             click.echo(f"interrupted; every finished run is stored. Go on with: {again}", err=True)
             return 130
         return _report(store, session_id, outcome, as_json, told=not (quiet or as_json))
+
+
+def _scoring(corpus: Path | None, window: int | None, max_windows: int | None) -> dict[str, Any]:
+    """What replaces keys of the suite's scoring."""
+    given = {
+        "corpus": None if corpus is None else str(corpus.resolve()),
+        "window": window,
+        "max_windows": max_windows,
+    }
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _with_history(plan: Plan, db: str) -> Plan:

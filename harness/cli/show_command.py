@@ -16,6 +16,7 @@ Examples:
   edgebench show                       the newest session
   edgebench show 20261123T0646-1a5c    a session, by the beginning of its id
   edgebench show 4f2a9c01 --json       a run, cell or artifact, with everything below it
+  edgebench show b179c952              an artifact, with the passages where it diverges most
 """
 
 #: Lists longer than this are cut on a terminal; --json has all.
@@ -55,7 +56,12 @@ def command(id_: str | None, db: str, as_json: bool) -> None:
     from rich.console import Console
 
     console = Console(width=terminal_width(), highlight=False)
+    passages = found.pop("passages", None)
     _print(console, _shortened(found))
+    if passages:
+        from harness.cli.show_passages import print_passages
+
+        print_passages(console, passages)
 
 
 def _breakdown(store: Store, run_id: str) -> dict[str, Any] | None:

@@ -8,10 +8,11 @@ stays bounded whatever counts the file claims.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -86,6 +87,21 @@ class GgufFacts:
     expert_parameters: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class GgufTokens:
+    """The vocabulary as the file has it.
+
+    Attributes:
+        kind: ``tokenizer.ggml.model``: ``gpt2``, ``llama`` ...; None where the file does not say.
+        texts: each token, in the tokenizer's own spelling of bytes.
+        types: the type number of each token; empty where the file has none.
+    """
+
+    kind: str | None
+    texts: tuple[str, ...]
+    types: tuple[int, ...]
+
+
 class _CutError(Exception):
     """The file ends before what it announces."""
 
@@ -102,10 +118,25 @@ def check_gguf(path: Path) -> GgufFacts:
     Raises:
         UsageError: missing, unreadable, foreign, damaged or cut short.
     """
+    with _said(path), path.open("rb") as file:
+        return _Header(path, file, os.fstat(file.fileno()).st_size).facts()
+
+
+def gguf_tokens(path: Path) -> GgufTokens:
+    """The vocabulary of a GGUF file; no token where it holds none.
+
+    Raises:
+        UsageError: missing, unreadable, foreign, damaged or cut short.
+    """
+    with _said(path), path.open("rb") as file:
+        return _Header(path, file, os.fstat(file.fileno()).st_size).tokens()
+
+
+@contextlib.contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """What is wrong with the file, as a person reads it."""
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            return _Header(path, file, size).facts()
+        yield
     except FileNotFoundError as error:
         raise UsageError(f"there is no file {path}", next_step="check the path of the model") from error
     except IsADirectoryError as error:
@@ -314,6 +345,39 @@ class _Header:
             output_parameters=output,
             expert_parameters=experts,
         )
+
+    def tokens(self) -> GgufTokens:
+        _, pairs = self._begin()
+        kind: Scalar | None = None
+        texts: tuple[str, ...] = ()
+        types: tuple[int, ...] = ()
+        for _ in range(pairs):
+            key, of = self._name(), self._u32()
+            if key == "tokenizer.ggml.tokens" and of == _ARRAY:
+                texts = self._strings()
+            elif key == "tokenizer.ggml.token_type" and of == _ARRAY:
+                types = self._integers()
+            elif of == _ARRAY:
+                self._array()
+            else:
+                value = self._value(of)
+                kind = value if key == "tokenizer.ggml.model" else kind
+        return GgufTokens(kind if isinstance(kind, str) else None, texts, types)
+
+    def _strings(self) -> tuple[str, ...]:
+        of, length = self._u32(), self._u64()
+        if of != _STRING:
+            raise _ForeignError(f"its tokens are of type {of}")
+        self._room_for(length, 8)
+        return tuple(self._name() for _ in range(length))
+
+    def _integers(self) -> tuple[int, ...]:
+        of, length = self._u32(), self._u64()
+        scalar = _SCALARS.get(of)
+        if scalar is None or of in (6, 7, 12):
+            raise _ForeignError(f"its token types are of type {of}")
+        self._room_for(length, scalar.size)
+        return tuple(int(scalar.unpack(self._take(scalar.size))[0]) for _ in range(length))
 
     def _tensor(self) -> tuple[str, tuple[int, ...], int, int]:
         name, dimensions = self._name(), self._u32()

@@ -11,7 +11,7 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -72,6 +72,7 @@ class Request:
         runs: processes per cell, ``auto``: until the interval of the median is narrow enough, None: the suite's.
         seed: None: the suite's.
         trigger: ``manual``, ``nightly``, ``gate``, ``pytest``.
+        scoring: keys of the suite's ``scoring`` that are replaced; a corpus is an absolute path. Empty: none.
     """
 
     suite: str | Path
@@ -82,6 +83,7 @@ class Request:
     runs: int | Literal["auto"] | None = None
     seed: int | None = None
     trigger: str = "manual"
+    scoring: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ def make_plan(request: Request) -> Plan:
         document = suite.document
         suite = suite.model_copy(update=changes)
         suite._document = document
+    if request.scoring:
+        suite = suite.with_scoring(request.scoring)
     entries = usable_frameworks()
     models = suite_models(suite, request.model_files)
     backends = {name: entry.backend for name, entry in entries.items()}
@@ -224,6 +228,7 @@ def begin_session(plan: Plan, store: Store) -> str:
             "overrides": list(plan.request.overrides),
             "options": {name: dict(options) for name, options in (plan.request.options or {}).items()},
             "model_files": [str(path.resolve()) for path in plan.request.model_files],
+            "scoring": dict(plan.request.scoring),
             "threads": plan.suite.threads or physical_cores(),
         },
     )
@@ -360,6 +365,8 @@ def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: Session
     suite_path = settings["suite_path"]
     described = store.describe("session", session_id)
     suite = parse_suite(parse_yaml(described["suite_text"], Path(suite_path or "suite.yaml")))
+    if settings.get("scoring"):  # older sessions have no such key
+        suite = suite.with_scoring(settings["scoring"])
     entries = usable_frameworks()
     models = suite_models(suite, [Path(path) for path in settings["model_files"]])
     threads = int(settings["threads"])

@@ -8,6 +8,7 @@ session resumable.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from harness.runner.execute import Execution, Limits, execute
 from harness.runner.expect import Expectation
 from harness.runner.memory_watch import MemoryWatch
 from harness.runner.order import plan_round
+from harness.runner.passages import ScoredText
 from harness.runner.progress import SessionProgress
 from harness.runner.record import (
     RunFrame,
@@ -221,7 +223,8 @@ class SessionRunner:
         max_kld = None if check is None else check.limit(one.cell.precision)
         try:
             tokens = self._workshop.tokens(one.cell.model, corpus)
-            reference = self._reference(one.cell.model, tokens, scoring)
+            text = self._workshop.scored_text(one.cell.model, corpus)
+            reference = self._reference(one.cell.model, tokens, text, scoring)
         except EdgebenchError as error:
             failure = EdgebenchError(f"no quality reference: {error.what}", next_step=error.next_step)
             self._keep(one.cell, label, setup_failure(self._frame(one.cell.id, "score", 0, one), failure))
@@ -233,30 +236,41 @@ class SessionRunner:
             self._progress.run_ended(label, "scored before", ok=True)
             return
 
-        def score(execution: Execution) -> ScoreRecord:
-            return score_record(
-                execution,
-                key=key,
-                artifact=one.artifact.id,
-                scoring=scoring,
-                tokens=tokens,
-                reference=reference,
-                quality_reference=reference.text,
-                cells=cell_ids,
-                precision=one.cell.precision,
-                max_kld=max_kld,
+        frame = self._frame(one.cell.id, "score", 0, one)
+        with tempfile.TemporaryDirectory(dir=self._cache_dir, prefix="scoring-") as folder:
+            spec = score_spec(
+                scoring,
+                tokens,
+                reference_in=reference.log_probabilities,
+                reference_out=None,
+                positions_out=Path(folder) / "positions",
             )
 
-        spec = score_spec(scoring, tokens, reference_in=reference.log_probabilities, reference_out=None)
-        frame = self._frame(one.cell.id, "score", 0, one)
-        self._keep(one.cell, label, self._measure(one, frame, spec, label, score))
+            def score(execution: Execution) -> ScoreRecord:
+                return score_record(
+                    execution,
+                    key=key,
+                    artifact=one.artifact.id,
+                    scoring=scoring,
+                    tokens=tokens,
+                    reference=reference,
+                    quality_reference=reference.text,
+                    cells=cell_ids,
+                    precision=one.cell.precision,
+                    spec=spec,
+                    text=text,
+                    max_kld=max_kld,
+                )
 
-    def _reference(self, model: str, tokens: TokenFile, scoring: Scoring) -> ReferenceScore:
+            record = self._measure(one, frame, spec, label, score)
+        self._keep(one.cell, label, record)
+
+    def _reference(self, model: str, tokens: TokenFile, text: ScoredText, scoring: Scoring) -> ReferenceScore:
         """The model's quality reference at these windows; tried once per session, however many artifacts want it."""
         wanted = (model, scoring.model_dump_json())
         if wanted not in self._references:
             try:
-                self._references[wanted] = self._make_reference(model, tokens, scoring)
+                self._references[wanted] = self._make_reference(model, tokens, text, scoring)
             except EdgebenchError as error:
                 self._references[wanted] = error
         found = self._references[wanted]
@@ -264,20 +278,22 @@ class SessionRunner:
             raise found
         return found
 
-    def _make_reference(self, model: str, tokens: TokenFile, scoring: Scoring) -> ReferenceScore:
+    def _make_reference(
+        self, model: str, tokens: TokenFile, scored: ScoredText, scoring: Scoring
+    ) -> ReferenceScore:
         """The reference on these tokens; computed where the cache or the database lack it."""
         one = self._catalogue.reference(model)
         text = self._catalogue.reference_text(model)
         key = scoring_key(_target(one), scoring, tokens, None)
         folder = self._cache_dir / "references"
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{key}.npy"
+        path = folder / f"{key}.{'npy' if scoring.exact else 'sketch'}"
         with FileLock(folder / f"{key}.lock"):
             found = self._store.find_score(key)
             if found is not None and path.exists():
                 return reference_of(found, path, text)
             self._store.record_cells([cell_record(one.cell)])
-            partial = path.with_suffix(".partial.npy")
+            partial = path.with_suffix(f".partial{path.suffix}")
             spec = score_spec(scoring, tokens, reference_in=None, reference_out=partial)
 
             def score(execution: Execution) -> ScoreRecord:
@@ -291,6 +307,8 @@ class SessionRunner:
                     quality_reference=text,
                     cells=(),
                     precision=one.cell.precision,
+                    spec=spec,
+                    text=scored,
                 )
 
             label = f"{model} quality reference ({text})"

@@ -26,10 +26,12 @@ from harness.errors import EdgebenchError
 from harness.files import write_atomically
 from harness.frameworks import FrameworkEntry
 from harness.model import Model, ModelFile, fetch
+from harness.model.vocabulary import read_vocabulary
 from harness.paths import data_dir
 from harness.runner.launch import Launch, launch_for
 from harness.runner.making import Attempt, Makers
 from harness.runner.memory_watch import Scope
+from harness.runner.passages import ScoredText
 from harness.runner.prepare import Job
 from harness.runner.process import WorkerError, WorkerProcess
 from harness.runner.progress import SessionProgress
@@ -301,6 +303,17 @@ class Workshop:
         """What every run of every suite tokenises, so that the figures compare."""
         source = None if self._models[model].synthetic is not None else str(self.model_file(model).path)
         return TextSpec(str(data_dir("suites") / "text" / "calibration.txt"), source)
+
+    def scored_text(self, model: str, corpus: Path) -> ScoredText:
+        """The corpus's tokens with the bytes that each stands for, where they are known."""
+        tokens = self.tokens(model, corpus)
+        source = self.model_file(model).path
+
+        def read() -> ScoredText:
+            vocabulary = read_vocabulary(source) if source.suffix == ".gguf" else None
+            return ScoredText.read(tokens.path, corpus, vocabulary)
+
+        return self._once(("text", model, str(corpus)), read)
 
     def _make_tokens(self, model: str, tokenizer: str, corpus: Path) -> TokenFile:
         try:

@@ -91,6 +91,9 @@ class ScoreFacts:
     verdict: records.VerdictRecord | None
     details: Mapping[str, Any]
     reference: ScoreFacts | None = None
+    delta_p: Mapping[str, float] | None = None
+    errors: Mapping[str, float] = field(default_factory=dict)
+    method: str = "exact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -524,4 +527,7 @@ def _score(
         verdict=records.VerdictRecord(row.verdict, row.verdict_reason) if row.verdict else None,
         details=row.details,
         reference=reference,
+        delta_p=row.delta_p,
+        errors=row.errors or {},
+        method=row.method or "exact",
     )

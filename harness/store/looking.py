@@ -317,6 +317,21 @@ def _score(connection: Connection, key: int, score: facts.ScoreFacts | None) -> 
     }
 
 
+def _passages(connection: Connection, artifact_id: str) -> list[dict[str, Any]]:
+    """Where the artifact diverges most, by its newest score that tells; each with its run."""
+    scores, runs = table("score"), table("run")
+    query = (
+        select(scores.c.details, scores.c.corpus, runs.c.id)
+        .join(runs, runs.c.key == scores.c.run_key)
+        .where(scores.c.artifact_id == artifact_id)
+        .order_by(runs.c.started_at.desc())
+    )
+    for row in connection.execute(query):
+        if found := row.details.get("passages"):
+            return [{"run_id": row.id, "corpus": row.corpus, **one} for one in found]
+    return []
+
+
 def _of_artifact(connection: Connection, row_id: str) -> dict[str, Any]:
     verdicts, runs = table("verdict"), table("run")
     query = (
@@ -329,6 +344,7 @@ def _of_artifact(connection: Connection, row_id: str) -> dict[str, Any]:
         "lineage": _rows(connection, "lineage", "artifact_id", row_id, "made_at", "id"),
         "preparations": _rows(connection, "preparation", "artifact_id", row_id, "started_at", "id"),
         "verdicts": [_plain(dict(row._mapping)) for row in connection.execute(query)],
+        "passages": _passages(connection, row_id),
         "runs": _run_lines(connection, runs.c.artifact_id == row_id),
     }
 

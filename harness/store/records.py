@@ -27,6 +27,8 @@ PreparationStatus = Literal["ok", "failed", "oom", "timeout"]
 StopReason = Literal["width", "cap", "failed"]
 SessionStatus = Literal["running", "ok", "failed", "interrupted"]
 Numbers = Sequence[int] | Sequence[float]
+# An alias: `WindowRecord` has a field of the type's name.
+Packed = bytes
 
 _MEMORY_STEP_BYTES = 256 * 2**20
 
@@ -507,7 +509,11 @@ class EnergyRecord:
 
 @dataclass(frozen=True, slots=True)
 class WindowRecord:
-    """Sums over the scored positions of one window, in nats; ``bytes`` of text, None where not counted."""
+    """Sums over the scored positions of one window, in nats.
+
+    ``bytes`` of text that the predicted tokens stand for, None where not counted; ``data``: the figures of each
+    position (`harness.worker.scoring.POSITION`), packed, None where not kept.
+    """
 
     window: int
     positions: int
@@ -516,6 +522,7 @@ class WindowRecord:
     same_top: int | None = None
     delta_p_sq_sum: float | None = None
     bytes: int | None = None
+    data: Packed | None = None
 
     def __post_init__(self) -> None:
         _finite(
@@ -526,7 +533,13 @@ class WindowRecord:
         )
 
     @classmethod
-    def of(cls, score: protocol.WindowScore, *, text_bytes: int | None = None) -> WindowRecord:
+    def of(
+        cls,
+        score: protocol.WindowScore,
+        *,
+        text_bytes: int | None = None,
+        data: Packed | None = None,
+    ) -> WindowRecord:
         """From what a worker sent."""
         return cls(
             window=score.window,
@@ -536,6 +549,7 @@ class WindowRecord:
             same_top=score.same_top,
             delta_p_sq_sum=score.delta_p_sq_sum,
             bytes=text_bytes,
+            data=data,
         )
 
 
@@ -567,6 +581,9 @@ class ScoreRecord:
         reference_run_id: run of the quality reference, None when this is it or there was none.
         quality_reference: that reference in words.
         kld: ``median``, ``p99``, ``p999``, ``max`` over positions, None without a reference.
+        delta_p: percentiles over positions of the change of the true token's probability; None without a reference.
+        errors: standard errors of statistics that are no sums over windows, by name (``kld_p99``); empty: unknown.
+        method: how the divergence was computed: ``exact``, or which sketch.
         cells: cells of the run's session that this score stands for (an artifact may serve several workloads).
         verdict: None where it is not judged yet.
         details: anything else worth keeping.
@@ -586,6 +603,9 @@ class ScoreRecord:
     reference_run_id: str | None = None
     quality_reference: str | None = None
     kld: Mapping[str, float] | None = None
+    delta_p: Mapping[str, float] | None = None
+    errors: Mapping[str, float] = field(default_factory=dict)
+    method: str = "exact"
     cells: Sequence[str] = ()
     verdict: VerdictRecord | None = None
     details: Mapping[str, Any] = field(default_factory=dict)

@@ -28,6 +28,7 @@ REVISIONS: dict[str, str] = {
     "0003": "0.1.0",
     "0004": "0.1.0",
     "0005": "0.1.0",
+    "0006": "0.1.0",
 }
 
 #: Alembic's scripts; one file a revision in `versions`.

@@ -549,7 +549,20 @@ class Score(Row, table=True):
     kld_max: float | None = Field(description="nats, over positions")
     finite: bool = Field(description="false where any scored logit was NaN or infinite")
     vocab_size: int = Field(description="width of the logits")
-    details: dict[str, Any] = Field(sa_type=_JSON, description="JSON of anything else worth keeping")
+    details: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of anything else worth keeping, such as the worst `passages`"
+    )
+    method: str | None = Field(
+        description="`exact`, or the sketch of the reference that the divergence is estimated from; NULL: exact"
+    )
+    delta_p: dict[str, Any] | None = Field(
+        sa_type=_JSON,
+        description="JSON of percentiles over positions of the true token's probability less the reference's",
+    )
+    errors: dict[str, Any] | None = Field(
+        sa_type=_JSON,
+        description="JSON of standard errors, by a bootstrap over windows, of what is no sum over windows",
+    )
 
 
 class ScoreWindow(Row, table=True):
@@ -566,6 +579,18 @@ class ScoreWindow(Row, table=True):
     delta_p_sq_sum: float | None = Field(description="squared difference of the true token's probability")
     bytes: int | None = Field(
         description="bytes of text that the scored tokens stand for; NULL where not counted"
+    )
+
+
+class ScorePositions(Row, table=True):
+    """The figures of every scored position of one window: percentiles, errors and worst passages come from here."""
+
+    __tablename__: ClassVar[str] = "score_positions"
+    run_key: int = Field(primary_key=True, foreign_key="score.run_key", description="its score")
+    window_index: int = Field(primary_key=True, description="as in `score_window`")
+    data: bytes = Field(
+        description="records of 20 bytes, little-endian: float32 `nll` and `kld` in nats and `delta_p`, int32 tokens"
+        " `reference_top` and `top`; NaN and -1: no reference, or logits that are not finite"
     )
 
 

@@ -374,13 +374,20 @@ def _score(connection: Connection, key: int, score: records.ScoreRecord) -> None
         "finite": score.finite,
         "vocab_size": score.vocab_size,
         "details": dict(score.details),
+        "method": score.method,
+        "errors": dict(score.errors),
+        "delta_p": None if score.delta_p is None else dict(score.delta_p),
     }
     insert_missing(connection, "score", [row])
-    windows = []
+    windows, positions = [], []
     for one in score.windows:
         sums = asdict(one)
-        windows.append({"run_key": key, "window_index": sums.pop("window"), **sums})
+        place = {"run_key": key, "window_index": sums.pop("window")}
+        if (data := sums.pop("data")) is not None:
+            positions.append({**place, "data": data})
+        windows.append({**place, **sums})
     insert_missing(connection, "score_window", windows)
+    insert_missing(connection, "score_positions", positions)
     if score.verdict is not None:
         verdict(connection, key, score.artifact_id, score.verdict)
 

@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from harness.errors import UsageError
 from harness.model.checked_yaml import Document, Location, Strict, did_you_mean
 from harness.model.models import ModelSpec, OptionValue
 from harness.model.quantities import (
@@ -327,6 +328,8 @@ class Scoring(Strict):
     """First position of a window that is scored; half of `window` where missing."""
     max_windows: int | None = Field(default=1, ge=1, strict=True)
     """Windows at most; null: the whole text."""
+    exact: bool = False
+    """Keep every log-probability of the reference, not a sketch fifty times smaller (divergence within 2 %)."""
 
     @model_validator(mode="after")
     def _positions_left(self) -> Self:
@@ -509,6 +512,27 @@ class Suite(Strict):
         if max_windows is not None:
             changes["max_windows"] = max_windows
         return scoring.model_copy(update=changes)
+
+    def with_scoring(self, changes: Mapping[str, Any]) -> Suite:
+        """The suite with other keys of `scoring`; another window takes its stride and scored half along.
+
+        Raises:
+            UsageError: the keys do not fit together.
+        """
+        given = {} if self.scoring is None else self.scoring.model_dump()
+        if "window" in changes:
+            given = {key: value for key, value in given.items() if key not in ("stride", "score_from")}
+        try:
+            scoring = Scoring.model_validate({**given, **changes})
+        except ValidationError as error:
+            raise UsageError(
+                f"such scoring cannot be: {error.errors()[0]['msg'].removeprefix('Value error, ')}",
+                next_step="correct --window, --max-windows or the suite's `scoring:`",
+            ) from error
+        document = self._document
+        suite = self.model_copy(update={"scoring": scoring})
+        suite._document = document
+        return suite
 
     def corpus_file(self) -> Path | None:
         """The text that is scored; None where nothing is.

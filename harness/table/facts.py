@@ -149,6 +149,8 @@ class WindowFacts:
     nll_sum: float
     kld_sum: float | None = None
     same_top: int | None = None
+    delta_p_sq_sum: float | None = None
+    bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +175,16 @@ class ScoreFacts:
         reference: the quality reference's windows on the same text and window; empty where there is none.
         quality_reference: what the reference is: ``llamacpp F32 (dequantised Q4_1)``.
         hints: the framework's settings in force while scoring.
+        quantiles: statistics over positions that are no sums, by metric: ``kld_median``, ``kld_p99`` ...
+        errors: their standard errors, where known.
     """
 
     windows: tuple[WindowFacts, ...]
     reference: tuple[WindowFacts, ...] = ()
     quality_reference: str | None = None
     hints: Mapping[str, str] = field(default_factory=dict)
+    quantiles: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

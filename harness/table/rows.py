@@ -37,6 +37,9 @@ BASELINE_SUSPECT = "the speed baseline's runs are suspect"
 #: Why an emulated device's row has no speed-up and no memory saved.
 EMULATED = "emulated: its speed says nothing about silicon"
 
+_QUANTILES = ("kld_median", "kld_p99", "kld_p999", "kld_max", "delta_p_p1", "delta_p_median", "delta_p_p99")
+_DETAILS = ("bits_per_byte", "delta_p_rms", *_QUANTILES)
+
 #: Why a synthetic model's row has no accuracy.
 SYNTHETIC = "synthetic weights: there is no function to compare with"
 
@@ -428,7 +431,7 @@ def _quality(draft: _Draft) -> None:
         why = draft.cell.score_reason or draft.values["reason"] or "the artifact was not scored"
         if draft.cell.synthetic:
             why = SYNTHETIC
-        for key in ("perplexity", "perplexity_ratio", "kld_mean", "same_top", "quality_reference"):
+        for key in ("perplexity", "perplexity_ratio", "kld_mean", "same_top", "quality_reference", *_DETAILS):
             draft.notes[key] = why
         return
     windows = score.windows
@@ -442,6 +445,18 @@ def _quality(draft: _Draft) -> None:
         draft.notes["quality_reference"] = "no quality reference was computed"
     _divergence(draft, score, counts)
     _perplexity_ratio(draft, score)
+    _bits_per_byte(draft, score, nll)
+    _delta_p(draft, score, counts)
+    for key in _QUANTILES:
+        draft.put(
+            key,
+            score.quantiles.get(key),
+            "no quality reference was computed, or by a version that did not tell",
+        )
+        error = score.errors.get(key)
+        if error is not None and (value := draft.values[key]) is not None:
+            half = estimates.t95(max(1, len(windows) - 1)) * error
+            draft.bound(key, (value - half, value + half))
 
 
 def _divergence(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None:
@@ -467,6 +482,32 @@ def _perplexity_ratio(draft: _Draft, score: ScoreFacts) -> None:
     excess = [own.nll_sum - ref.nll_sum for own, ref in pairs]
     draft.put("perplexity_ratio", _exp(_mean(excess, counts)), "the log-likelihoods are not finite")
     draft.bound("perplexity_ratio", _exp_bounds(estimates.ratio_interval(excess, counts)))
+
+
+def _bits_per_byte(draft: _Draft, score: ScoreFacts, nll: Sequence[float]) -> None:
+    sizes = [window.bytes for window in score.windows if window.bytes is not None]
+    if len(sizes) < len(nll):
+        draft.put(
+            "bits_per_byte",
+            None,
+            "the model's tokens do not spell the text byte for byte, or were not counted",
+        )
+        return
+    bits = [value / math.log(2) for value in nll]
+    draft.put("bits_per_byte", _mean(bits, sizes), "the log-likelihoods are not finite")
+    draft.bound("bits_per_byte", estimates.ratio_interval(bits, sizes), 0.0)
+
+
+def _delta_p(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None:
+    squares = _known([window.delta_p_sq_sum for window in score.windows])
+    if len(squares) < len(counts):
+        draft.put("delta_p_rms", None, "no quality reference was computed")
+        return
+    mean = _mean(squares, counts)
+    draft.put("delta_p_rms", None if mean is None else math.sqrt(mean), "the logits are not finite")
+    bounds = estimates.ratio_interval(squares, counts)
+    if bounds is not None:
+        draft.bound("delta_p_rms", (math.sqrt(max(0.0, bounds[0])), math.sqrt(max(0.0, bounds[1]))))
 
 
 def _mean(sums: Sequence[float], counts: Sequence[int]) -> float | None:

@@ -233,11 +233,33 @@ def _score(score: stored.ScoreFacts) -> shown.ScoreFacts:
         reference=() if score.reference is None else _windows(score.reference),
         quality_reference=score.quality_reference,
         hints=score.hints,
+        quantiles=_quantiles(score),
+        errors=score.errors,
     )
+
+
+def _quantiles(score: stored.ScoreFacts) -> dict[str, float]:
+    """What a score tells of positions beyond sums, by metric; what it does not tell is left out."""
+    told = {
+        "kld_median": score.kld_median,
+        "kld_p99": score.kld_p99,
+        "kld_p999": score.kld_p999,
+        "kld_max": score.kld_max,
+    }
+    told |= {f"delta_p_{name}": (score.delta_p or {}).get(name) for name in ("p1", "median", "p99")}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _windows(score: stored.ScoreFacts) -> tuple[shown.WindowFacts, ...]:
     return tuple(
-        shown.WindowFacts(one.window, one.positions, one.nll_sum, one.kld_sum, one.same_top)
+        shown.WindowFacts(
+            one.window,
+            one.positions,
+            one.nll_sum,
+            one.kld_sum,
+            one.same_top,
+            one.delta_p_sq_sum,
+            one.bytes,
+        )
         for one in score.windows
     )

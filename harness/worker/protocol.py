@@ -215,8 +215,11 @@ class ScoreSpec:
             (logits at ``i`` predict token ``i + 1``), as llama.cpp's perplexity does with ``window / 2``.
         max_windows: windows at most.
         bos: id that replaces the first token of each window, None: none.
-        reference_in: log-probabilities of the quality reference, None when this is the reference.
-        reference_out: where to write this artifact's log-probabilities, None except for the reference.
+        reference_in: the quality reference's distributions, None when this is the reference.
+        reference_out: where to write this artifact's distributions, None except for the reference.
+        exact: write every log-probability, not sketches.
+        positions_out: where to write the figures of every scored position (`harness.worker.scoring.POSITION`), None:
+            nowhere.
     """
 
     tokens_file: str
@@ -227,6 +230,8 @@ class ScoreSpec:
     bos: int | None
     reference_in: str | None
     reference_out: str | None
+    exact: bool = True
+    positions_out: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +250,9 @@ class WindowScore:
 class ScoreResult:
     """What scoring gives: windows, and what cannot be had from sums over windows.
 
-    ``finite`` is False when any scored logit was NaN or infinite; then the sums hold only what could be had.
-    ``kld`` holds ``median``, ``p99``, ``p999``, ``max`` over positions, None without a reference.
+    ``finite`` is False when any scored logit was NaN or infinite; then the sums hold only what could be had. ``kld``
+    holds ``median``, ``p99``, ``p999``, ``max`` over positions, ``delta_p`` percentiles of the change of the true
+    token's probability; None without a reference.
     """
 
     windows: list[WindowScore]
@@ -254,3 +260,4 @@ class ScoreResult:
     finite: bool
     vocab_size: int
     details: dict[str, Any] = field(default_factory=dict)
+    delta_p: dict[str, float] | None = None
