@@ -99,7 +99,8 @@ def test_the_second_runs_peak_is_the_firsts_within_3_percent(runs: Runs) -> None
 def test_the_analytic_cache_is_llama_cpps_own_figure(runs: Runs) -> None:
     loaded = runs.executions[0].loaded
     bits = kv_cache_bits(loaded["hints"], CONTEXT)
-    assert bits == (16, 16)
+    assert bits is not None
+    assert set(bits) == {16}
     assert loaded["kv_cache_bytes"] == pytest.approx(
         kv_cache_bytes(runs.shape, CONTEXT, *bits), abs=STEP_BYTES
     )

@@ -100,6 +100,7 @@ def _run(**changes: Any) -> stored.RunFacts:
         "samples": (),
         "memory": (),
         "energy": (),
+        "details": {},
     }
     values |= {"hints": {"type_k": "f16", "type_v": "f16"}, "device": {"id": "cpu", "api": "cpu"}}
     return stored.RunFacts(**{**values, **changes})
