@@ -39,7 +39,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from parity_tools.tool import (
     Case,
@@ -148,7 +148,7 @@ def with_tokeniser(artifact: Path, vocab_size: int) -> Iterator[Path]:
         for file in artifact.iterdir():
             (folder / file.name).symlink_to(file)
         words = {f"t{index}": index for index in range(vocab_size)}
-        tokeniser = {
+        tokeniser: dict[str, Any] = {
             "version": "1.0",
             "truncation": None,
             "padding": None,
