@@ -69,7 +69,7 @@ class MlxBenchmark(Tool):
     framework = "mlx"
     help = "a Python that has mlx-lm, or its program mlx_lm.benchmark; default: the environment's Python"
     # MLX emulates float16 on x86: some ten tokens of prompt and two of decode a second.
-    default_shape = Shape(prompt_tokens=64, decode_tokens=4, repetitions=1)
+    default_shape = Shape(prompt_tokens=64, decode_tokens=8, repetitions=1)
     load_options: ClassVar[Mapping[str, str]] = {"dtype": "stored"}
     device = ("gpu:0", "metal") if sys.platform == "darwin" else ("cpu", "cpu")
 
@@ -90,9 +90,15 @@ class MlxBenchmark(Tool):
                 [*words, *_work(shape.prompt_tokens, shape.decode_tokens + 1, shape.repetitions)], _OFFLINE
             )
             single = run([*words, *_work(1, 1, _SINGLES)], _OFFLINE)
-        return medians(
-            phase_times(trials(whole, command, shape.repetitions), trials(single, command, _SINGLES), shape)
+        times = phase_times(
+            trials(whole, command, shape.repetitions), trials(single, command, _SINGLES), shape
         )
+        if min(times["prefill"]) <= 0:
+            raise no_figure(
+                command,
+                f"a prompt of {shape.prompt_tokens} tokens takes no longer than one of a single token; take more",
+            )
+        return medians(times)
 
 
 def _work(prompt: int, generated: int, count: int) -> list[str]:

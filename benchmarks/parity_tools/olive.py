@@ -49,7 +49,7 @@ class GenaiLoop(Tool):
         "a Python that has onnxruntime-genai, or a script with the arguments of parity_tools/loops/genai_generator.py; "
         "default: the environment's Python"
     )
-    default_shape = Shape(prompt_tokens=512, decode_tokens=64, repetitions=3)
+    default_shape = Shape(prompt_tokens=256, decode_tokens=32, repetitions=3)
 
     def artifact(self, path: Path) -> Path:
         """The folder."""

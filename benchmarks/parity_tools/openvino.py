@@ -67,7 +67,7 @@ class GenaiPipeline(Tool):
         "a Python that has openvino-genai, or a script with the arguments of parity_tools/loops/openvino_pipeline.py; "
         "default: the environment's Python"
     )
-    default_shape = Shape(prompt_tokens=512, decode_tokens=64, repetitions=3)
+    default_shape = Shape(prompt_tokens=256, decode_tokens=32, repetitions=3)
 
     def artifact(self, path: Path) -> Path:
         """The model file, given by itself or by its folder."""

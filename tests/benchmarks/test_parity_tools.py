@@ -295,6 +295,19 @@ def test_mlx_without_every_trial_is_an_error(
         MlxBenchmark().seconds(["python"], _case(tmp_path), seed=0)
 
 
+def test_an_mlx_prompt_that_is_lost_in_the_correction_is_an_error(
+    recorded: Callable[..., Recorder], tmp_path: Path
+) -> None:
+    (tmp_path / "tokenizer.json").touch()
+    recorded(
+        parity_tools.mlx,
+        MLX_TRIALS,
+        MLX_SINGLE.replace("_tps=1.000", "_tps=0.200").replace("=0.800", "=0.100"),
+    )
+    with pytest.raises(EdgebenchError, match="takes no longer than one of a single token"):
+        MlxBenchmark().seconds(["python"], _case(tmp_path), seed=0)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="MLX has no package for Windows")
 def test_an_mlx_artifact_without_a_tokeniser_gets_one_beside_its_files(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"weights")
