@@ -32,7 +32,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import psutil
-from parity import _environment_python
+from parity import environment_python
 
 from harness.errors import EdgebenchError
 from harness.runner.launch import launch_for
@@ -150,7 +150,7 @@ def _figure(text: str, pattern: str) -> float:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    python = options.python or _environment_python()
+    python = options.python or environment_python("llamacpp")
     with tempfile.TemporaryDirectory(prefix="edgebench-scoring-") as name:
         folder = Path(name)
         ours = Ours(python, options, folder)
