@@ -106,6 +106,13 @@ def swap_areas(swaps: str) -> int:
     return sum(1 for line in swaps.splitlines()[1:] if line.strip())
 
 
+def swap_used_bytes(meminfo: str) -> int | None:
+    """Swap in use, from ``/proc/meminfo``."""
+    found = [re.search(rf"^{key}:\s*(\d+) kB", meminfo, re.MULTILINE) for key in ("SwapTotal", "SwapFree")]
+    total, free = (None if match is None else int(match[1]) for match in found)
+    return None if total is None or free is None else 1024 * (total - free)
+
+
 def size_bytes(text: str) -> int | None:
     """A cache's size as sysfs writes it: ``32768K``."""
     match = re.fullmatch(r"(\d+)([KMG]?)", text.strip())
