@@ -18,7 +18,7 @@ from harness.backends._server_client import Endpoint, ServerError, parsed
 from harness.backends.server import Server, parse_options
 from harness.worker import timing
 from harness.worker.api import Host, LoadSpec, ModelFacts, Unsupported
-from harness.worker.protocol import TimedSpec
+from harness.worker.protocol import MemoryReading, TimedSpec
 
 GOOD: list[float | bytes] = [0.1, piece("a"), 0.05, piece("b"), 0.05, piece("c"), piece("", "length"), DONE]
 PROMPT = np.arange(8, dtype=np.int32)
@@ -132,13 +132,12 @@ def test_nobody_there_is_said(gguf: Path) -> None:
 
 def test_concurrent_requests_are_submitted_together_and_timed_each(server: Scripted, gguf: Path) -> None:
     backend = load(server, gguf)
-    result = timing.timed_passes(
-        backend,
-        spec(4),
-        vocab_size=100,
-        emit=ignore,
-        read_memory=backend.memory,
-    )
+
+    def read_memory(phase: str, *, in_timed_pass: bool = False) -> list[MemoryReading]:
+        assert not in_timed_pass, "a stream is never interrupted"
+        return backend.memory(phase)
+
+    result = timing.timed_passes(backend, spec(4), vocab_size=100, emit=ignore, read_memory=read_memory)
     assert [sample.warmup for sample in result.samples] == [True, False, False]
     for sample in result.samples:
         assert [len(times) for times in sample.request_ns] == [4] * 4
