@@ -67,6 +67,8 @@ ROW_KEYS = [
     "device_bytes",
     "pss_bytes",
     "uss_bytes",
+    "mbu_decode",
+    "mfu_prefill",
 ]
 
 

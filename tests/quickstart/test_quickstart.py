@@ -34,7 +34,8 @@ perplexity perplexity_ratio kld_mean same_top speedup_prefill speedup_decode mem
 speed_baseline artifact_verdict validity flags stream_tps intervals tasks session machine framework_version
 precision_class prepare_s prepare_peak_bytes fallbacks emulated synthetic ttft_s_p99 throughput_tps allocator_peak_bytes
 options import_bytes load_peak_bytes prefill_peak_bytes decode_peak_bytes touched_weight_bytes analytic_kv_bytes
-residual_bytes device_bytes pss_bytes uss_bytes"""
+residual_bytes device_bytes pss_bytes uss_bytes
+mbu_decode mfu_prefill"""
 KEYS = KEYS_TEXT.split()
 
 

@@ -37,6 +37,7 @@ ISSUE_KEYS = [
     "options",
     "import_bytes", "load_peak_bytes", "prefill_peak_bytes", "decode_peak_bytes", "touched_weight_bytes",
     "analytic_kv_bytes", "residual_bytes", "device_bytes", "pss_bytes", "uss_bytes",
+    "mbu_decode", "mfu_prefill",
 ]  # fmt: skip
 
 HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))
