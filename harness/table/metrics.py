@@ -224,7 +224,7 @@ def _all() -> tuple[Metric, ...]:
         m("uss_bytes", "USS", "metric", "bytes", "lower", as_bytes,
           "Unique set size after the last pass: pages that no other process maps."),
         m("mbu_decode", "MBU", "metric", "share", "higher", as_percent,
-          "Bytes of touched weights and KV cache a token, times decode tokens/s, over the measured read bandwidth.", 10),
+          "Touched weight and KV cache bytes a token, times decode tokens/s, over the measured read bandwidth.", 10),
         m("mfu_prefill", "MFU", "metric", "share", "higher", as_percent,
           "The model's operations per token, times prefill tokens/s, over the measured fp32 peak.", 8),
     )  # fmt: skip
