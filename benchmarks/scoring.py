@@ -32,11 +32,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import psutil
-from parity import environment_python
 
 from harness.errors import EdgebenchError
 from harness.runner.launch import launch_for
 from harness.runner.process import WorkerProcess
+from parity import environment_python
 
 WINDOW = 512
 _TIMEOUT_S = 3600.0

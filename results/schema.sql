@@ -1,4 +1,4 @@
--- The results database, schema 0006. Made from harness/store/tables.py by
+-- The results database, schema 0007. Made from harness/store/tables.py by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
@@ -118,6 +118,34 @@ CREATE TABLE lineage (
 	CONSTRAINT fk_lineage_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id)
 );
 CREATE INDEX ix_lineage_artifact_id ON lineage (artifact_id);
+
+-- What a machine's memory and arithmetic can do, measured by `edgebench doctor --bench`; the newest counts.
+CREATE TABLE machine_bench (
+	id VARCHAR NOT NULL,
+	machine_id VARCHAR NOT NULL,
+	measured_at DATETIME NOT NULL,
+	edgebench_version VARCHAR NOT NULL,
+	threads INTEGER NOT NULL,
+	array_bytes BIGINT NOT NULL,
+	last_level_cache_bytes BIGINT,
+	read_bytes_per_s FLOAT NOT NULL,
+	read_median_bytes_per_s FLOAT NOT NULL,
+	copy_bytes_per_s FLOAT NOT NULL,
+	copy_median_bytes_per_s FLOAT NOT NULL,
+	fp32_flops FLOAT NOT NULL,
+	fp32_median_flops FLOAT NOT NULL,
+	int8_ops FLOAT,
+	int8_median_ops FLOAT,
+	reasons JSON NOT NULL,
+	method JSON NOT NULL,
+	state JSON NOT NULL,
+	validity VARCHAR NOT NULL,
+	flags JSON NOT NULL,
+	CONSTRAINT pk_machine_bench PRIMARY KEY (id),
+	CONSTRAINT ck_machine_bench_validity CHECK (validity IN ('ok', 'suspect')),
+	CONSTRAINT fk_machine_bench_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id)
+);
+CREATE INDEX ix_machine_bench_machine_id_measured_at ON machine_bench (machine_id, measured_at);
 
 -- One invocation, with the state of the machine that no cell is named after.
 CREATE TABLE session (

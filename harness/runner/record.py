@@ -5,7 +5,7 @@ Pure translation; owns no rule of measurement. Contract: nothing is averaged and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 from harness.errors import EdgebenchError
 from harness.machine import Window, verdict
 from harness.machine.device_memory import DeviceMemory
+from harness.machine.validity import Calibrations
+from harness.runner.calibrate import Calibration
 from harness.runner.execute import Execution
 from harness.store.records import (
     SETUP_PHASE,
@@ -52,11 +54,20 @@ class Surroundings:
 
     Attributes:
         window: the machine while the worker computed.
-        calibration_s: seconds of the calibration before and after.
+        before: the calibration before the run.
+        after: the one after it.
     """
 
     window: Window
-    calibration_s: tuple[float, float]
+    before: Calibration
+    after: Calibration
+
+    def calibrations(self) -> Calibrations:
+        """Seconds before and after, by what was kept busy."""
+        return {
+            "compute": (self.before.compute_s, self.after.compute_s),
+            "memory": (self.before.memory_s, self.after.memory_s),
+        }
 
 
 def run_record(
@@ -69,7 +80,7 @@ def run_record(
     score: ScoreRecord | None = None,
 ) -> RunRecord:
     """A run that had a worker."""
-    validity, flags = verdict(surroundings.window, calibration=surroundings.calibration_s)
+    validity, flags = verdict(surroundings.window, calibrations=surroundings.calibrations())
     loaded = execution.loaded
     told = loaded.get("threads")
     if told is not None and frame.threads is not None and told != frame.threads:
@@ -104,8 +115,10 @@ def run_record(
         flags=list(flags),
         machine_state={
             "window": surroundings.window.to_dict(),
-            "calibration_before_s": surroundings.calibration_s[0],
-            "calibration_after_s": surroundings.calibration_s[1],
+            "calibration_before_s": surroundings.before.compute_s,
+            "calibration_after_s": surroundings.after.compute_s,
+            "memory_calibration_before_s": surroundings.before.memory_s,
+            "memory_calibration_after_s": surroundings.after.memory_s,
             "peak_seen_bytes": execution.peak_seen_bytes,
         },
         samples=[SampleRecord.of(from_body(Sample, raw)) for raw in execution.result.get("samples", [])],
@@ -161,14 +174,14 @@ def worker_seconds(execution: Execution) -> dict[str, float]:
     return seconds
 
 
-def measured_seconds(execution: Execution, calibration_s: Sequence[float]) -> float:
+def measured_seconds(execution: Execution, surroundings: Surroundings) -> float:
     """Seconds that belong to the measurement itself; everything else of a run is the runner's own work.
 
     Import, load, warm-up, timed passes, scoring and idle windows, and the calibrations around them.
     """
     own = execution.hello.get("import_s", 0.0)
     own += sum(execution.seconds.get(phase, 0.0) for phase in ("load", "timed", "score", "energy"))
-    return float(own + sum(calibration_s))
+    return float(own + surroundings.before.took_s + surroundings.after.took_s)
 
 
 def setup_failure(frame: RunFrame, error: EdgebenchError) -> RunRecord:

@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from harness.errors import EdgebenchError
 from harness.machine import RunWatch
+from harness.machine.throttle import GpuClocks
 from harness.runner.calibrate import calibrate
 from harness.runner.catalogue import Catalogue, Ready, cell_record
 from harness.runner.energy import EnergyProbe, EnergySource
@@ -133,6 +134,7 @@ class SessionRunner:
         self._progress = progress
         self._expectation = expectation
         self._energy = EnergySource.of_this_machine()
+        self._gpus = GpuClocks.of_this_machine()
         self._outcome = Outcome()
         self._left: list[tuple[str, str]] = []
         self._rules = {
@@ -448,7 +450,7 @@ class SessionRunner:
             self._wait_for_machine()
         begun = time.monotonic()
         try:
-            watch = RunWatch()
+            watch = RunWatch(gpus=self._gpus)
             before = calibrate()
             watch.begin()
             execution = execute(
@@ -464,7 +466,7 @@ class SessionRunner:
                 if isinstance(spec, TimedSpec)
                 else None,
             )
-            surroundings = Surroundings(watch.end(), (before, calibrate()))
+            surroundings = Surroundings(watch.end(), before, calibrate())
         finally:
             self._lock.release()
         duration_s = time.monotonic() - begun
@@ -473,7 +475,7 @@ class SessionRunner:
             execution,
             surroundings,
             duration_s=duration_s,
-            harness_s=duration_s - measured_seconds(execution, surroundings.calibration_s),
+            harness_s=duration_s - measured_seconds(execution, surroundings),
             score=score(execution) if score is not None and execution.status == "ok" else None,
         )
 

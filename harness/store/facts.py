@@ -147,7 +147,11 @@ class CellFacts:
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """One session. ``others`` are runs of cells outside its plan, such as the quality reference's."""
+    """One session.
+
+    ``others`` are runs of cells outside its plan, such as the quality reference's. ``bench`` is what counts of the
+    machine's benches, whenever it was made: see `machine_bench`.
+    """
 
     id: str
     suite: str
@@ -166,6 +170,7 @@ class SessionFacts:
     machine: records.MachineRecord
     cells: tuple[CellFacts, ...]
     others: tuple[RunFacts, ...] = field(default=())
+    bench: records.MachineBenchRecord | None = None
 
 
 def session_facts(connection: Connection, session_id: str) -> SessionFacts:
@@ -200,7 +205,21 @@ def session_facts(connection: Connection, session_id: str) -> SessionFacts:
         machine=records.MachineRecord(**machine._mapping),
         cells=cells,
         others=tuple(run for cell_id, of_cell in runs.items() if cell_id not in planned for run in of_cell),
+        bench=machine_bench(connection, machine.id),
     )
+
+
+def machine_bench(connection: Connection, machine_id: str) -> records.MachineBenchRecord | None:
+    """The newest bench of a machine that nothing spoiled, else the newest; None where it was never benched."""
+    benches = table("machine_bench")
+    query = (
+        select(benches)
+        .where(benches.c.machine_id == machine_id)
+        .order_by(benches.c.validity == "suspect", benches.c.measured_at.desc(), benches.c.id)
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else records.MachineBenchRecord(**row._mapping)
 
 
 def run_in_cell(connection: Connection, run_id: str) -> CellFacts | None:

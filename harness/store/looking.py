@@ -367,7 +367,10 @@ def _of_machine(connection: Connection, row_id: str) -> dict[str, Any]:
     query = (
         select(rows.c.id).where(rows.c.machine_id == row_id).order_by(rows.c.started_at.desc()).limit(1000)
     )
-    return {"sessions": list(connection.execute(query).scalars())}
+    return {
+        "sessions": list(connection.execute(query).scalars()),
+        "benches": _rows(connection, "machine_bench", "machine_id", row_id, "measured_at", "id"),
+    }
 
 
 _BELOW: dict[str, Any] = {

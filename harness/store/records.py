@@ -30,6 +30,7 @@ Numbers = Sequence[int] | Sequence[float]
 # An alias: `WindowRecord` has a field of the type's name.
 Packed = bytes
 
+_PER_SECOND = ("_per_s", "_flops", "_ops")
 _MEMORY_STEP_BYTES = 256 * 2**20
 
 
@@ -87,6 +88,72 @@ class MachineRecord:
             "accelerators": self.accelerators,
         }
         _derive_id(self, "machine", content)
+
+
+@dataclass(frozen=True, slots=True)
+class MachineBenchRecord:
+    """What a machine's memory and arithmetic can do, measured once.
+
+    Attributes:
+        machine_id: stored machine.
+        measured_at: aware.
+        edgebench_version: this program's.
+        threads: that worked at the same time.
+        array_bytes: of the arrays read, all threads together.
+        read_bytes_per_s: best repetition of the fastest kernel.
+        read_median_bytes_per_s: its median.
+        copy_bytes_per_s: bytes read and written, best repetition.
+        copy_median_bytes_per_s: its median.
+        fp32_flops: operations per second, best repetition.
+        fp32_median_flops: its median.
+        int8_ops: operations per second, best repetition; None with a reason under the same name.
+        int8_median_ops: its median.
+        last_level_cache_bytes: all instances together; None with a reason under the same name.
+        reasons: why a figure is None or less than it seems, by column.
+        method: every kernel with its spread, and the software.
+        state: OS, kernel, governor, power mode.
+        validity: ``ok`` or ``suspect``.
+        flags: what made it suspect.
+        id: derived when left out.
+    """
+
+    machine_id: str
+    measured_at: datetime
+    edgebench_version: str
+    threads: int
+    array_bytes: int
+    read_bytes_per_s: float
+    read_median_bytes_per_s: float
+    copy_bytes_per_s: float
+    copy_median_bytes_per_s: float
+    fp32_flops: float
+    fp32_median_flops: float
+    int8_ops: float | None = None
+    int8_median_ops: float | None = None
+    last_level_cache_bytes: int | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    method: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict)
+    validity: Literal["ok", "suspect"] = "ok"
+    flags: Sequence[str] = ()
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "flags", tuple(self.flags))
+        what = f"bench of machine {self.machine_id}"
+        figures = {
+            one.name: getattr(self, one.name) for one in fields(self) if one.name.endswith(_PER_SECOND)
+        }
+        _finite(what, **figures)
+        for name, value in figures.items():
+            if value is not None and value <= 0:
+                raise ValueError(f"{what}: {name} is {value}; a figure that is none is None")
+        for name in ("int8_ops", "last_level_cache_bytes"):
+            if getattr(self, name) is None and not self.reasons.get(name):
+                raise ValueError(f"{what}: {name} is None without a reason")
+        content = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "id"}
+        content |= {"measured_at": self.measured_at.isoformat(), "flags": list(self.flags)}
+        _derive_id(self, "machine_bench", content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,12 @@ class Store:
             writing.machine(connection, record)
         return record.id
 
+    def record_machine_bench(self, record: records.MachineBenchRecord) -> str:
+        """Stores what was measured of a machine, which must be stored; gives its id."""
+        with self._writing() as connection:
+            writing.machine_bench(connection, record)
+        return record.id
+
     def record_environment(self, record: records.EnvironmentRecord) -> str:
         """Stores an environment with its packages; gives its id."""
         with self._writing() as connection:
@@ -240,6 +246,11 @@ class Store:
         """All of one session that tables and verdicts need."""
         with self._reading() as connection:
             return facts.session_facts(connection, session_id)
+
+    def machine_bench(self, machine_id: str) -> records.MachineBenchRecord | None:
+        """What counts of a machine's benches: the newest that nothing spoiled, else the newest; None without one."""
+        with self._reading() as connection:
+            return facts.machine_bench(connection, machine_id)
 
     def durations(self, machine_id: str, cell_ids: Collection[str]) -> dict[tuple[str, str], float]:
         """Seconds a run took on a machine, by ``(cell id, kind)``: the median of the newest five that were ok."""

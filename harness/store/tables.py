@@ -120,6 +120,44 @@ class Machine(Row, table=True):
     accelerators: list[Any] = Field(sa_type=_JSON, description="JSON list of GPUs and NPUs")
 
 
+class MachineBench(Row, table=True):
+    """What a machine's memory and arithmetic can do, measured by `edgebench doctor --bench`; the newest counts."""
+
+    __tablename__: ClassVar[str] = "machine_bench"
+    __table_args__ = (
+        _one_of("validity", VALIDITIES),
+        Index(None, "machine_id", "measured_at"),
+    )
+    id: str = Field(primary_key=True, description="derived from the other columns")
+    machine_id: str = Field(foreign_key="machine.id", description="where")
+    measured_at: datetime = Field(sa_type=UtcDateTime, description="UTC")
+    edgebench_version: str = Field(description="the program that measured")
+    threads: int = Field(description="that worked at the same time: the physical cores")
+    array_bytes: int = Field(sa_type=BigInteger, description="of the arrays read, all threads together")
+    last_level_cache_bytes: int | None = Field(
+        sa_type=BigInteger, description="all instances together; NULL where the system does not tell"
+    )
+    read_bytes_per_s: float = Field(description="memory read, best repetition of the fastest kernel")
+    read_median_bytes_per_s: float = Field(description="its median over the repetitions")
+    copy_bytes_per_s: float = Field(description="memory copied, bytes read and written, best repetition")
+    copy_median_bytes_per_s: float = Field(description="its median over the repetitions")
+    fp32_flops: float = Field(description="fp32 operations per second of a matrix product, best repetition")
+    fp32_median_flops: float = Field(description="its median over the repetitions")
+    int8_ops: float | None = Field(
+        description="int8 operations per second, best repetition; NULL where nothing here computes them"
+    )
+    int8_median_ops: float | None = Field(description="its median over the repetitions")
+    reasons: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of why a figure is NULL or less than it seems, by its name"
+    )
+    method: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of every kernel with its spread, and of the software that computed"
+    )
+    state: dict[str, Any] = Field(sa_type=_JSON, description="JSON of OS, kernel, governor, power mode ...")
+    validity: str = Field(description="`ok` or `suspect`")
+    flags: list[Any] = Field(sa_type=_JSON, description="JSON list of what made it suspect")
+
+
 class Session(Row, table=True):
     """One invocation, with the state of the machine that no cell is named after."""
 

@@ -45,6 +45,11 @@ def machine(connection: Connection, record: records.MachineRecord) -> None:
     insert_missing(connection, "machine", [row])
 
 
+def machine_bench(connection: Connection, record: records.MachineBenchRecord) -> None:
+    """Adds what was measured of a machine."""
+    insert_missing(connection, "machine_bench", [{**asdict(record), "flags": list(record.flags)}])
+
+
 def environment(connection: Connection, record: records.EnvironmentRecord) -> None:
     """Adds an environment with its packages."""
     row = {

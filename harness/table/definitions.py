@@ -158,6 +158,16 @@ DEFINITIONS: dict[str, Definition] = {
         "both rows' medians",
         "claims are often against fp32, or against another framework.",
     ),
+    "mbu_decode": Definition(
+        "(touched weight bytes + KV bytes read, per token) x `decode_tps` / memory read bandwidth",
+        "`decode_tps`, `model.configuration`, `machine_bench`",
+        "vendors divide by the data sheet's bandwidth, which no program reaches.",
+    ),
+    "mfu_prefill": Definition(
+        "operations per prompt token x `prefill_tps` / fp32 peak",
+        "`prefill_tps`, `model.configuration`, `machine_bench`",
+        "kernels that compute in 8 or 16 bits may exceed 1: the roof is fp32's.",
+    ),
     "prepare_s": Definition("from the maker's start to its end", "`preparation`, else `lineage`"),
     "prepare_peak_bytes": Definition(
         "highest resident set of the maker's tree, ten readings a second, or its own mark", "`preparation`"

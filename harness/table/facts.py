@@ -71,6 +71,45 @@ class EnergyFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkFacts:
+    """What a run's passes had to do, from the model's shape, its artifact, and the workload's tokens.
+
+    Attributes:
+        decode_bytes: touched weights and KV cache read for one decoded token, mean over the tokens; None where the
+            cache's type is not known.
+        decode_flops: operations of one decoded token, mean over the tokens; a multiply-add is two.
+        prefill_bytes: weights read once for the whole prompt, and its keys and values; None as above.
+        prefill_flops: operations of the whole prefill.
+    """
+
+    decode_bytes: float | None
+    decode_flops: float
+    prefill_bytes: float | None
+    prefill_flops: float
+
+
+@dataclass(frozen=True, slots=True)
+class BenchFacts:
+    """What a machine's memory and arithmetic can do.
+
+    Attributes:
+        read_bytes_per_s: memory read.
+        fp32_flops: operations per second of an fp32 matrix product.
+        int8_ops: the same of an int8 one; None where it was not measured.
+        last_level_cache_bytes: None where the system does not tell.
+        measured_at: the day.
+        doubt: why the read rate may be too low: disturbed, or not limited by the memory; None: it stands.
+    """
+
+    read_bytes_per_s: float
+    fp32_flops: float
+    int8_ops: float | None
+    last_level_cache_bytes: int | None
+    measured_at: str
+    doubt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """One timed run: one process.
 
@@ -82,6 +121,7 @@ class RunFacts:
         own_device: the device has memory of its own, beside the host's; None: not known.
         untimed: why ``tokenize_s`` or ``detokenize_s`` is missing, by these names.
         warmup_cap: how warm-up ended where it should have lasted until stable and did not; None elsewhere.
+        work: what its passes had to do; None for ``shape_reason``.
     """
 
     id: str
@@ -101,6 +141,7 @@ class RunFacts:
     own_device: bool | None = None
     untimed: Mapping[str, str] = field(default_factory=dict)
     warmup_cap: str | None = None
+    work: WorkFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +292,7 @@ class SessionFacts:
         started: when, in ISO 8601 with its offset.
         details: what else stands under a table: suite, commit, trigger, seed ...
         energy_reason: why this session has no energy figures, None where a meter was read.
+        bench: what counts of the machine's benches; None where it was never benched.
     """
 
     id: str
@@ -260,6 +302,7 @@ class SessionFacts:
     started: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
     energy_reason: str | None = None
+    bench: BenchFacts | None = None
 
     def about(self) -> About:
         """The session without its cells."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from harness.precision import class_of
-from harness.table import estimates, memory
+from harness.table import estimates, memory, utilisation
 from harness.table.facts import (
+    BenchFacts,
     CellFacts,
     MemoryFacts,
     RunFacts,
@@ -106,7 +107,7 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
         " ".join(f"{name}={value}" for name, value in sorted(cell.options.items())) or "defaults"
     )
     status, reason = status_of(cell)
-    done = [run for run in cell.runs if run.status == "ok"]
+    done = [_judged(run, cell, facts.bench) for run in cell.runs if run.status == "ok"]
     clean = [run for run in done if run.validity == "ok"]
     values.update(
         status=status,
@@ -136,10 +137,19 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
         draft.notes["framework_version"] = reason or "no run told it"
     _artifact(draft)
     _speed(draft)
+    _utilisation(draft, facts.bench)
     _memory(draft)
     _energy(draft, facts.energy_reason)
     _quality(draft)
     return draft
+
+
+def _judged(run: RunFacts, cell: CellFacts, bench: BenchFacts | None) -> RunFacts:
+    """The run, suspect where its speed is more than the machine's memory can give."""
+    if utilisation.why_not_comparable(cell.device, bench, emulated=cell.emulated) or bench is None:
+        return run
+    flag = utilisation.impossible(run, _decode_tps_of(cell)(run), bench)
+    return run if flag is None else replace(run, validity="suspect", flags=(*run.flags, flag))
 
 
 def status_of(cell: CellFacts) -> tuple[Status, str | None]:
@@ -328,12 +338,12 @@ def _speed(draft: _Draft) -> None:
     per_run = (
         (
             "prefill_tps",
-            _over_repetitions(lambda sample: prefill_tps(sample, cell.prompt_tokens)),
+            _prefill_tps_of(cell),
             none_prompted,
         ),
         (
             "decode_tps",
-            _over_repetitions(lambda sample: decode_tps(sample, cell.decode_tokens)),
+            _decode_tps_of(cell),
             none_generated,
         ),
         ("ttft_s", _over_repetitions(ttft_s), none_prompted),
@@ -353,6 +363,37 @@ def _speed(draft: _Draft) -> None:
 def _untimed(draft: _Draft, name: str) -> str:
     reasons = sorted({run.untimed[name] for run in draft.runs if name in run.untimed})
     return "; ".join(reasons) or "no sample holds it"
+
+
+def _decode_tps_of(cell: CellFacts) -> Callable[[RunFacts], float | None]:
+    return _over_repetitions(lambda sample: decode_tps(sample, cell.decode_tokens))
+
+
+def _prefill_tps_of(cell: CellFacts) -> Callable[[RunFacts], float | None]:
+    return _over_repetitions(lambda sample: prefill_tps(sample, cell.prompt_tokens))
+
+
+def _utilisation(draft: _Draft, bench: BenchFacts | None) -> None:
+    cell, keys = draft.cell, ("mbu_decode", "mfu_prefill")
+    why_not = utilisation.why_not_comparable(cell.device, bench, emulated=cell.emulated)
+    if why_not is not None or bench is None:
+        for key in keys:
+            draft.notes[key] = draft.values["reason"] or why_not or utilisation.NEVER_BENCHED
+        return
+    decode, prefill = _decode_tps_of(cell), _prefill_tps_of(cell)
+    shares = {
+        "mbu_decode": {run.id: utilisation.mbu_decode(run, decode(run), bench) for run in draft.runs},
+        "mfu_prefill": {
+            run.id: utilisation.mfu_prefill(run, prefill(run), cell.prompt_tokens, bench)
+            for run in draft.runs
+        },
+    }
+    for key in keys:
+        of_run = shares[key]
+        reasons = sorted({share.reason for share in of_run.values() if share.reason})
+        _per_run(draft, key, lambda run, of_run=of_run: of_run[run.id].value, "; ".join(reasons) or "no run")
+        if draft.values[key] is not None:
+            draft.notes[key] = utilisation.about_bench(bench)
 
 
 # -- memory and energy -----------------------------------------------------------------------------------------------

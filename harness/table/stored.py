@@ -12,10 +12,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.frameworks import FrameworkEntry
-from harness.model.configuration import ModelConfiguration, kv_cache_bytes, touched_weight_bytes
+from harness.model import work
+from harness.model.configuration import (
+    ModelConfiguration,
+    kv_cache_bytes,
+    prefill_flops,
+    touched_weight_bytes,
+)
 from harness.model.kv_types import kv_cache_bits
 from harness.store import facts as stored
-from harness.store.records import SETUP_PHASE, EnergyRecord, SampleRecord
+from harness.store.records import SETUP_PHASE, CellRecord, EnergyRecord, MachineBenchRecord, SampleRecord
 from harness.table import facts as shown
 
 #: Requests at the same time, each with a cache of its own: ``pp32+tg16@c4``.
@@ -57,6 +63,21 @@ def session_facts(session: stored.SessionFacts, entries: Mapping[str, FrameworkE
             "edgebench": session.edgebench_version,
         },
         energy_reason="; ".join(sorted(reasons)) or None,
+        bench=None if session.bench is None else _bench(session.bench),
+    )
+
+
+def _bench(bench: MachineBenchRecord) -> shown.BenchFacts:
+    doubt = bench.reasons.get("read_bytes_per_s")
+    if bench.validity == "suspect":
+        doubt = f"the bench was disturbed ({bench.flags[0]})"
+    return shown.BenchFacts(
+        read_bytes_per_s=bench.read_bytes_per_s,
+        fp32_flops=bench.fp32_flops,
+        int8_ops=bench.int8_ops,
+        last_level_cache_bytes=bench.last_level_cache_bytes,
+        measured_at=f"{bench.measured_at:%Y-%m-%d}",
+        doubt=doubt,
     )
 
 
@@ -183,6 +204,7 @@ def _shape(run: stored.RunFacts, cell: stored.CellFacts) -> dict[str, Any]:
         "touched_weight_bytes": touched_weight_bytes(shape, cell.artifact.weight_bytes),
         "analytic_kv_bytes": None if bits is None else sequences * kv_cache_bytes(shape, tokens, *bits),
         "kv_reason": "the framework does not tell the type of its KV cache" if bits is None else None,
+        "work": _work(shape, plan, cell.artifact.weight_bytes, bits),
     }
 
 
@@ -192,6 +214,22 @@ def _warmup_cap(warmup: Mapping[str, Any]) -> str | None:
     change = warmup.get("change")
     apart = "too few to compare" if change is None else f"the last {100 * change:.0f} % apart"
     return f"not stable after {warmup['passes']} warm-up passes ({apart})"
+
+
+def _work(
+    shape: ModelConfiguration, plan: CellRecord, weight_bytes: int, bits: work.Bits | None
+) -> shown.WorkFacts:
+    context = plan.depth + plan.prompt_tokens
+    # A workload without one of the two has no speed of it either: its work is never looked at.
+    decoded, prompt = max(1, plan.decode_tokens), max(1, plan.prompt_tokens)
+    return shown.WorkFacts(
+        decode_bytes=None if bits is None else work.decode_bytes(shape, weight_bytes, context, decoded, bits),
+        decode_flops=work.decode_flops(shape, context, decoded),
+        prefill_bytes=None
+        if bits is None
+        else work.prefill_bytes(shape, weight_bytes, plan.depth, prompt, bits),
+        prefill_flops=prefill_flops(shape, prompt, plan.depth),
+    )
 
 
 def sample_facts(sample: SampleRecord) -> shown.SampleFacts:

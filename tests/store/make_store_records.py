@@ -27,6 +27,26 @@ def machine(**changes: Any) -> records.MachineRecord:
     return records.MachineRecord(**{**values, **changes})
 
 
+def machine_bench(**changes: Any) -> records.MachineBenchRecord:
+    values: dict[str, Any] = {
+        "machine_id": machine().id,
+        "measured_at": BEGAN,
+        "edgebench_version": "0.1.0",
+        "threads": 2,
+        "array_bytes": 268_435_456,
+        "read_bytes_per_s": 21.5e9,
+        "read_median_bytes_per_s": 20.5e9,
+        "copy_bytes_per_s": 18.0e9,
+        "copy_median_bytes_per_s": 17.5e9,
+        "fp32_flops": 180e9,
+        "fp32_median_flops": 170e9,
+        "last_level_cache_bytes": 33_554_432,
+        "reasons": {"int8_ops": "no OpenVINO environment"},
+        "method": {"kernels": {"dot": {"best": 21.5e9}}},
+    }
+    return records.MachineBenchRecord(**{**values, **changes})
+
+
 def environment(version: str = "0.3.36") -> records.EnvironmentRecord:
     packages = [
         records.PackageRecord("llama-cpp-python", version, "sha256:" + sha(version)),

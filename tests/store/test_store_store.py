@@ -253,6 +253,40 @@ def test_a_run_that_never_had_a_worker_is_still_missing_and_counts_as_an_attempt
     assert [(one.attempt, one.status) for one in cell.timed()] == [(2, "ok")]
 
 
+def test_the_newest_bench_of_a_machine_counts_and_a_suspect_one_only_without_another(store: Store) -> None:
+    store.record_machine(make.machine())
+    assert store.machine_bench(make.machine().id) is None
+    spoiled = make.machine_bench(
+        measured_at=make.BEGAN + timedelta(days=9), validity="suspect", flags=["memory: steal time 4 %"]
+    )
+    store.record_machine_bench(spoiled)
+    assert store.machine_bench(make.machine().id) == spoiled
+    for days in (1, 3, 2):
+        store.record_machine_bench(make.machine_bench(measured_at=make.BEGAN + timedelta(days=days)))
+    store.record_machine_bench(spoiled)
+    found = store.machine_bench(make.machine().id)
+    assert found == make.machine_bench(measured_at=make.BEGAN + timedelta(days=3))
+    assert len(store.describe("machine", make.machine().id)["benches"]) == 4
+    store.start_session(make.session(make.machine().id))
+    assert store.session_facts(store.sessions()[0]["id"]).bench == found
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reasons": {}},
+        {"read_bytes_per_s": 0.0},
+        {"fp32_flops": float("nan")},
+        {"last_level_cache_bytes": None},
+    ],
+)
+def test_a_bench_with_a_hole_without_reason_or_a_figure_that_is_none_is_refused(
+    wrong: dict[str, Any],
+) -> None:
+    with pytest.raises(ValueError, match="bench of machine"):
+        make.machine_bench(**wrong)
+
+
 def test_the_newest_session_is_the_one_that_began_last(store: Store) -> None:
     assert store.newest_session() is None
     old, new = begin(store, later_s=0), begin(store, runs=0, later_s=86400)
