@@ -213,7 +213,7 @@ def _validated(kind: type[AutoT], keys: Any) -> AutoT:
     try:
         return kind.model_validate({} if keys is None else keys)
     except ValidationError as error:
-        first = dict(error.errors(include_url=False)[0])
+        first: dict[str, Any] = dict(error.errors(include_url=False)[0])
         context = first.get("ctx") or {}
         at = ".".join(["auto", *map(str, first["loc"])])
         step = (

@@ -170,7 +170,7 @@ def test_any_data_gives_a_suite_or_our_error(data: Any) -> None:
         suite = _suite(text)
     except UsageError:
         return
-    assert suite.runs >= 1
+    assert suite.settings.runs >= 1
 
 
 def test_names_and_paths_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
