@@ -57,6 +57,10 @@ ROW_KEYS = [
     "throughput_tps",
     "allocator_peak_bytes",
     "options",
+    "tokenize_tps",
+    "detokenize_tps",
+    "sampling_s_per_token",
+    "stopped_by",
 ]
 
 

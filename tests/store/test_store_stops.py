@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 import make_store_records as make
@@ -20,7 +21,7 @@ def _stop(cell_id: str, ended_by: records.StopReason = "width", runs: int = 7) -
     )
 
 
-def _begin(store: Store, *settings: dict[str, object]) -> tuple[str, list[str]]:
+def _begin(store: Store, *settings: Mapping[str, object]) -> tuple[str, list[str]]:
     cells = [make.cell(device=f"gpu:{index}") for index in range(len(settings))]
     planned = [
         records.PlannedCellRecord(cell, place, settings=each)
