@@ -304,7 +304,8 @@ class GenaiTokenizer(Tokenizer):
 
     def tokenize(self, text: str) -> list[int]:
         """Ids, with whatever the tokenizer's own configuration puts before them."""
-        return np.asarray(self._tokenizer.encode(text)).tolist()
+        ids: list[int] = np.asarray(self._tokenizer.encode(text)).tolist()
+        return ids
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """The text."""

@@ -39,7 +39,7 @@ Examples:
 """
 
 
-class RunsType(click.ParamType):
+class RunsType(click.ParamType[int | Literal["auto"]]):
     """A number of runs, or ``auto``."""
 
     name = "N|auto"

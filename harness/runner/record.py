@@ -84,7 +84,7 @@ def run_record(
     loaded = execution.loaded
     told = loaded.get("threads")
     if told is not None and frame.threads is not None and told != frame.threads:
-        validity, flags = "suspect", [*flags, f"{frame.threads} threads were asked for, {told} are in force"]
+        validity, flags = "suspect", (*flags, f"{frame.threads} threads were asked for, {told} are in force")
     return RunRecord(
         session_id=frame.session_id,
         cell_id=frame.cell_id,

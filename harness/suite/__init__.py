@@ -7,10 +7,11 @@ each with an id that stays and, where it cannot run here, the reason.
 
 from __future__ import annotations
 
+from harness.suite.auto import AutoRuns, runs_settings
 from harness.suite.cell import Cell, PlannedCell, RunSettings, Workload
 from harness.suite.expansion import expand
 from harness.suite.loader import load_suite, parse_suite, shipped_suites, suite_models
-from harness.suite.schema import AutoRuns, Scoring, Suite, json_schema, models_json_schema, runs_settings
+from harness.suite.schema import Scoring, Suite, json_schema, models_json_schema
 from harness.suite.selection import select
 
 __all__ = [

@@ -16,11 +16,12 @@ from harness.errors import UsageError
 from harness.model.checked_yaml import Location, did_you_mean
 from harness.model.models import Model
 from harness.precision import default_first
+from harness.suite.auto import runs_settings, warmups_settings
 from harness.suite.cell import Cell, PlannedCell, Prompt, Workload
 from harness.suite.devices import DeviceWord, Target, targets, vocabulary
 from harness.suite.estimate import expected_s
 from harness.suite.fitting import too_large, too_long
-from harness.suite.schema import Combination, Inclusion, Options, Suite, runs_settings, warmups_settings
+from harness.suite.schema import Combination, Inclusion, Options, Suite
 from harness.worker.api import PRECISIONS, Backend, Host, ModelFacts, Recipe
 
 Frameworks = Mapping[str, type[Backend]]

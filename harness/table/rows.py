@@ -126,7 +126,7 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
     )
     draft = _Draft(cell, clean or done, values)
     if cell.stop is None:
-        draft.notes["stopped_by"] = reason or "their number was fixed, or not all were made"
+        draft.notes["stopped_by"] = reason or "the number of runs was fixed, or not all of them were made"
     else:
         values["stopped_by"] = cell.stop.ended_by
     if not done:
@@ -184,13 +184,11 @@ def _protocol_flags(cell: CellFacts, shown: Sequence[RunFacts]) -> list[str]:
     if stop is not None and stop.ended_by == "cap":
         wide = [
             f"{name} ±{100 * width:.1f} %" if width is not None else f"{name} without an interval"
-            for name, width in stop.widths.items()
+            for name, width in sorted(stop.widths.items(), key=lambda each: ROW_KEYS.index(each[0]))
             if width is None or width > stop.width
         ]
-        flags.append(
-            f"stopped at the cap of {stop.runs} runs, not within ±{100 * stop.width:g} %"
-            f"{': ' + ', '.join(wide) if wide else ''}"
-        )
+        told = ", ".join(wide) or "too few of them clean"
+        flags.append(f"stopped at the cap of {stop.runs} runs, not within ±{100 * stop.width:g} %: {told}")
     capped = [run.warmup_cap for run in shown if run.warmup_cap is not None]
     if capped:
         flags.append(f"{len(capped)} of {len(shown)} runs {capped[0]}")

@@ -118,7 +118,8 @@ def test_every_phase_has_to_agree() -> None:
     agreeing = [_pass(1.0, 1.0), _pass(1.1, 1.0), _pass(1.0, 1.2)]
     end = warmup_end(SPEC, agreeing, 9.0)
     assert end is not None
-    assert (end.ended_by, end.change) == ("stable", pytest.approx(0.2))
+    assert end.ended_by == "stable"
+    assert end.change == pytest.approx(0.2)
     assert warmup_end(SPEC, [*agreeing, _pass(1.0, 3.0)], 9.0) is None
 
 
