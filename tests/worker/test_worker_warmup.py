@@ -58,7 +58,7 @@ def _timed(tmp_path: Path, seconds: Mapping[str, Sequence[float]], spec: TimedSp
         spec,
         vocab_size=VOCAB_SIZE,
         emit=lambda *_: None,
-        read_memory=lambda _: [],
+        read_memory=lambda phase, *, in_timed_pass=False: [],
         clock=lambda: backend.now_ns,
     )
 
