@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.backends.fake import ENTRY, VOCAB_SIZE, Fake
 from harness.worker.api import LoadSpec, Tokens
-from harness.worker.protocol import Sample, TimedSpec, WarmupRule
+from harness.worker.protocol import MemoryReading, Sample, TimedSpec, WarmupRule
 from harness.worker.timing import TimedResult, timed_passes
 from harness.worker.warmup import AGREEING_PASSES, warmup_end
 
@@ -49,6 +49,11 @@ class _Clocked(Fake):
         self._take("decode")
 
 
+def _no_memory(phase: str, *, in_timed_pass: bool = False) -> list[MemoryReading]:
+    del phase, in_timed_pass
+    return []
+
+
 def _timed(tmp_path: Path, seconds: Mapping[str, Sequence[float]], spec: TimedSpec) -> TimedResult:
     (tmp_path / ENTRY).write_text(json.dumps({"bits": 32, "broken": False}), encoding="utf-8")
     backend = _Clocked(seconds)
@@ -58,7 +63,7 @@ def _timed(tmp_path: Path, seconds: Mapping[str, Sequence[float]], spec: TimedSp
         spec,
         vocab_size=VOCAB_SIZE,
         emit=lambda *_: None,
-        read_memory=lambda phase, *, in_timed_pass=False: [],
+        read_memory=_no_memory,
         clock=lambda: backend.now_ns,
     )
 
