@@ -197,20 +197,22 @@ def _roof_layers(data: Roofline, x: alt.X, y: alt.Y) -> list[alt.Chart]:
         across, up = roof.points[place]
         return {"roof": roof.name, "intensity": across, "gflops": up}
 
-    def named(roof: Roof, place: int, **text: float | str) -> alt.Chart:
-        values = alt.Data(values=[line(roof, place)])
-        return alt.Chart(values).mark_text(color=NEUTRAL, **text).encode(x=x, y=y, text="roof:N")
+    def named(roof: Roof, place: int, align: Literal["left", "right"], dx: float, dy: float) -> alt.Chart:
+        values = alt.InlineData(values=[line(roof, place)])
+        chart = alt.Chart(values).mark_text(color=NEUTRAL, align=align, dx=dx, dy=dy)
+        encoded: alt.Chart = chart.encode(x=x, y=y, text="roof:N")
+        return encoded
 
     memory, *levels = data.roofs
     levels.sort(key=lambda roof: -roof.points[-1][1])
     values = [line(roof, place) for roof in data.roofs for place in range(len(roof.points))]
     return [
-        alt.Chart(alt.Data(values=values))
+        alt.Chart(alt.InlineData(values=values))
         .mark_line(color=NEUTRAL, strokeWidth=1.5)
         .encode(x=x, y=y, detail="roof:N", tooltip=[alt.Tooltip("roof:N", title="roof")]),
-        named(memory, 0, align="left", dx=8, dy=12),
+        named(memory, 0, "left", 8, 12),
         # The highest one's name above its line, the others' below theirs: they may lie close.
-        *(named(roof, -1, align="right", dy=12 if place else -8) for place, roof in enumerate(levels)),
+        *(named(roof, -1, "right", 0, 12 if place else -8) for place, roof in enumerate(levels)),
     ]
 
 
@@ -234,13 +236,13 @@ def _mark_layers(data: Roofline, x: alt.X, y: alt.Y) -> list[alt.Chart]:
         alt.Tooltip("suspect:N"),
     ]
     points = [
-        alt.Chart(alt.Data(values=[asdict(mark) for mark in data.marks if mark.suspect is suspect]))
+        alt.Chart(alt.InlineData(values=[asdict(mark) for mark in data.marks if mark.suspect is suspect]))
         .mark_point(size=90, filled=not suspect, opacity=0.9)
         .encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip)
         for suspect in (False, True)
     ]
     names = (
-        alt.Chart(alt.Data(values=[asdict(mark) for mark in data.marks]))
+        alt.Chart(alt.InlineData(values=[asdict(mark) for mark in data.marks]))
         .mark_text(align="left", dx=9, fontSize=9, color=NEUTRAL)
         .encode(x=x, y=y, text="precision:N")
     )

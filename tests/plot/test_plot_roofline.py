@@ -121,6 +121,11 @@ def layers(spec: dict[str, Any], mark: str) -> list[dict[str, Any]]:
     return [layer for layer in spec["layer"] if layer["mark"]["type"] == mark]
 
 
+def values(spec: dict[str, Any], layer: dict[str, Any], field: str) -> list[Any]:
+    """What a layer draws; the specification keeps all data in one place."""
+    return [one[field] for one in spec["datasets"][layer["data"]["name"]]]
+
+
 def test_the_axes_are_logarithmic_and_name_their_units() -> None:
     (line,) = layers(specification(plotted(cell("llamacpp", "Q4_K_M"))), "line")
     x, y = line["encoding"]["x"], line["encoding"]["y"]
@@ -131,8 +136,8 @@ def test_the_axes_are_logarithmic_and_name_their_units() -> None:
 def test_frameworks_have_their_colours_phases_their_shapes_and_suspect_cells_are_hollow() -> None:
     spec = specification(plotted(cell("openvino", "INT4"), suspect(cell("llamacpp", "Q4_K_M"))))
     clean, hollow = layers(spec, "point")
-    assert [value["framework"] for value in clean["data"]["values"]] == ["openvino"] * 2
-    assert [value["framework"] for value in hollow["data"]["values"]] == ["llamacpp"] * 2
+    assert values(spec, clean, "framework") == ["openvino"] * 2
+    assert values(spec, hollow, "framework") == ["llamacpp"] * 2
     assert (clean["mark"]["filled"], hollow["mark"]["filled"]) == (True, False)
     assert clean["encoding"]["color"]["scale"] == {
         "domain": ["llamacpp", "openvino"],
