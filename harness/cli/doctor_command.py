@@ -23,8 +23,8 @@ Examples:
   edgebench doctor --bench --no-store    the same without a database
 """
 
-#: How long the background load is watched before the machine is measured.
-_WATCH_S = 2.0
+#: How long the background load is watched, and how long before the machine is measured.
+_GLANCE_S, _WATCH_S = 0.5, 2.0
 
 
 @click.command("doctor", epilog=EPILOG)
@@ -51,7 +51,7 @@ def command(bench: bool, no_store: bool, db: str, as_json: bool) -> None:
         {name: entry.backend for name, entry in usable.items()},
         _environments(usable),
         cache=cache_dir(),
-        **({"watch_s": _WATCH_S} if bench else {}),
+        watch_s=_WATCH_S if bench else _GLANCE_S,
     ).to_dict()
     report["broken_backends"] = [
         {"framework": name, "reason": entry.error.what, "next_step": entry.error.next_step}

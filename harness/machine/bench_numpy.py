@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ Array = npt.NDArray[np.float32]
 Kernel = Callable[[Array, Array], object]
 
 _ROW = 4096
+_VECTOR: Array = np.ones(_ROW, dtype=np.float32)
 #: Each reads its first array once, and nothing else that does not stay in a first-level cache.
 READ_KERNELS: dict[str, Kernel] = {
     "dot": lambda array, _: np.dot(array, array),
@@ -32,7 +34,6 @@ READ_KERNELS: dict[str, Kernel] = {
 }
 #: Reads its first array and writes its second: bytes of both count, as STREAM counts them.
 COPY_KERNELS: dict[str, Kernel] = {"copy": lambda array, target: np.copyto(target, array)}
-_VECTOR = np.ones(_ROW, dtype=np.float32)
 
 _AT_LEAST = 5
 #: What each thread works on where everything is to lie in its core's own cache.
@@ -128,12 +129,12 @@ def memory(threads: int, array_bytes: int, seconds: float) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
     for name, kernel in (READ_KERNELS | COPY_KERNELS).items():
         moved = 2 if name in COPY_KERNELS else 1
-        found[name] = spread([moved * rate for rate in _repeated(lambda k=kernel: team.rate(k), seconds)])
+        found[name] = spread([moved * rate for rate in _repeated(partial(team.rate, kernel), seconds)])
     team.close()
     small = Team(threads, _IN_CACHE_BYTES)
     for name, kernel in (READ_KERNELS | COPY_KERNELS).items():
         moved = 2 if name in COPY_KERNELS else 1
-        rates = _repeated(lambda k=kernel: small.rate(k, _CACHE_PASSES), seconds / 10)
+        rates = _repeated(partial(small.rate, kernel, _CACHE_PASSES), seconds / 10)
         found[name]["in_cache"] = moved * max(rates)
     small.close()
     return {"kernels": found, "array_bytes": share * threads}

@@ -48,8 +48,8 @@ class Limits:
     foreign_cores: float = 0.10
     foreign_s: float = 0.10
     cpu_pressure_share: float = 0.05
-    waited_share: float = 0.02
-    pressing_cores: float = 0.02
+    waited_share: float = 0.05
+    pressing_cores: float = 0.05
     involuntary_per_cpu_s: float = 500.0
     memory_pressure_share: float = 0.01
     major_faults_per_s: float = 50.0

@@ -389,7 +389,11 @@ def _utilisation(draft: _Draft, bench: BenchFacts | None) -> None:
     for key in keys:
         of_run = shares[key]
         reasons = sorted({share.reason for share in of_run.values() if share.reason})
-        _per_run(draft, key, lambda run, of_run=of_run: of_run[run.id].value, "; ".join(reasons) or "no run")
+
+        def value_of(run: RunFacts, of_run: Mapping[str, utilisation.Share] = of_run) -> float | None:
+            return of_run[run.id].value
+
+        _per_run(draft, key, value_of, "; ".join(reasons) or "no run ended as ok")
         if draft.values[key] is not None:
             draft.notes[key] = utilisation.about_bench(bench)
 

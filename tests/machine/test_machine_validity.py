@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import random
 import re
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from harness.machine.parse import CpuTimes
 from harness.machine.throttle import GpuWindow
 from harness.machine.validity import LIMITS, Limits, verdict
-from harness.machine.watch import Window
+from harness.machine.watch import Reading, RunWatch, Window, WorkerReading, difference
 
 PAGE = (Path(__file__).parents[2] / "docs" / "method.md").read_text(encoding="utf-8")
 CLEAN = Window(
@@ -100,9 +106,9 @@ def test_single_ticks_of_a_short_window_flag_nothing() -> None:
     "harmless",
     [
         # Others waited for the worker: a daemon, or the thread that samples its memory.
-        {**PRESSED, "worker_waited_s": 0.1},
+        {**PRESSED, "worker_waited_s": 0.9},
         # The worker's own threads waited for each other: more of them than CPUs.
-        {**PRESSED, "foreign_cores": 0.01},
+        {**PRESSED, "foreign_cores": 0.04},
     ],
 )
 def test_pressure_that_nobody_put_on_the_worker_flags_nothing(harmless: dict[str, Any]) -> None:
@@ -150,3 +156,106 @@ def _written(name: str, figure: float) -> str:
     if name.endswith("_bytes_per_s"):
         return f"{figure / 1e6:g} MB"
     return f"{figure * 1000:g} ms" if figure < 1 else f"{figure:g}"
+
+
+# -- many runs, as the kernel would count them ------------------------------------------------------------------------
+
+TICKS_PER_S = 100
+
+
+def counted(generator: random.Random, seconds: float, background: float, steal: float, hogs: int) -> Window:
+    """A run of two threads on two CPUs, read through counters of 10 ms.
+
+    Args:
+        generator: of the chance in it.
+        seconds: of the window.
+        background: cores that the rest of the system takes.
+        steal: share of all CPU time.
+        hogs: processes beside it that compute without end, sharing the CPUs fairly.
+    """
+    wanted = 2.0 + hogs
+    foreign_s = seconds * (2.0 * hogs / wanted + background * generator.uniform(0.0, 2.0))
+    stolen_s = seconds * 2 * steal * generator.uniform(0.0, 2.0)
+    worker_s = 2 * seconds - foreign_s - stolen_s
+    # Whoever is on a CPU at a tick gets all of it: sums are right on average, and off by a tick or two.
+    off = [generator.choice((-1, 0, 0, 1)) for _ in range(3)]
+    ticks = [
+        max(0, round(TICKS_PER_S * value) + by)
+        for value, by in zip((foreign_s, worker_s, stolen_s), off, strict=True)
+    ]
+    before = Reading(
+        0.0, CpuTimes(0, 0, 0), 0, 0.0, 0, None, None, WorkerReading(0.0, 0, 0, 0.0, 0, 0, 0), 0, 0
+    )
+    # Everybody waits 3 ms for each wake-up behind a busy worker; the worker itself waits for what others compute.
+    waiting_s = min(seconds, seconds * (1.0 if hogs else generator.uniform(0.02, 0.15)))
+    after = Reading(
+        seconds,
+        CpuTimes(ticks[0] + ticks[1], ticks[2], sum(ticks)),
+        round(1e6 * waiting_s),
+        0.0,
+        0,
+        None,
+        None,
+        WorkerReading(ticks[1] / TICKS_PER_S, 100, round(40 * seconds), foreign_s, 4000, 0, 0),
+        0,
+        0,
+    )
+    return difference(before, after)
+
+
+def marked(background: float, steal: float, hogs: int, limits: Limits = LIMITS) -> float:
+    """Share of 400 runs of 0.3 to 10 s that are marked."""
+    generator = random.Random(f"{background} {steal} {hogs}")
+    windows = [
+        counted(generator, generator.choice((0.3, 0.6, 1.2, 3.0, 10.0)), background, steal, hogs)
+        for _ in range(400)
+    ]
+    return sum(verdict(window, limits=limits)[0] == "suspect" for window in windows) / len(windows)
+
+
+def test_beside_a_hog_at_least_95_of_100_runs_are_marked() -> None:
+    assert marked(background=0.01, steal=0.0, hogs=1) >= 0.95
+    assert marked(background=0.01, steal=0.001, hogs=3) >= 0.95
+
+
+def test_on_a_quiet_machine_at_most_5_of_100_runs_are_marked() -> None:
+    assert marked(background=0.01, steal=0.0, hogs=0) <= 0.05
+    assert marked(background=0.03, steal=0.002, hogs=0) <= 0.05
+
+
+def test_a_hypervisor_that_steals_marks_runs() -> None:
+    assert marked(background=0.01, steal=0.03, hogs=0) >= 0.5
+
+
+def test_without_smallest_amounts_single_ticks_would_mark_quiet_runs() -> None:
+    blunt = Limits(steal_s=0.0, foreign_s=0.0)
+    assert marked(background=0.05, steal=0.005, hogs=0) <= 0.05
+    assert marked(background=0.05, steal=0.005, hogs=0, limits=blunt) > 0.15
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_real_run_beside_a_real_hog_on_its_cpu_is_marked() -> None:
+    cpu = min(os.sched_getaffinity(0))
+    burn = f"import os, time\nos.sched_setaffinity(0, {{{cpu}}})\nprint(1, flush=True)\nwhile True: pass"
+    watch = RunWatch()
+    watch.begin()
+    with (
+        subprocess.Popen([sys.executable, "-c", burn], stdout=subprocess.PIPE) as worker,
+        subprocess.Popen([sys.executable, "-c", burn], stdout=subprocess.PIPE) as beside,
+    ):
+        try:
+            for process in (worker, beside):
+                assert process.stdout is not None
+                process.stdout.readline()
+            watch.sample(worker.pid)
+            time.sleep(1.0)
+            watch.sample(worker.pid)
+        finally:
+            worker.kill()
+            beside.kill()
+    window = watch.end()
+    validity, flags = verdict(window)
+    assert validity == "suspect"
+    assert any(flag.startswith("foreign CPU load") for flag in flags)
+    assert window.worker_waited_s is not None
+    assert window.worker_waited_s > 0.1
