@@ -31,10 +31,10 @@ def shown_facts(store: Store, session_id: str) -> SessionFacts:
     return session_facts(store.session_facts(session_id), frameworks(include_hidden=True))
 
 
-def session_rows(store: Store, session_id: str) -> tuple[list[Row], About]:
-    """The rows of a session, and what stands under them."""
+def session_rows(store: Store, session_id: str, *, with_suspect: bool = False) -> tuple[list[Row], About]:
+    """The rows of a session, and what stands under them; ``with_suspect`` as in `comparison_rows`."""
     facts = shown_facts(store, session_id)
-    return comparison_rows(facts), facts.about()
+    return comparison_rows(facts, with_suspect=with_suspect), facts.about()
 
 
 def write_report(store: Store, session_id: str) -> Report:

@@ -208,6 +208,8 @@ def run_kernels(what: str, python: Path, words: Mapping[str, Any], blas_threads:
         EdgebenchError: it ended without figures, or did not end.
     """
     script = Path(__file__).with_name("bench_openvino.py" if what == "int8" else "bench_numpy.py")
+    # OpenVINO's environment stands alone; ours may have numpy in the user's own packages. Neither has this folder.
+    isolation = "-I" if what == "int8" else "-P"
     environment = {**os.environ, **dict.fromkeys(_BLAS_VARIABLES, str(blas_threads))}
     watch = RunWatch()
     watch.begin()
@@ -215,7 +217,7 @@ def run_kernels(what: str, python: Path, words: Mapping[str, Any], blas_threads:
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log,
         subprocess.Popen(
-            [str(python), "-I", str(script), what, json.dumps(words)],
+            [str(python), isolation, str(script), what, json.dumps(words)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -91,15 +91,20 @@ class _Draft:
             self.intervals[key] = [max(low, interval[0]), min(high, interval[1])]
 
 
-def comparison_rows(facts: SessionFacts) -> list[Row]:
-    """The rows of one session, in the order of its cells."""
-    drafts = [_draft(facts, cell) for cell in facts.cells]
+def comparison_rows(facts: SessionFacts, *, with_suspect: bool = False) -> list[Row]:
+    """The rows of one session, in the order of its cells.
+
+    Args:
+        facts: of the session.
+        with_suspect: figures over suspect runs too, where a cell has others; the row is then suspect.
+    """
+    drafts = [_draft(facts, cell, with_suspect) for cell in facts.cells]
     for draft in drafts:
         _compare(draft, drafts)
     return [_row(draft) for draft in drafts]
 
 
-def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
+def _draft(facts: SessionFacts, cell: CellFacts, with_suspect: bool) -> _Draft:
     values: dict[str, Any] = dict.fromkeys(ROW_KEYS)
     for key in ("framework", "model", "precision", "recipe", "device", "workload"):
         values[key] = getattr(cell, key)
@@ -109,12 +114,13 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
     status, reason = status_of(cell)
     done = [_judged(run, cell, facts.bench) for run in cell.runs if run.status == "ok"]
     clean = [run for run in done if run.validity == "ok"]
+    used = done if with_suspect else clean or done
     values.update(
         status=status,
         reason=reason,
         runs=len(done),
-        validity=("ok" if clean else "suspect") if done else None,
-        flags=[*_flags(done, clean), *_protocol_flags(cell, clean or done)],
+        validity=("suspect" if any(run.validity != "ok" for run in used) else "ok") if done else None,
+        flags=[*_flags(done, clean, with_suspect), *_protocol_flags(cell, used)],
         session=facts.id,
         machine=facts.machine_id,
         precision_class=class_of(cell.precision),
@@ -124,7 +130,7 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
         or None,
         tasks=[asdict(task) for task in cell.tasks],
     )
-    draft = _Draft(cell, clean or done, values)
+    draft = _Draft(cell, used, values)
     if cell.stop is None:
         draft.notes["stopped_by"] = reason or "the number of runs was fixed, or not all of them were made"
     else:
@@ -166,14 +172,15 @@ def status_of(cell: CellFacts) -> tuple[Status, str | None]:
     return worst[0], None if worst[0] == "ok" else worst[1] or "no reason was stored"
 
 
-def _flags(done: Sequence[RunFacts], clean: Sequence[RunFacts]) -> list[str]:
+def _flags(done: Sequence[RunFacts], clean: Sequence[RunFacts], with_suspect: bool) -> list[str]:
     seen: dict[str, None] = {}
     for run in done:
         for flag in run.flags:
             seen.setdefault(flag)
     flags = list(seen)
     if clean and len(clean) < len(done):
-        flags.insert(0, f"{len(done) - len(clean)} of {len(done)} runs suspect and left out of the figures")
+        what = "in the figures, as asked" if with_suspect else "left out of the figures"
+        flags.insert(0, f"{len(done) - len(clean)} of {len(done)} runs suspect and {what}")
     return flags
 
 

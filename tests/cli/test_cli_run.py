@@ -65,6 +65,17 @@ def test_a_session_from_run_to_table_show_and_resume(lab: Lab) -> None:
     assert "residual_bytes" in words
     assert "watcher_cpu_s=" in words
     assert run["harness_s"] > 0
+    state = run["machine_state"]
+    for name in ("calibration", "memory_calibration"):
+        assert state[f"{name}_before_s"] > 0
+        assert state[f"{name}_after_s"] > 0
+    window = state["window"]
+    known = {name for name, value in window.items() if value is not None} | set(window["missing"])
+    assert known >= {
+        "steal_share", "cpu_pressure_share", "memory_pressure_share", "involuntary_switches", "foreign_cores",
+        "worker_waited_s", "minor_faults", "major_faults", "swapped_bytes", "worker_swap_bytes",
+        "thermal_throttles", "throttles",
+    }  # fmt: skip
     assert lab.run("show", timed[0]["cell_id"], "--json").json["what"] == "cell"
     assert lab.run("show", run["artifact_id"], "--json").json["what"] == "artifact"
     assert lab.run("show", session).status == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.model.configuration import ModelConfiguration
+from harness.model.configuration import ModelConfiguration, prefill_flops
 from harness.store import facts as stored
 from harness.store.records import CellRecord, MemoryRecord
 from harness.table.facts import MemoryFacts, RunFacts
@@ -112,6 +112,22 @@ def test_touched_weights_and_cache_follow_from_shape_artifact_tokens_and_type() 
     assert made.analytic_kv_bytes == 23_040 * (32 + 16)
     quantised = run_facts(_run(hints={"type_k": "q8_0", "type_v": "q8_0"}), _cell())
     assert quantised.analytic_kv_bytes == 23_040 * 48 * 8.5 / 16
+
+
+def test_work_follows_from_shape_artifact_tokens_and_type() -> None:
+    work = run_facts(_run(), _cell()).work
+    assert work is not None
+    # 32 to 47 tokens are in the cache while the sixteen are decoded.
+    assert work.decode_bytes == 90 * MB + 23_040 * 39.5
+    assert work.prefill_bytes == 90 * MB + 23_040 * 32
+    assert work.prefill_flops == prefill_flops(SHAPE, 32)
+    steps = [prefill_flops(SHAPE, 1, 32 + step) for step in range(16)]
+    assert work.decode_flops == pytest.approx(sum(steps) / 16)
+    untold = run_facts(_run(hints={}), _cell()).work
+    assert untold is not None
+    assert (untold.decode_bytes, untold.prefill_bytes) == (None, None)
+    assert untold.prefill_flops == work.prefill_flops
+    assert run_facts(_run(), _cell(configuration=None)).work is None
 
 
 def test_every_concurrent_request_has_a_cache() -> None:

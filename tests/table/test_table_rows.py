@@ -64,6 +64,23 @@ def test_rows_are_json_without_nan_and_every_hole_has_a_reason() -> None:
                 assert row.notes.get(key), f"{key} of {row['framework']} is null without a reason"
 
 
+def test_suspect_runs_are_left_out_and_counted_unless_they_are_asked_for() -> None:
+    facts = session(
+        cell(
+            "llamacpp",
+            "int4",
+            "Q4_K_M",
+            runs=(run("a", 0.1, 10, 300), run("b", 0.1, 40, 300, "steal time 4 %")),
+        )
+    )
+    (without,), (with_it,) = comparison_rows(facts), comparison_rows(facts, with_suspect=True)
+    assert (without["validity"], without["decode_tps"]) == ("ok", pytest.approx(100))
+    assert without["flags"] == ["1 of 2 runs suspect and left out of the figures", "steal time 4 %"]
+    assert (with_it["validity"], with_it["decode_tps"]) == ("suspect", pytest.approx((100 + 25) / 2))
+    assert with_it["flags"] == ["1 of 2 runs suspect and in the figures, as asked", "steal time 4 %"]
+    assert (without["runs"], with_it["runs"]) == (2, 2)
+
+
 def test_speed_is_tokens_over_seconds() -> None:
     row = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(run("r", 0.08, 10, 300),)))
     assert row["prefill_tps"] == pytest.approx(32 / 0.08)
