@@ -311,6 +311,7 @@ class SessionRunner:
             warmups=settings.warmups,
             seed=planned.seed or 0,
             concurrency=cell.workload.concurrency,
+            batch=cell.workload.batch,
         )
         self._keep(cell, label, self._measure(one, frame, spec, label, None))
 
@@ -339,6 +340,7 @@ class SessionRunner:
             threads=one.cell.workload.threads or self._job.threads,
             context_tokens=context,
             options=dict(one.cell.options),
+            batch=spec.batch if isinstance(spec, TimedSpec) else 1,
         )
         if not self._lock.is_locked:
             self._wait_for_machine()

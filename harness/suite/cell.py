@@ -16,7 +16,8 @@ from typing import Any
 
 #: A workload in one word, as in `Workload.__str__`.
 WORKLOAD_PATTERN = (
-    r"^pp([1-9][0-9]{0,7})(\+tg([0-9]{1,8}))?(@d([0-9]{1,8}))?(@t([1-9][0-9]{0,3}))?(@c([1-9][0-9]{0,3}))?$"
+    r"^pp([1-9][0-9]{0,7})(\+tg([0-9]{1,8}))?(@d([0-9]{1,8}))?(@t([1-9][0-9]{0,3}))?"
+    r"(@c([1-9][0-9]{0,3}))?(@b([1-9][0-9]{0,3}))?$"
 )
 _WORKLOAD = re.compile(WORKLOAD_PATTERN, re.ASCII)
 
@@ -34,6 +35,7 @@ class Workload:
         depth: tokens already in the KV cache before the prefill.
         threads: compute threads; None: the machine's physical cores.
         concurrency: requests at the same time, each with a prompt of its own.
+        batch: sequences that each pass processes together; all other counts are of each of them.
     """
 
     prompt_tokens: int
@@ -41,9 +43,10 @@ class Workload:
     depth: int = 0
     threads: int | None = None
     concurrency: int = 1
+    batch: int = 1
 
     def __str__(self) -> str:
-        """``pp512+tg128@d512@t4@c8``; what is zero, one request or not given is left out."""
+        """``pp512+tg128@d512@t4@c8@b2``; what is zero, one request, one sequence or not given is left out."""
         text = f"pp{self.prompt_tokens}"
         if self.decode_tokens:
             text += f"+tg{self.decode_tokens}"
@@ -51,7 +54,9 @@ class Workload:
             text += f"@d{self.depth}"
         if self.threads is not None:
             text += f"@t{self.threads}"
-        return text if self.concurrency == 1 else f"{text}@c{self.concurrency}"
+        if self.concurrency != 1:
+            text += f"@c{self.concurrency}"
+        return text if self.batch == 1 else f"{text}@b{self.batch}"
 
     @classmethod
     def parse(cls, text: str) -> Workload:
@@ -64,13 +69,14 @@ class Workload:
         if match is None:
             hint = ": every workload begins with a prompt" if text.strip().startswith("tg") else ""
             raise ValueError(f"{text!r} is no workload such as pp512+tg128 or pp512+tg128@d512{hint}")
-        prompt, _, decode, _, depth, _, threads, _, concurrency = match.groups()
+        prompt, _, decode, _, depth, _, threads, _, concurrency, _, batch = match.groups()
         return cls(
             int(prompt),
             int(decode or 0),
             int(depth or 0),
             int(threads) if threads else None,
             int(concurrency or 1),
+            int(batch or 1),
         )
 
 
@@ -99,7 +105,7 @@ class Cell:
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def identity(self) -> dict[str, Any]:
-        """What the id is made of. Depth 0, default threads, one request and no options are left out."""
+        """What the id is made of. Depth 0, default threads, one request, one sequence and no options are left out."""
         workload: dict[str, int] = {
             "decode_tokens": self.workload.decode_tokens,
             "prompt_tokens": self.workload.prompt_tokens,
@@ -110,6 +116,8 @@ class Cell:
             workload["threads"] = self.workload.threads
         if self.workload.concurrency != 1:
             workload["concurrency"] = self.workload.concurrency
+        if self.workload.batch != 1:
+            workload["batch"] = self.workload.batch
         identity: dict[str, Any] = {
             "api": self.api,
             "device": self.device,

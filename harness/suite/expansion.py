@@ -19,7 +19,7 @@ from harness.precision import default_first
 from harness.suite.cell import Cell, PlannedCell, Workload
 from harness.suite.devices import DeviceWord, Target, targets, vocabulary
 from harness.suite.estimate import expected_s
-from harness.suite.fitting import too_large, too_long
+from harness.suite.fitting import too_large, too_long, unbatched
 from harness.suite.schema import Combination, Inclusion, Options, Suite
 from harness.worker.api import PRECISIONS, Backend, Host, ModelFacts, Recipe
 
@@ -152,6 +152,7 @@ class _Expansion:
         return (
             (self._unwritten(backend, combo.made) if facts.synthetic is not None else None)
             or backend.unsupported(combo.made, facts)
+            or unbatched(backend, combo.made, combo.workload)
             or too_long(combo.made, combo.workload)
             or too_large(combo.made, facts, self._host)
         )

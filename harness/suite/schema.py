@@ -55,6 +55,8 @@ def _workload(value: Any) -> Any:
         keys["threads"] = parsed.threads
     if parsed.concurrency != 1:
         keys["concurrency"] = parsed.concurrency
+    if parsed.batch != 1:
+        keys["batch"] = parsed.batch
     return keys
 
 
@@ -71,11 +73,15 @@ class WorkloadKeys(Strict):
     """Compute threads; the machine's physical cores where missing."""
     concurrency: int = Field(default=1, ge=1, lt=10**4, strict=True)
     """Requests at the same time, for frameworks that stream: servers."""
+    batch: int = Field(default=1, ge=1, lt=10**4, strict=True)
+    """Sequences of equal length that every pass processes together, each with a prompt and a KV cache of its own."""
 
     @property
     def workload(self) -> Workload:
         """As a plain value."""
-        return Workload(self.prompt_tokens, self.decode_tokens, self.depth, self.threads, self.concurrency)
+        return Workload(
+            self.prompt_tokens, self.decode_tokens, self.depth, self.threads, self.concurrency, self.batch
+        )
 
 
 WorkloadText = Annotated[str, Field(pattern=WORKLOAD_PATTERN)]

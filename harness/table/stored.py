@@ -77,6 +77,7 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
         workload=plan.workload,
         prompt_tokens=plan.prompt_tokens,
         decode_tokens=plan.decode_tokens,
+        batch=plan.batch,
         options={key: str(value) for key, value in plan.options.items()},
         reason=cell.reason,
         baseline_precision=baseline,

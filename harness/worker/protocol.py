@@ -29,6 +29,7 @@ Method = Literal[
     "energy",
     "score",
     "generate",
+    "generate_batch",
     "logits",
     "unload",
     "exit",
@@ -86,7 +87,8 @@ class TimedSpec:
     """The timed passes of one run.
 
     Every repetition resets the cache, fills ``depth`` tokens untimed, then prefills ``prompt_tokens`` fresh
-    random tokens, then decodes ``decode_tokens`` one at a time, each forward pass timed apart from sampling.
+    random tokens, then decodes ``decode_tokens`` one at a time, each forward pass timed apart from sampling. Of a
+    batch, every pass does so for all its sequences together, and the counts are of each sequence.
 
     Attributes:
         prompt_tokens: tokens of the timed prefill.
@@ -96,6 +98,7 @@ class TimedSpec:
         warmups: untimed passes first: stored, marked, excluded.
         seed: seed of the token ids; every repetition draws its own.
         concurrency: requests at the same time, each with a prompt of its own; above 1 for streams only.
+        batch: sequences processed together, each with tokens of its own; what was loaded has room for so many.
     """
 
     prompt_tokens: int
@@ -105,6 +108,7 @@ class TimedSpec:
     warmups: int
     seed: int
     concurrency: int = 1
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +123,10 @@ class Sample:
             streams: ``ttft_s`` (the
             median of the requests'), ``wall_s`` (first submission to last arrival), ``tokens`` and ``arrivals`` of
             all requests, ``prompt_tokens_told`` (of all prompts, by the server's count).
-        forward_ns: duration of each single-token forward pass.
-        token_ns: time of each token since the prompt was submitted; the first is the one the prefill gave. Empty for
-            concurrent requests, and where a server does not tell how many tokens it sent at once.
+        forward_ns: duration of each single-token forward pass; of a batch, one token of each sequence.
+        token_ns: time of each token since the prompt was submitted; the first is the one the prefill gave. Of a batch,
+            when every sequence had its token. Empty for concurrent requests, and where a server does not tell how many
+            tokens it sent at once.
         request_ns: of concurrent requests: for each its submission and the time of each of its tokens, since the
             first submission.
     """

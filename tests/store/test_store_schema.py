@@ -136,11 +136,16 @@ def test_a_released_revision_comes_to_the_newest_schema_with_what_it_held(
         " notes, made_s, made_at) VALUES ('l', 'a', 'm', 'f', 'r', 'int4', 't', '1', '{}', '{}', 2.5,"
         " '2026-11-23 06:12:03.250000')"
     )
+    connection.execute(
+        "INSERT INTO cell (id, framework, model, precision, recipe, device, api, workload, prompt_tokens,"
+        " decode_tokens, depth, options) VALUES ('c', 'f', 'tiny', 'int4', 'r', 'cpu', 'cpu', 'pp8', 8, 0, 0, '{}')"
+    )
     connection.commit()
     connection.close()
     with Store.open(path) as store:
         assert store.upgraded is not None
         assert store.check() == []
+        assert store.describe("cell", "c")["batch"] == 1
         [lineage] = store.describe("artifact", "a")["lineage"]
     assert (lineage["made_s"], lineage["made_peak_bytes"]) == (2.5, None)
     Store.open(tmp_path / "new.db").close()
