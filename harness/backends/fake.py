@@ -261,7 +261,9 @@ class Fake(Backend):
         Recipe("INT8_STATIC", "int8", "fake:FP32", "numpy", {"bits": 8}, static=StaticShape(48, 16)),
     )
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (("cpu", "cpu"), ("npu:0", "fake-npu"))
-    capabilities = frozenset({"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch"})
+    capabilities = frozenset(
+        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch", "batch_depth"}
+    )
 
     def __init__(self) -> None:
         self._script = _script_of_environment()

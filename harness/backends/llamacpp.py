@@ -89,7 +89,7 @@ class LlamaCpp(Backend):
         ("gpu:0", "rpc"),
     )
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch"}
+        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch", "batch_depth"}
     )
     baseline_precision: ClassVar[str | None] = "fp16"
 

@@ -109,7 +109,7 @@ class MLX(Backend):
     )
     recipes = _recipes()
     known_devices = (("cpu", "cpu"), ("gpu:0", "metal"), ("gpu:0", "cuda"))
-    capabilities = frozenset({"prefill", "decode", "score", "make", "synthesize", "batch"})
+    capabilities = frozenset({"prefill", "decode", "score", "make", "synthesize", "batch", "batch_depth"})
 
     def __init__(self) -> None:
         self._mx: Any = None

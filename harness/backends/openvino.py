@@ -156,7 +156,7 @@ class OpenVINO(Backend):
     )
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "make", "synthesize", "batch"}
+        {"prefill", "decode", "score", "make", "synthesize", "batch", "batch_depth"}
     )
 
     def __init__(self) -> None:

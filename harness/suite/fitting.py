@@ -35,6 +35,8 @@ def unbatched(backend: type[Backend], recipe: Recipe, workload: Workload) -> str
         return f"{recipe.name} is a graph of static shape for one sequence, the workload is a batch of {workload.batch}"
     if "batch" not in backend.capabilities:
         return f"{backend.title} processes one sequence at a time here"
+    if workload.depth and "batch_depth" not in backend.capabilities:
+        return f"{backend.title} takes the prompts of a batch into empty caches only: a batch has no depth"
     return None
 
 

@@ -25,7 +25,9 @@ from harness.worker.synthetic import SyntheticModel
 Tokens = npt.NDArray[np.int32]
 Logits = npt.NDArray[np.float32]
 
-Capability = Literal["prefill", "decode", "stream", "score", "tokenize", "make", "synthesize", "batch"]
+Capability = Literal[
+    "prefill", "decode", "stream", "score", "tokenize", "make", "synthesize", "batch", "batch_depth"
+]  # fmt: skip
 
 #: The canonical precisions, widest first. A recipe names exactly one.
 PRECISIONS: tuple[str, ...] = (
@@ -397,7 +399,7 @@ class Backend(ABC):
         """Process ``tokens: int32[batch, n]``, row by row after what each sequence's part of the cache holds.
 
         Sequences see nothing of each other. Returns when the last logits of all are computed. Declared by the
-        capability ``batch``; ``batch`` is that of `LoadSpec`, above 1.
+        capability ``batch``; ``batch`` is that of `LoadSpec`, above 1. Without ``batch_depth`` the cache is empty.
         """
         raise Unsupported(f"{self.title} processes one sequence at a time here")
 

@@ -28,6 +28,7 @@ def test_a_static_graph_takes_what_fits_its_context(workload: str, fits: bool) -
     ("capabilities", "recipe", "reason"),
     [
         ({"prefill", "batch"}, INT4, None),
+        ({"prefill", "batch", "batch_depth"}, INT4, None),
         ({"prefill"}, INT4, "It processes one sequence at a time here"),
         (
             {"prefill", "batch"},
@@ -43,6 +44,11 @@ def test_a_batch_is_for_frameworks_and_graphs_that_take_one(
     backend = type("It", (Backend,), {"title": "It", "capabilities": frozenset(capabilities)})
     assert unbatched(backend, recipe, Workload.parse("pp8@b4")) == reason
     assert unbatched(backend, recipe, Workload.parse("pp8@c4")) is None
+    deep = unbatched(backend, recipe, Workload.parse("pp8@d8@b4"))
+    if reason is not None or "batch_depth" in capabilities:
+        assert deep == reason
+    else:
+        assert deep == "It takes the prompts of a batch into empty caches only: a batch has no depth"
 
 
 def test_weights_beyond_the_machines_memory_are_not_tried() -> None:
