@@ -1,4 +1,4 @@
--- The results database, schema 0007. Made from harness/store/tables.py by
+-- The results database, schema 0008. Made from harness/store/tables.py by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
@@ -25,6 +25,7 @@ CREATE TABLE cell (
 	decode_tokens INTEGER NOT NULL,
 	depth INTEGER NOT NULL,
 	options JSON NOT NULL,
+	batch INTEGER DEFAULT 1 NOT NULL,
 	CONSTRAINT pk_cell PRIMARY KEY (id)
 );
 CREATE INDEX ix_cell_framework_model ON cell (framework, model);

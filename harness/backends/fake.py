@@ -281,16 +281,18 @@ class Fake(Backend):
         Recipe("INT8_STATIC", "int8", "fake:FP32", "numpy", {"bits": 8}, static=StaticShape(48, 16)),
     )
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (("cpu", "cpu"), ("npu:0", "fake-npu"))
-    capabilities = frozenset({"prefill", "decode", "score", "tokenize", "make", "synthesize"})
+    capabilities = frozenset(
+        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch", "batch_depth"}
+    )
 
     def __init__(self) -> None:
         self._script = _script_of_environment()
         self._model: _Model | None = None
         self._width = VOCAB_SIZE
-        self._state = 0
+        self._states = [0]
         self._held = 0
         self._room = 0
-        self._newest: Logits | None = None
+        self._newest: list[Logits] = []
         self._counters = {"prefill_s": 0.0, "decode_s": 0.0}
 
     @classmethod
@@ -369,6 +371,7 @@ class Fake(Backend):
             int(description["bits"]), bool(description["broken"]), self._width, compute == "bf16"
         )
         self._room = spec.context_tokens
+        self._states = [0] * spec.batch
         self.reset()
         device = settings.get("device", {"id": "cpu", "api": "cpu"})
         return Loaded(
@@ -376,37 +379,46 @@ class Fake(Backend):
             vocab_size=self._width,
             threads=int(settings["threads"]["threads"]) if "threads" in settings else spec.threads,
             hints={"compute": compute},
-            kv_cache_bytes=8 * spec.context_tokens,
+            kv_cache_bytes=8 * spec.context_tokens * spec.batch,
         )
 
     def reset(self) -> None:
         """Forget the tokens."""
         self._script.run("reset")
-        self._state, self._held, self._newest = 0, 0, None
+        self._states, self._held, self._newest = [0] * len(self._states), 0, []
         self._counters = {"prefill_s": 0.0, "decode_s": 0.0}
 
     def prefill(self, tokens: Tokens) -> None:
         """Take the tokens in."""
+        self.prefill_batch(tokens[np.newaxis])
+
+    def decode(self, token: int) -> None:
+        """Take one token in."""
+        self.decode_batch(np.asarray([token], dtype=np.int32))
+
+    def prefill_batch(self, tokens: Tokens) -> None:
+        """Take the tokens in, each row after those of its own sequence."""
         begin = time.perf_counter()
         self._script.run("prefill")
         self._process(tokens)
         self._counters["prefill_s"] += time.perf_counter() - begin
 
-    def decode(self, token: int) -> None:
-        """Take one token in."""
+    def decode_batch(self, tokens: Tokens) -> None:
+        """Take one token of each sequence in."""
         begin = time.perf_counter()
         self._script.run("decode")
-        self._process(np.asarray([token], dtype=np.int32))
+        self._process(tokens[:, np.newaxis])
         self._counters["decode_s"] += time.perf_counter() - begin
 
     def _process(self, tokens: Tokens) -> None:
         model = self._loaded()
-        self._held += len(tokens)
+        self._held += tokens.shape[1]
         if self._held > self._room:
             raise ValueError(f"{self._held} tokens do not fit into {self._room}")
-        for token in tokens:
-            self._state = model.advance(self._state, int(token))
-        self._newest = model.logits(self._state)
+        for index, row in enumerate(tokens):
+            for token in row:
+                self._states[index] = model.advance(self._states[index], int(token))
+        self._newest = [model.logits(state) for state in self._states]
 
     def _loaded(self) -> _Model:
         if self._model is None:
@@ -415,10 +427,14 @@ class Fake(Backend):
 
     def sample(self) -> int:
         """The likeliest token."""
+        return int(self.sample_batch()[0])
+
+    def sample_batch(self) -> Tokens:
+        """The likeliest token of each sequence."""
         self._script.run("sample")
-        if self._newest is None:
+        if not self._newest:
             raise RuntimeError("no logits yet")
-        return int(self._newest.argmax())
+        return np.asarray([row.argmax() for row in self._newest], dtype=np.int32)
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Blocks of 16 positions."""

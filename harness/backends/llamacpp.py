@@ -20,6 +20,7 @@ import numpy as np
 from harness.backends import _llamacpp_ggml as ggml
 from harness.backends import _llamacpp_imatrix as importance
 from harness.backends import _llamacpp_log as said
+from harness.backends._llamacpp_batch import Sequences
 from harness.backends._llamacpp_make import by_type, made_of, quantise
 from harness.backends._llamacpp_options import FLASH_ATTENTION, RPC_VARIABLE, parse_options
 from harness.backends._llamacpp_recipes import NEEDING_IMATRIX, RECIPES, SUFFIX, refusal
@@ -90,7 +91,7 @@ class LlamaCpp(Backend):
         ("gpu:0", "rpc"),
     )
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "tokenize", "make", "synthesize"}
+        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch", "batch_depth"}
     )
     baseline_precision: ClassVar[str | None] = "fp16"
 
@@ -106,6 +107,7 @@ class LlamaCpp(Backend):
         self._batch_tokens = 0
         self._token = np.zeros(1, dtype=np.int32)
         self._token_batch: Any = None
+        self._sequences: Sequences | None = None
 
     # -- planning ---------------------------------------------------------------------------------------------------
 
@@ -316,6 +318,8 @@ class LlamaCpp(Backend):
         self._vocab_size = int(llama.llama_vocab_n_tokens(vocab))
         self._batch_tokens = int(llama.llama_n_batch(context))
         self._token_batch = llama.llama_batch_get_one(_ids(self._token), 1)
+        if spec.batch > 1:
+            self._sequences = Sequences(llama, self._loaded(), spec.batch, self._vocab_size, self._process)
         self.reset()
         return Loaded(
             device=chosen.device,
@@ -331,6 +335,8 @@ class LlamaCpp(Backend):
         log.clear()
         self._llama.llama_memory_clear(self._llama.llama_get_memory(context), False)
         self._llama.llama_perf_context_reset(context)
+        if self._sequences is not None:
+            self._sequences.reset()
 
     def prefill(self, tokens: Tokens) -> None:
         """Process a prompt in batches of ``n_batch``, with logits for the last token, as llama-bench does."""
@@ -359,6 +365,18 @@ class LlamaCpp(Backend):
             )
         return int(np.ctypeslib.as_array(row, shape=(self._vocab_size,)).argmax())
 
+    def prefill_batch(self, tokens: Tokens) -> None:
+        """Process a prompt of each sequence, as many tokens of all of them at once as fit into ``n_batch``."""
+        self._together().prefill(tokens)
+
+    def decode_batch(self, tokens: Tokens) -> None:
+        """Process one token of each sequence."""
+        self._together().decode(tokens)
+
+    def sample_batch(self) -> Tokens:
+        """The token with the largest logit of each sequence."""
+        return self._together().sample()
+
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Logits at ``first .. n-1``, in views of llama.cpp's own buffer of at most 128 rows and 64 MiB."""
         context, llama = self._loaded(), self._llama
@@ -382,11 +400,14 @@ class LlamaCpp(Backend):
 
     def counters(self) -> Mapping[str, float]:
         """llama.cpp's own times since `reset`; a prompt of a single token counts as decoding there."""
+        if self._sequences is not None:
+            return self._sequences.counters()
         data = self._llama.llama_perf_context(self._loaded())
         return {"prefill_s": data.t_p_eval_ms / 1e3, "decode_s": data.t_eval_ms / 1e3}
 
     def unload(self) -> None:
         """Free the context, the threads and the model; does nothing where nothing is loaded."""
+        self._sequences = None
         if self._context is not None:
             self._llama.llama_free(self._context)
             self._context = None
@@ -436,7 +457,14 @@ class LlamaCpp(Backend):
     def _make_context(self, spec: LoadSpec, options: Mapping[str, Any]) -> None:
         llama, (library, log) = self._llama, self._started()
         params = llama.llama_context_default_params()
-        params.n_ctx = spec.context_tokens
+        params.n_ctx = spec.context_tokens * spec.batch
+        params.n_seq_max = spec.batch
+        # A part of the cache for each sequence, llama.cpp's own default: the prompts have no common beginning.
+        params.kv_unified = False
+        if spec.batch > options["n_batch"]:  # llama.cpp would abort
+            raise ValueError(
+                f"one token of each of {spec.batch} sequences does not fit into n_batch={options['n_batch']}"
+            )
         params.n_batch = options["n_batch"]
         params.n_ubatch = options["n_ubatch"]
         params.n_threads = params.n_threads_batch = spec.threads
@@ -487,6 +515,8 @@ class LlamaCpp(Backend):
         type_k, type_v = said.cache_types(log) or (options["type_k"], options["type_v"])
         return {
             "n_ctx": str(llama.llama_n_ctx(context)),
+            "n_seq_max": str(llama.llama_n_seq_max(context)),
+            "kv_unified": said.kv_unified(log) or "0",
             "n_batch": str(llama.llama_n_batch(context)),
             "n_ubatch": str(llama.llama_n_ubatch(context)),
             "n_threads": str(llama.llama_n_threads(context)),
@@ -513,6 +543,14 @@ class LlamaCpp(Backend):
         if self._context is None:
             raise RuntimeError("load() comes first")
         return self._context
+
+    def _together(self) -> Sequences:
+        if self._sequences is None:
+            raise RuntimeError("load() for a batch comes first")
+        return self._sequences
+
+    def _process(self, batch: Any) -> None:
+        self._check(self._llama.llama_decode(self._loaded(), batch))
 
     def _check(self, status: int) -> None:
         """Raise for a status of llama_decode other than success."""

@@ -112,7 +112,7 @@ class MLX(Backend):
     recipes = _recipes()
     known_devices = (("cpu", "cpu"), ("gpu:0", "metal"), ("gpu:0", "cuda"))
     takes_threads = False
-    capabilities = frozenset({"prefill", "decode", "score", "make", "synthesize"})
+    capabilities = frozenset({"prefill", "decode", "score", "make", "synthesize", "batch", "batch_depth"})
 
     def __init__(self) -> None:
         self._mx: Any = None
@@ -300,7 +300,7 @@ class MLX(Backend):
             self._model.set_dtype(getattr(mx, compute))
         mx.eval(self._model.parameters())
         mx.synchronize()
-        vocab_size, kv_cache_bytes, dtypes = self._shapes(spec.context_tokens)
+        vocab_size, kv_cache_bytes, dtypes = self._shapes(spec.batch, spec.context_tokens)
         hints = {"weights": _weights_in_force(self._model), "compile": _compile_in_force(kind), **dtypes}
         hints |= {"dtype": compute} | {name: str(value) for name, value in self._options.counts.items()}
         blas = _blas_in_force() if kind == "cpu" else None
@@ -309,14 +309,14 @@ class MLX(Backend):
         self.reset()
         return Loaded(device, vocab_size, threads=None, hints=hints, kv_cache_bytes=kv_cache_bytes)
 
-    def _shapes(self, context_tokens: int) -> tuple[int, int, dict[str, str]]:
-        """Vocabulary, bytes of a cache that holds the whole context, dtypes: of a graph that is never evaluated."""
+    def _shapes(self, batch: int, context_tokens: int) -> tuple[int, int, dict[str, str]]:
+        """Vocabulary, bytes of a cache that holds all contexts, dtypes: of a graph that is never evaluated."""
         self.reset()
         logits = None
         step = self._options.counts["prefill_step_size"]
         for begin in range(0, context_tokens, step):
             count = min(step, context_tokens - begin)
-            logits = self._forward(np.zeros(count, np.int32))
+            logits = self._forward(np.zeros((batch, count), np.int32))
         if logits is None:
             raise ValueError("context_tokens must be at least 1")
         bytes_held = sum(layer.nbytes for layer in self._cache)
@@ -332,8 +332,8 @@ class MLX(Backend):
         self._mx.clear_cache()
 
     def _forward(self, tokens: Tokens) -> Any:
-        """The graph of ``logits: [n, vocab]``; nothing is computed before it is evaluated."""
-        logits = self._model(self._mx.array(tokens)[None], cache=self._cache)[0]
+        """The graph of ``logits: [batch, n, vocab]``; nothing is computed before it is evaluated."""
+        logits = self._model(self._mx.array(tokens), cache=self._cache)
         if self._options.counts["kv_bits"]:
             self._quantise_cache(
                 self._cache,
@@ -346,33 +346,45 @@ class MLX(Backend):
     def _fill(self, tokens: Tokens) -> None:
         """Only the cache: evaluating no logits, MLX computes no output layer."""
         step = self._options.counts["prefill_step_size"]
-        for begin in range(0, len(tokens), step):
-            self._forward(tokens[begin : begin + step])
+        for begin in range(0, tokens.shape[1], step):
+            self._forward(tokens[:, begin : begin + step])
             self._mx.eval([layer.state for layer in self._cache])
             self._mx.clear_cache()
 
     def prefill(self, tokens: Tokens) -> None:
         """All but the last token into the cache, then the last one with its logits, as mlx-lm does."""
-        self._fill(tokens[:-1])
-        self._logits = self._forward(tokens[-1:])
-        self._mx.eval(self._logits, [layer.state for layer in self._cache])
+        self.prefill_batch(tokens[np.newaxis])
 
     def decode(self, token: int) -> None:
         """One token; both its logits and its cache entries are computed on return."""
-        self._logits = self._forward(np.array([token], np.int32))
-        self._mx.eval(self._logits, [layer.state for layer in self._cache])
+        self.decode_batch(np.array([token], np.int32))
 
     def sample(self) -> int:
         """Greedy, on the device."""
-        return int(self._mx.argmax(self._logits[-1]).item())
+        return int(self._mx.argmax(self._logits[0, -1]).item())
+
+    def prefill_batch(self, tokens: Tokens) -> None:
+        """As `prefill`, with a row of the batch for each sequence."""
+        self._fill(tokens[:, :-1])
+        self._logits = self._forward(tokens[:, -1:])
+        self._mx.eval(self._logits, [layer.state for layer in self._cache])
+
+    def decode_batch(self, tokens: Tokens) -> None:
+        """One token of each sequence."""
+        self._logits = self._forward(np.ascontiguousarray(tokens[:, np.newaxis], np.int32))
+        self._mx.eval(self._logits, [layer.state for layer in self._cache])
+
+    def sample_batch(self) -> Tokens:
+        """Greedy, on the device."""
+        return np.array(self._mx.argmax(self._logits[:, -1], axis=-1)).astype(np.int32)
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Through the cache, so that no more than a block of positions has logits at once."""
         mx = self._mx
         self.reset()
-        self._fill(tokens[:first])
+        self._fill(tokens[np.newaxis, :first])
         for begin in range(first, len(tokens), _BLOCK):
-            block = self._forward(tokens[begin : begin + _BLOCK]).astype(mx.float32)
+            block = self._forward(tokens[np.newaxis, begin : begin + _BLOCK])[0].astype(mx.float32)
             mx.eval(block, [layer.state for layer in self._cache])
             yield begin, np.array(block, copy=False)
         self.reset()

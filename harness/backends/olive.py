@@ -223,7 +223,7 @@ class Olive(Backend):
         ("gpu:0", "webgpu"),
     )
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "make", "synthesize"}
+        {"prefill", "decode", "score", "make", "synthesize", "batch"}
     )
     #: The model builder's fp16 graphs fail on ONNX Runtime's CPU provider at the first decode.
     baseline_precision: ClassVar[str | None] = None
@@ -357,6 +357,18 @@ class Olive(Backend):
     def sample(self) -> int:
         """Arg-max over the newest logits."""
         return self._timed().sample()
+
+    def prefill_batch(self, tokens: Tokens) -> None:
+        """One forward pass over all of ``tokens``."""
+        self._timed().prefill_batch(tokens)
+
+    def decode_batch(self, tokens: Tokens) -> None:
+        """One forward pass over one token of each sequence."""
+        self._timed().decode_batch(tokens)
+
+    def sample_batch(self) -> Tokens:
+        """Arg-max over the newest logits of each sequence."""
+        return self._timed().sample_batch()
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Logits at every position by plain ONNX Runtime; at most one of the two sessions is open."""

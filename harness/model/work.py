@@ -20,19 +20,22 @@ Bits = tuple[float, float]
 
 
 def decode_bytes(
-    shape: ModelConfiguration, weight_bytes: int, context: int, tokens: int, bits: Bits
+    shape: ModelConfiguration, weight_bytes: int, context: int, tokens: int, bits: Bits, batch: int = 1
 ) -> float:
     """Bytes read for one decoded token, mean over the tokens: touched weights, and the cache as it grows.
+
+    The sequences of a batch share one reading of the weights; each reads its own cache.
 
     Args:
         shape: of the model.
         weight_bytes: of the artifact.
         context: tokens in the cache before the first of them.
-        tokens: decoded.
+        tokens: decoded, of each sequence.
         bits: of the cache.
+        batch: sequences that are decoded together.
     """
     cached = sum(kv_cache_bytes(shape, context + step, *bits) for step in range(tokens)) / tokens
-    return touched_weight_bytes(shape, weight_bytes) + cached
+    return touched_weight_bytes(shape, weight_bytes) / batch + cached
 
 
 def decode_flops(shape: ModelConfiguration, context: int, tokens: int) -> float:
@@ -40,10 +43,12 @@ def decode_flops(shape: ModelConfiguration, context: int, tokens: int) -> float:
     return prefill_flops(shape, tokens, context, logit_positions=tokens) / tokens
 
 
-def prefill_bytes(shape: ModelConfiguration, weight_bytes: int, depth: int, tokens: int, bits: Bits) -> float:
-    """Bytes of a prefill that reads its weights once: the weights, the cache before it, and its own keys and values.
+def prefill_bytes(
+    shape: ModelConfiguration, weight_bytes: int, depth: int, tokens: int, bits: Bits, batch: int = 1
+) -> float:
+    """Bytes of one sequence's prefill that reads its weights once: the weights, the cache before it, its own keys, values.
 
-    All experts are counted: the tokens of a prompt go through different ones.
+    All experts are counted: the tokens of a prompt go through different ones. The sequences of a batch share the weights.
     """
     weights = touched_weight_bytes(replace(shape, experts=0), weight_bytes)
-    return float(weights + kv_cache_bytes(shape, depth + tokens, *bits))
+    return float(weights / batch + kv_cache_bytes(shape, depth + tokens, *bits))

@@ -234,5 +234,6 @@ def cell_record(cell: Cell) -> CellRecord:
         decode_tokens=cell.workload.decode_tokens,
         depth=cell.workload.depth,
         options=dict(cell.options),
+        batch=cell.workload.batch,
         id=cell.id,
     )

@@ -413,6 +413,7 @@ class SessionRunner:
             warmup_rule=_warmup_rule(settings),
             prompt_file=None if prompts is None else str(prompts.path),
             text=self._workshop.fixed_text(cell.model),
+            batch=cell.workload.batch,
         )
         told: dict[str, str] = {"kind": cell.workload.prompt}
         if prompts is not None:
@@ -445,6 +446,7 @@ class SessionRunner:
             threads=one.cell.workload.threads or self._job.threads,
             context_tokens=context,
             options=dict(one.cell.options),
+            batch=spec.batch if isinstance(spec, TimedSpec) else 1,
         )
         if not self._lock.is_locked:
             self._wait_for_machine()

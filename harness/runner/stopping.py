@@ -85,8 +85,8 @@ def speeds(samples: Iterable[SampleRecord], workload: Workload) -> dict[str, flo
     """
     timed = [sample_facts(sample) for sample in samples if not sample.warmup]
     by_metric = {
-        "prefill_tps": [rows.prefill_tps(sample, workload.prompt_tokens) for sample in timed],
-        "decode_tps": [rows.decode_tps(sample, workload.decode_tokens) for sample in timed],
+        "prefill_tps": [rows.prefill_tps(sample, workload.prompt_tokens, workload.batch) for sample in timed],
+        "decode_tps": [rows.decode_tps(sample, workload.decode_tokens, workload.batch) for sample in timed],
     }
     if not any(value is not None for values in by_metric.values() for value in values):
         by_metric = {

@@ -375,6 +375,7 @@ class CellRecord:
     decode_tokens: int
     depth: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
+    batch: int = 1
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -391,6 +392,8 @@ class CellRecord:
             "depth": self.depth,
             "options": dict(self.options),
         }
+        if self.batch != 1:  # ids of what was there before batches stay as they are
+            content["batch"] = self.batch
         _derive_id(self, "cell", content)
 
 

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -329,6 +330,10 @@ class Cell(Row, table=True):
     decode_tokens: int = Field(description="timed single-token passes")
     depth: int = Field(description="tokens already in the KV cache")
     options: dict[str, Any] = Field(sa_type=_JSON, description="JSON of the framework's settings asked for")
+    batch: int = Field(
+        sa_column_kwargs={"server_default": text("1")},
+        description="sequences that each pass processes together; the counts of tokens are of each of them",
+    )
 
 
 class SessionCell(Row, table=True):

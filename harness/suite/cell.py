@@ -20,7 +20,7 @@ Prompt = Literal["random", "text"]
 #: A workload in one word, as in `Workload.__str__`.
 WORKLOAD_PATTERN = (
     r"^pp([1-9][0-9]{0,7})(\+tg([0-9]{1,8}))?(@d([0-9]{1,8}))?(@t([1-9][0-9]{0,3}))?"
-    r"(@c([1-9][0-9]{0,3}))?(@text)?$"
+    r"(@c([1-9][0-9]{0,3}))?(@b([1-9][0-9]{0,3}))?(@text)?$"
 )
 _WORKLOAD = re.compile(WORKLOAD_PATTERN, re.ASCII)
 
@@ -39,6 +39,7 @@ class Workload:
         threads: compute threads; None: the machine's physical cores.
         concurrency: requests at the same time, each with a prompt of its own.
         prompt: ``random`` token ids, or ``text``: cut out of the calibration text.
+        batch: sequences that each pass processes together; all other counts are of each of them.
     """
 
     prompt_tokens: int
@@ -47,9 +48,10 @@ class Workload:
     threads: int | None = None
     concurrency: int = 1
     prompt: Prompt = "random"
+    batch: int = 1
 
     def __str__(self) -> str:
-        """``pp512+tg128@d512@t4@c8@text``; what is zero, one request, random or not given is left out."""
+        """``pp512+tg128@d512@t4@c8@b2@text``; what is zero, one, random or not given is left out."""
         text = f"pp{self.prompt_tokens}"
         if self.decode_tokens:
             text += f"+tg{self.decode_tokens}"
@@ -59,6 +61,7 @@ class Workload:
             text += f"@t{self.threads}"
         if self.concurrency != 1:
             text += f"@c{self.concurrency}"
+        text = text if self.batch == 1 else f"{text}@b{self.batch}"
         return text if self.prompt == "random" else f"{text}@{self.prompt}"
 
     @classmethod
@@ -72,7 +75,7 @@ class Workload:
         if match is None:
             hint = ": every workload begins with a prompt" if text.strip().startswith("tg") else ""
             raise ValueError(f"{text!r} is no workload such as pp512+tg128 or pp512+tg128@d512{hint}")
-        prompt, _, decode, _, depth, _, threads, _, concurrency, text_prompt = match.groups()
+        prompt, _, decode, _, depth, _, threads, _, concurrency, _, batch, text_prompt = match.groups()
         return cls(
             int(prompt),
             int(decode or 0),
@@ -80,6 +83,7 @@ class Workload:
             int(threads) if threads else None,
             int(concurrency or 1),
             "text" if text_prompt else "random",
+            int(batch or 1),
         )
 
 
@@ -108,7 +112,7 @@ class Cell:
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def identity(self) -> dict[str, Any]:
-        """What the id is made of. Depth 0, default threads, one request, random prompts and no options are left out."""
+        """What the id is made of. What is 0, 1, random, the default or not given is left out."""
         workload: dict[str, int | str] = {
             "decode_tokens": self.workload.decode_tokens,
             "prompt_tokens": self.workload.prompt_tokens,
@@ -121,6 +125,8 @@ class Cell:
             workload["concurrency"] = self.workload.concurrency
         if self.workload.prompt != "random":
             workload["prompt"] = self.workload.prompt
+        if self.workload.batch != 1:
+            workload["batch"] = self.workload.batch
         identity: dict[str, Any] = {
             "api": self.api,
             "device": self.device,

@@ -33,8 +33,10 @@ def expected_s(
     token_s = weights * nominal_bits(cell.precision) / 8 / _READ_BYTES_PER_S
     prompt_token_s = weights / _MULTIPLY_ADDS_PER_S
     workload = cell.workload
-    prompt_s = (workload.prompt_tokens + workload.depth) * prompt_token_s
-    one_pass = prompt_s + workload.decode_tokens * token_s
+    prompt_s = workload.batch * (workload.prompt_tokens + workload.depth) * prompt_token_s
+    # The weights are read once for all sequences of a batch; from some size on its arithmetic takes longer.
+    step_s = token_s if workload.batch == 1 else max(token_s, workload.batch * prompt_token_s)
+    one_pass = prompt_s + workload.decode_tokens * step_s
     # Warm-up by rule: as many passes as have to agree, where nothing goes wrong.
     warmups = settings.warmups if settings.warmup_change is None else min(settings.warmups, AGREEING_PASSES)
     return round(runs * (_START_S + (settings.repetitions + warmups) * one_pass), 1)

@@ -20,7 +20,7 @@ from harness.suite.auto import runs_settings, warmups_settings
 from harness.suite.cell import Cell, PlannedCell, Prompt, Workload
 from harness.suite.devices import DeviceWord, Target, targets, vocabulary
 from harness.suite.estimate import expected_s
-from harness.suite.fitting import too_large, too_long
+from harness.suite.fitting import too_large, too_long, unbatched
 from harness.suite.schema import Combination, Inclusion, Options, Suite
 from harness.worker.api import PRECISIONS, Backend, Host, ModelFacts, Recipe
 
@@ -161,6 +161,7 @@ class _Expansion:
             (self._unwritten(backend, combo.made) if facts.synthetic is not None else None)
             or backend.unsupported(combo.made, facts)
             or backend.unusable(combo.made, combo.options | combo.added_options)
+            or unbatched(backend, combo.made, combo.workload)
             or too_long(combo.made, combo.workload)
             or too_large(combo.made, facts, self._host)
         )

@@ -59,6 +59,8 @@ def _workload(value: Any) -> Any:
         keys["concurrency"] = parsed.concurrency
     if parsed.prompt != "random":
         keys["prompt"] = parsed.prompt
+    if parsed.batch != 1:
+        keys["batch"] = parsed.batch
     return keys
 
 
@@ -77,12 +79,20 @@ class WorkloadKeys(Strict):
     """Requests at the same time, for frameworks that stream: servers."""
     prompt: Prompt = "random"
     """What prompts are made of: `random` token ids, or `text`."""
+    batch: int = Field(default=1, ge=1, lt=10**4, strict=True)
+    """Sequences of equal length that every pass processes together, each with a prompt and a KV cache of its own."""
 
     @property
     def workload(self) -> Workload:
         """As a plain value."""
         return Workload(
-            self.prompt_tokens, self.decode_tokens, self.depth, self.threads, self.concurrency, self.prompt
+            self.prompt_tokens,
+            self.decode_tokens,
+            self.depth,
+            self.threads,
+            self.concurrency,
+            self.prompt,
+            self.batch,
         )
 
 

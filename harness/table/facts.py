@@ -234,6 +234,7 @@ class CellFacts:
 
     Attributes:
         workload: its text, such as ``pp512+tg128@d0``.
+        batch: sequences that each pass processes together; the counts of tokens are of each of them.
         options: the framework's settings that the suite asked for.
         reason: why the cell was planned as skipped, None where it was to run.
         baseline_precision: the framework's native half precision; None: it has fp32 only.
@@ -255,6 +256,7 @@ class CellFacts:
     workload: str
     prompt_tokens: int
     decode_tokens: int
+    batch: int = 1
     options: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
     baseline_precision: str | None = "fp16"

@@ -226,20 +226,20 @@ def _artifact(draft: _Draft) -> None:
 # -- speed ---------------------------------------------------------------------------------------------------------
 
 
-def prefill_tps(sample: SampleFacts, prompt_tokens: int) -> float | None:
-    """Prompt tokens over prefill seconds."""
-    return _over(prompt_tokens, sample.values.get("prefill_s"))
+def prefill_tps(sample: SampleFacts, prompt_tokens: int, batch: int = 1) -> float | None:
+    """Prompt tokens of all sequences over prefill seconds."""
+    return _over(batch * prompt_tokens, sample.values.get("prefill_s"))
 
 
-def decode_tps(sample: SampleFacts, decode_tokens: int) -> float | None:
-    """Generated tokens over the sum of their forward times."""
+def decode_tps(sample: SampleFacts, decode_tokens: int, batch: int = 1) -> float | None:
+    """Generated tokens of all sequences over the sum of their forward times."""
     if sample.forward_ns:
-        return _over(len(sample.forward_ns), sum(sample.forward_ns) / 1e9)
-    return _over(decode_tokens, sample.values.get("decode_s"))
+        return _over(batch * len(sample.forward_ns), sum(sample.forward_ns) / 1e9)
+    return _over(batch * decode_tokens, sample.values.get("decode_s"))
 
 
 def stream_tps(sample: SampleFacts) -> float | None:
-    """``(n - 1) / (t_n - t_1)`` over token times; of concurrent requests the median."""
+    """``(n - 1) / (t_n - t_1)`` over token times; of concurrent requests the median, of a batch each sequence's."""
     return estimates.median(
         _known(
             _over(len(times) - 1, (times[-1] - times[0]) / 1e9)
@@ -249,13 +249,13 @@ def stream_tps(sample: SampleFacts) -> float | None:
     )
 
 
-def throughput_tps(sample: SampleFacts) -> float | None:
-    """Tokens of all requests over the time from the first submission to the last token."""
+def throughput_tps(sample: SampleFacts, batch: int = 1) -> float | None:
+    """Tokens of all requests or sequences over the time from the first submission to the last token."""
     if "wall_s" in sample.values:
         return _over(sample.values.get("tokens", 0), sample.values["wall_s"])
     if "ttft_s" not in sample.values or not sample.token_ns:
         return None
-    return _over(len(sample.token_ns), sample.token_ns[-1] / 1e9)
+    return _over(batch * len(sample.token_ns), sample.token_ns[-1] / 1e9)
 
 
 def tokenize_tps(sample: SampleFacts) -> float | None:
@@ -356,7 +356,11 @@ def _speed(draft: _Draft) -> None:
         ("itl_s_p99", lambda run: estimates.quantile(token_gaps_s(run.samples), 99), gaps),
         ("stream_tps", _over_repetitions(stream_tps), gaps),
         ("ttft_s_p99", lambda run: estimates.quantile(ttfts_s(run.samples), 99), "no sample holds it"),
-        ("throughput_tps", _over_repetitions(throughput_tps), "no sample holds the number of tokens"),
+        (
+            "throughput_tps",
+            _over_repetitions(lambda sample: throughput_tps(sample, cell.batch)),
+            "no sample holds the number of tokens",
+        ),
         ("tokenize_tps", _over_repetitions(tokenize_tps), _untimed(draft, "tokenize_s")),
         ("detokenize_tps", _over_repetitions(detokenize_tps), _untimed(draft, "detokenize_s")),
         ("sampling_s_per_token", _over_repetitions(sampling_s_per_token), unsampled),
@@ -371,11 +375,11 @@ def _untimed(draft: _Draft, name: str) -> str:
 
 
 def _decode_tps_of(cell: CellFacts) -> Callable[[RunFacts], float | None]:
-    return _over_repetitions(lambda sample: decode_tps(sample, cell.decode_tokens))
+    return _over_repetitions(lambda sample: decode_tps(sample, cell.decode_tokens, cell.batch))
 
 
 def _prefill_tps_of(cell: CellFacts) -> Callable[[RunFacts], float | None]:
-    return _over_repetitions(lambda sample: prefill_tps(sample, cell.prompt_tokens))
+    return _over_repetitions(lambda sample: prefill_tps(sample, cell.prompt_tokens, cell.batch))
 
 
 def _utilisation(draft: _Draft, bench: BenchFacts | None) -> None:

@@ -106,6 +106,7 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
         workload=plan.workload,
         prompt_tokens=plan.prompt_tokens,
         decode_tokens=plan.decode_tokens,
+        batch=plan.batch,
         options={key: str(value) for key, value in plan.options.items()},
         reason=cell.reason,
         baseline_precision=baseline,
@@ -198,7 +199,7 @@ def _shape(run: stored.RunFacts, cell: stored.CellFacts) -> dict[str, Any]:
     plan = cell.cell
     tokens = plan.depth + plan.prompt_tokens + plan.decode_tokens
     concurrent = _CONCURRENCY.search(plan.workload)
-    sequences = int(concurrent[1]) if concurrent else 1
+    sequences = (int(concurrent[1]) if concurrent else 1) * plan.batch
     bits = kv_cache_bits(run.hints, tokens)
     return {
         "touched_weight_bytes": touched_weight_bytes(shape, cell.artifact.weight_bytes),
@@ -223,11 +224,13 @@ def _work(
     # A workload without one of the two has no speed of it either: its work is never looked at.
     decoded, prompt = max(1, plan.decode_tokens), max(1, plan.prompt_tokens)
     return shown.WorkFacts(
-        decode_bytes=None if bits is None else work.decode_bytes(shape, weight_bytes, context, decoded, bits),
+        decode_bytes=None
+        if bits is None
+        else work.decode_bytes(shape, weight_bytes, context, decoded, bits, plan.batch),
         decode_flops=work.decode_flops(shape, context, decoded),
         prefill_bytes=None
         if bits is None
-        else work.prefill_bytes(shape, weight_bytes, plan.depth, prompt, bits),
+        else work.prefill_bytes(shape, weight_bytes, plan.depth, prompt, bits, plan.batch),
         prefill_flops=prefill_flops(shape, prompt, plan.depth),
     )
 

@@ -25,7 +25,9 @@ from harness.worker.synthetic import SyntheticModel
 Tokens = npt.NDArray[np.int32]
 Logits = npt.NDArray[np.float32]
 
-Capability = Literal["prefill", "decode", "stream", "score", "tokenize", "make", "synthesize"]
+Capability = Literal[
+    "prefill", "decode", "stream", "score", "tokenize", "make", "synthesize", "batch", "batch_depth"
+]  # fmt: skip
 
 #: The canonical precisions, widest first. A recipe names exactly one.
 PRECISIONS: tuple[str, ...] = (
@@ -258,8 +260,9 @@ class LoadSpec:
         device: device id to run on; any other device is a failure, never a fall-back.
         api: API to reach it by.
         threads: compute threads.
-        context_tokens: room needed in the KV cache.
+        context_tokens: room needed in the KV cache, for each sequence.
         options: the framework's own settings by its own names; unknown ones are an error.
+        batch: sequences that every pass processes together; above 1 only where the capability ``batch`` is declared.
     """
 
     artifact: Path
@@ -268,6 +271,7 @@ class LoadSpec:
     threads: int
     context_tokens: int
     options: Mapping[str, str] = field(default_factory=dict)
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +333,7 @@ class Backend(ABC):
 
     Order of calls in one process: `start`, then `versions` and `devices` as wanted, then either `make` /
     `tokenize`, or `load` and any number of (`reset`, `prefill`, `decode`*, `sample`*) or `logits`, then `unload`.
+    Loaded for a batch, `prefill_batch`, `decode_batch` and `sample_batch` take the places of those three.
     """
 
     framework: ClassVar[str]
@@ -412,6 +417,22 @@ class Backend(ABC):
     def sample(self) -> int:
         """Greedy choice from the newest logits."""
 
+    def prefill_batch(self, tokens: Tokens) -> None:
+        """Process ``tokens: int32[batch, n]``, row by row after what each sequence's part of the cache holds.
+
+        Sequences see nothing of each other. Returns when the last logits of all are computed. Declared by the
+        capability ``batch``; ``batch`` is that of `LoadSpec`, above 1. Without ``batch_depth`` the cache is empty.
+        """
+        raise Unsupported(f"{self.title} processes one sequence at a time here")
+
+    def decode_batch(self, tokens: Tokens) -> None:
+        """Process ``tokens: int32[batch]``, one for each sequence, in one pass; return when all logits are computed."""
+        raise Unsupported(f"{self.title} processes one sequence at a time here")
+
+    def sample_batch(self) -> Tokens:
+        """Greedy choices ``int32[batch]`` from the newest logits of each sequence."""
+        raise Unsupported(f"{self.title} processes one sequence at a time here")
+
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Teacher-forced logits of ``tokens: int32[n]`` from an empty cache.
 
@@ -456,7 +477,7 @@ class Backend(ABC):
         raise Unsupported(f"{self.title} has no tokenizer here")
 
     def counters(self) -> Mapping[str, float]:
-        """The framework's own figures since `reset`. Empty where it has none.
+        """The framework's own figures since `reset`, of a batch those of the whole. Empty where it has none.
 
         ``prefill_s`` and ``decode_s``, and whatever else it counts of a phase, named ``prefill_`` or ``decode_`` and
         ending in its unit (``decode_cycles``).

@@ -6,7 +6,6 @@ killing the process, the answer is one ``result`` or ``error``; when the request
 
 Requests and the bodies of their answers (dataclasses of `harness.worker.api` and `.protocol` as `bodies` writes them):
 
-=========  =================================================  =======================================================
 method     request                                            result
 =========  =================================================  =======================================================
 hello      {}                                                 protocol, framework, versions, python, implementation,
@@ -25,6 +24,27 @@ logits     tokens, first                                      positions, argmax,
 unload     {}                                                 {}
 exit       {}                                                 {}, and the process ends
 =========  =================================================  =======================================================
+=======
+==============  =========================================  =========================================================
+method          request                                    result
+==============  =========================================  =========================================================
+hello           {}                                         protocol, framework, versions, python, implementation,
+                                                           platform, pid, import_s, memory
+devices         {}                                         devices: [Device]
+make            MakeRequest                                Made, seconds, memory
+tokenize        model, text_file (UTF-8), out              tokens (count), bos; ``out`` holds int32 little-endian
+load            LoadSpec                                   Loaded, load_s, memory
+timed           TimedSpec                                  samples: [Sample], memory, warmup: Warmup, text: TextResult
+                                                           or null
+energy          EnergySpec                                 EnergyWindow, memory
+score           ScoreSpec                                  ScoreResult, score_s, memory
+generate        tokens, count                              tokens: the ``count`` greedy choices after ``tokens``
+generate_batch  tokens (a list for each sequence), count   tokens: the same for each sequence of a batch
+logits          tokens, first                              positions, argmax, logprob (of the argmax), dtype, width,
+                                                           finite
+unload          {}                                         {}
+exit            {}                                         {}, and the process ends
+==============  =========================================  =========================================================
 
 ``memory`` is always a list of MemoryReading. The first request that needs the framework imports it.
 """
@@ -47,7 +67,7 @@ from typing import Any
 import numpy as np
 
 from harness.worker import orphan, scoring, timing
-from harness.worker.api import Backend, Loaded, LoadSpec, MakeRequest, Tokens
+from harness.worker.api import Backend, Loaded, LoadSpec, MakeRequest, Tokens, Unsupported
 from harness.worker.bodies import from_body, to_body
 from harness.worker.memory import MemoryReader
 from harness.worker.protocol import VERSION, MemoryReading, Message, ProtocolError, ScoreSpec, TimedSpec
@@ -76,6 +96,14 @@ class GenerateSpec:
     """Greedy choices after a prompt, from an empty cache."""
 
     tokens: list[int]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateBatchSpec:
+    """Greedy choices after prompts of equal length, from empty caches, computed together."""
+
+    tokens: list[list[int]]
     count: int
 
 
@@ -139,6 +167,7 @@ class Worker:
         self._started: Backend | None = None
         self._loaded: Loaded | None = None
         self._context_tokens = 0
+        self._batch = 1
         self._import_s = 0.0
         self._reader = MemoryReader()
         self._memory: list[MemoryReading] = []
@@ -152,6 +181,7 @@ class Worker:
             "energy": (timing.EnergySpec, self._energy),
             "score": (ScoreSpec, self._score),
             "generate": (GenerateSpec, self._generate),
+            "generate_batch": (GenerateBatchSpec, self._generate_batch),
             "logits": (LogitsSpec, self._logits),
             "unload": (_Nothing, self._unload),
             "exit": (_Nothing, self._exit),
@@ -250,8 +280,10 @@ class Worker:
         backend = self._backend
         if self._loaded is not None:
             raise ProtocolError("something is loaded already; 'unload' comes first")
-        if spec.threads < 1 or spec.context_tokens < 1:
-            raise ValueError("threads and context_tokens must be at least 1")
+        if spec.threads < 1 or spec.context_tokens < 1 or spec.batch < 1:
+            raise ValueError("threads, context_tokens and batch must be at least 1")
+        if spec.batch > 1 and "batch" not in backend.capabilities:
+            raise Unsupported(f"{backend.title} processes one sequence at a time here")
         if not spec.artifact.exists():
             raise FileNotFoundError(f"no artifact at {spec.artifact}")
         self._emit("phase", {"phase": "load", "done": 0, "total": 1})
@@ -263,12 +295,13 @@ class Worker:
             raise WrongDeviceError(
                 f"asked for {spec.device} ({spec.api}), the model runs on {loaded.device.id} ({loaded.device.api})"
             )
-        self._loaded, self._context_tokens = loaded, spec.context_tokens
+        self._loaded, self._context_tokens, self._batch = loaded, spec.context_tokens, spec.batch
         return {**to_body(loaded), "load_s": load_s, "memory": to_body(self._read_memory("load"))}
 
     def _timed(self, spec: TimedSpec) -> dict[str, Any]:
         vocab_size = self._model.vocab_size
         timing.check_timed(spec, self._context_tokens)
+        self._check_batch(spec.batch)
         result = timing.timed_passes(
             self._backend, spec, vocab_size=vocab_size, emit=self._emit, read_memory=self._read_memory
         )
@@ -288,6 +321,8 @@ class Worker:
 
     def _energy(self, spec: timing.EnergySpec) -> dict[str, Any]:
         loaded = self._loaded
+        if spec.phase != "idle" and self._batch > 1:
+            raise Unsupported("energy is measured of one sequence at a time, not of a batch")
         window = timing.energy_window(
             self._backend if loaded is not None else None,
             spec,
@@ -299,6 +334,7 @@ class Worker:
 
     def _score(self, spec: ScoreSpec) -> dict[str, Any]:
         vocab_size = self._model.vocab_size
+        self._check_batch(1)
         if spec.window > self._context_tokens:
             raise ValueError(
                 f"a window of {spec.window} does not fit into the context of {self._context_tokens}"
@@ -314,6 +350,7 @@ class Worker:
             raise ValueError(
                 f"{len(tokens)} + {spec.count} tokens do not fit a context of {self._context_tokens}"
             )
+        self._check_batch(1)
         backend = self._backend
         backend.reset()
         backend.prefill(tokens)
@@ -323,8 +360,32 @@ class Worker:
             chosen.append(backend.sample())
         return {"tokens": chosen}
 
+    def _generate_batch(self, spec: GenerateBatchSpec) -> dict[str, Any]:
+        rows = [self._token_ids(row) for row in spec.tokens]
+        self._check_batch(len(rows))
+        if len(rows) < 2:
+            raise ValueError("one sequence is no batch")
+        length = len(rows[0])
+        if any(len(row) != length for row in rows):
+            raise ValueError("the sequences of a batch have one length")
+        if spec.count < 1 or length + spec.count - 1 > self._context_tokens:
+            raise ValueError(f"{length} + {spec.count} tokens do not fit a context of {self._context_tokens}")
+        backend = self._backend
+        backend.reset()
+        backend.prefill_batch(np.stack(rows))
+        chosen = [backend.sample_batch()]
+        while len(chosen) < spec.count:
+            backend.decode_batch(chosen[-1])
+            chosen.append(backend.sample_batch())
+        return {"tokens": np.stack(chosen, axis=1).tolist()}
+
+    def _check_batch(self, batch: int) -> None:
+        if batch != self._batch:
+            raise ValueError(f"the model was loaded for a batch of {self._batch}, not of {batch}")
+
     def _logits(self, spec: LogitsSpec) -> dict[str, Any]:
         tokens = self._token_ids(spec.tokens)
+        self._check_batch(1)
         if not 0 <= spec.first < len(tokens):
             raise ValueError(f"first must be 0 .. {len(tokens) - 1}")
         positions: list[int] = []
@@ -360,7 +421,7 @@ class Worker:
     def _unload(self, _: _Nothing) -> dict[str, Any]:
         if self._loaded is not None:
             self._backend.unload()
-            self._loaded = None
+            self._loaded, self._batch = None, 1
         return {}
 
     def _exit(self, _: _Nothing) -> dict[str, Any]:

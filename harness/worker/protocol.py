@@ -29,6 +29,7 @@ Method = Literal[
     "energy",
     "score",
     "generate",
+    "generate_batch",
     "logits",
     "unload",
     "exit",
@@ -114,7 +115,8 @@ class TimedSpec:
     """The timed passes of one run.
 
     Every repetition resets the cache, fills ``depth`` tokens untimed, then prefills ``prompt_tokens`` fresh
-    tokens, then decodes ``decode_tokens`` one at a time, each forward pass timed apart from sampling.
+    tokens, then decodes ``decode_tokens`` one at a time, each forward pass timed apart from sampling. Of a batch, every
+    pass does so for all its sequences together, and the counts are of each sequence.
 
     Attributes:
         prompt_tokens: tokens of the timed prefill.
@@ -127,6 +129,7 @@ class TimedSpec:
         warmup_rule: warm up until stable; None: exactly ``warmups`` passes.
         prompt_file: little-endian int32 ids that prompts are cut from; None: uniform random ids.
         text: what is tokenised and detokenised after the passes; None: nothing.
+        batch: sequences processed together, each with tokens of its own; what was loaded has room for so many.
     """
 
     prompt_tokens: int
@@ -139,6 +142,7 @@ class TimedSpec:
     warmup_rule: WarmupRule | None = None
     prompt_file: str | None = None
     text: TextSpec | None = None
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +158,10 @@ class Sample:
             median of the requests'), ``wall_s`` (first submission to last arrival), ``tokens`` and ``arrivals`` of
             all requests, ``prompt_tokens_told`` (of all prompts, by the server's count). Beside the pass:
             ``tokenize_s``, ``detokenize_s`` and ``text_tokens`` of a fixed text.
-        forward_ns: duration of each single-token forward pass.
-        token_ns: time of each token since the prompt was submitted; the first is the one the prefill gave. Empty for
-            concurrent requests, and where a server does not tell how many tokens it sent at once.
+        forward_ns: duration of each single-token forward pass; of a batch, one token of each sequence.
+        token_ns: time of each token since the prompt was submitted; the first is the one the prefill gave. Of a batch,
+            when every sequence had its token. Empty for concurrent requests, and where a server does not tell how many
+            tokens it sent at once.
         request_ns: of concurrent requests: for each its submission and the time of each of its tokens, since the
             first submission.
     """

@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from harness.worker.api import Backend, Stream, Unsupported
+from harness.worker.api import Backend, Stream, Tokens, Unsupported
 from harness.worker.prompts import pass_tokens
 from harness.worker.prompts import random_tokens as random_tokens
 from harness.worker.protocol import MemoryReading, Sample, TimedSpec
@@ -101,6 +101,8 @@ def check_timed(spec: TimedSpec, context_tokens: int) -> None:
         raise ValueError("prompt_tokens and decode_tokens are both 0: nothing to time")
     if spec.concurrency < 1:
         raise ValueError("concurrency is below 1")
+    if spec.batch < 1:
+        raise ValueError("batch is below 1")
     _check_room(spec.depth + spec.prompt_tokens + spec.decode_tokens, context_tokens)
 
 
@@ -185,6 +187,22 @@ def timed_passes(
     return TimedResult(samples, memory, warmed)
 
 
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What a pass is made of: ``int32[n]`` and one token, or ``int32[batch, n]`` and ``int32[batch]``."""
+
+    prefill: Callable[[Tokens], None]
+    decode: Callable[[Any], None]
+    sample: Callable[[], Any]
+
+
+def calls_of(backend: Backend, batch: int) -> Calls:
+    """The calls of a backend that was loaded for ``batch`` sequences."""
+    if batch == 1:
+        return Calls(backend.prefill, backend.decode, backend.sample)
+    return Calls(backend.prefill_batch, backend.decode_batch, backend.sample_batch)
+
+
 def one_pass(
     backend: Backend,
     spec: TimedSpec,
@@ -195,7 +213,7 @@ def one_pass(
     between: Callable[[], None] | None = None,
     clock: Clock = time.perf_counter_ns,
 ) -> Sample:
-    """One repetition: reset, fill, prefill, decode.
+    """One repetition: reset, fill, prefill, decode; of a batch, each call for all its sequences.
 
     Without a prompt the first token decoded is a random one, ``token_ns`` counts from the beginning of the decode, and
     there is no ``prefill_s`` or ``ttft_s``; without decoding there is no ``decode_s``.
@@ -209,12 +227,17 @@ def one_pass(
         between: called between prefill and decode; its time is taken out of ``token_ns``.
         clock: nanoseconds.
     """
-    ids = pass_tokens(spec, repetition, spec.depth + spec.prompt_tokens + 1, vocab_size)
-    fill, prompt = ids[: spec.depth], ids[spec.depth : spec.depth + spec.prompt_tokens]
-    token = int(ids[-1])
+    length = spec.depth + spec.prompt_tokens + 1
+    ids = pass_tokens(spec, repetition, spec.batch * length, vocab_size)
+    calls = calls_of(backend, spec.batch)
+    if spec.batch > 1:
+        ids = ids.reshape(spec.batch, length)
+    fill = np.ascontiguousarray(ids[..., : spec.depth])
+    prompt = np.ascontiguousarray(ids[..., spec.depth : length - 1])
+    token = ids[..., -1] if spec.batch > 1 else int(ids[-1])
     backend.reset()
     if spec.depth:
-        backend.prefill(fill)
+        calls.prefill(fill)
     before = dict(backend.counters())
     forward_ns: list[int] = [0] * spec.decode_tokens
     token_ns: list[int] = []
@@ -223,9 +246,9 @@ def one_pass(
 
     submitted = clock()
     if spec.prompt_tokens:
-        backend.prefill(prompt)
+        calls.prefill(prompt)
         computed = clock()
-        token = backend.sample()
+        token = calls.sample()
         chosen = clock()
         values["prefill_s"] = (computed - submitted) / 1e9
         values["ttft_s"] = (chosen - submitted) / 1e9
@@ -237,9 +260,9 @@ def one_pass(
         submitted += clock() - paused
     for index in range(spec.decode_tokens):
         begun = clock()
-        backend.decode(token)
+        calls.decode(token)
         computed = clock()
-        token = backend.sample()
+        token = calls.sample()
         chosen = clock()
         forward_ns[index] = computed - begun
         sampling_ns += chosen - computed

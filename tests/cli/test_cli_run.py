@@ -214,3 +214,28 @@ def test_traceback_shows_where_an_error_comes_from_wherever_the_word_stands(bare
     assert "Traceback" not in bare_lab.run("run", "nosuch").err
     for words in (("--traceback", "run", "nosuch"), ("run", "nosuch", "--traceback")):
         assert "Traceback" in bare_lab.run(*words).err
+
+
+def test_a_batch_is_stored_with_its_size_and_counts_the_tokens_of_all_its_sequences(lab: Lab) -> None:
+    suite = (
+        SUITE.replace("runs: 2", "runs: 1").replace("[fp16, int4]", "fp16").replace("pp8+tg4", "pp8+tg4@b3")
+    )
+    lab.suite(suite + "repetitions: 1\n")
+    ran = lab.run("run", "fake.yaml", "--json")
+    assert ran.status == 0, ran.err
+    (row,) = ran.json["rows"]
+    assert (row["workload"], row["status"], row["kld_mean"] is not None) == ("pp8+tg4@b3", "ok", True)
+    values = dict(
+        lab.query(
+            "SELECT metric.name, sample.value FROM sample JOIN metric ON metric.key = sample.metric_key "
+            "WHERE NOT sample.warmup"
+        )
+    )
+    assert row["prefill_tps"] == pytest.approx(3 * 8 / values["prefill_s"])
+    assert row["decode_tps"] == pytest.approx(3 * 4 / values["decode_s"])
+    assert row["ttft_s"] == pytest.approx(values["ttft_s"])
+    assert 1 / row["itl_s_p50"] < row["decode_tps"], "a step gives three tokens"
+    [(cell_id, batch)] = lab.query("SELECT cell.id, batch FROM cell JOIN session_cell ON cell_id = cell.id")
+    assert batch == lab.run("show", cell_id, "--json").json["batch"] == 3
+    [(cache,)] = lab.query("SELECT kv_cache_bytes FROM run WHERE kind = 'timed'")
+    assert cache == 3 * 8 * 12, "room for 12 tokens of each sequence"

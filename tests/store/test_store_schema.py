@@ -159,6 +159,7 @@ def test_a_released_revision_comes_to_the_newest_schema_with_what_it_held(
     with Store.open(path) as store:
         assert store.upgraded is not None
         assert store.check() == []
+        assert store.describe("cell", "c")["batch"] == 1
         [lineage] = store.describe("artifact", "a")["lineage"]
         [reading] = store.describe("run", "r")["memory"]
         assert store.describe("model", "m")["configuration"] is None

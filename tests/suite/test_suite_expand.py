@@ -472,10 +472,13 @@ def test_any_expression_selects_or_gives_our_error(expression: str) -> None:
         ("pp8+tg2@c4", _Streaming, None),
         ("pp8+tg2@c4", _Gamma, "Gamma takes one request at a time here; concurrency is for servers"),
         ("pp8+tg2@c1", _Gamma, None),
+        ("pp8+tg2@b4", _Gamma, "Gamma processes one sequence at a time here"),
+        ("pp8+tg2@b4", _Streaming, "Streaming makes batches of the requests that it gets: ask for @c4"),
+        ("pp8+tg2@b1", _Gamma, None),
         ("pp8+tg2@d4", _Streaming, "Streaming begins every request with an empty cache: it has no depth"),
     ],
 )
-def test_concurrency_and_depth_are_for_those_that_can(
+def test_concurrency_batches_and_depth_are_for_those_that_can(
     workload: str, backend: type[_Base], reason: str | None
 ) -> None:
     words = {"model": "small", "framework": "one", "precision": "fp16", "workload": workload}

@@ -93,13 +93,19 @@ def test_everything_has_a_default_but_the_axes() -> None:
 def test_values_are_read_as_people_write_them() -> None:
     suite = _suite(
         "model: m\nframework: all\nprecision: int4\nx-anchors: {anything: goes}\n"
-        "workload: [pp512@d64, {prompt_tokens: 8, decode_tokens: 4, threads: 2}]\n"
+        "workload: [pp512@d64, {prompt_tokens: 8, decode_tokens: 4, threads: 2},\n"
+        "  pp8@b4, {prompt_tokens: 8, batch: 3}]\n"
         "timeout: 1h30m\nmemory_limit: 2GiB\nscoring: {window: 64, max_windows: null}\n"
         "options: {openvino: {ENABLE: true, N: 4, HINT: f32}}\n"
     )
     assert (suite.model, suite.framework) == (["m"], ["all"])
     assert suite.workload
-    assert [entry.workload for entry in suite.workload] == [Workload(512, 0, 64), Workload(8, 4, 0, 2)]
+    assert [entry.workload for entry in suite.workload] == [
+        Workload(512, 0, 64),
+        Workload(8, 4, 0, 2),
+        Workload(8, batch=4),
+        Workload(8, batch=3),
+    ]
     assert (suite.timeout_s, suite.memory_limit_bytes) == (5400.0, 2**31)
     assert suite.scoring
     assert (suite.scoring.stride, suite.scoring.score_from, suite.scoring.max_windows) == (64, 32, None)

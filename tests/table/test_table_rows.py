@@ -92,6 +92,21 @@ def test_speed_is_tokens_over_seconds() -> None:
     assert row["intervals"] == {}, "one run has no spread"
 
 
+@given(st.integers(1, 512), st.sampled_from(["forward_ns", "decode_s"]))
+def test_a_batch_multiplies_throughputs_and_leaves_times_as_they_are(batch: int, told: str) -> None:
+    one = run("r", 0.08, 10, 300)
+    if told == "decode_s":
+        samples = tuple(replace(each, forward_ns=()) for each in one.samples)
+        one = replace(one, samples=samples)
+    alone = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(one,)))
+    row = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(one,), batch=batch, workload=f"pp32+tg4@b{batch}"))
+    for key in ("prefill_tps", "decode_tps", "throughput_tps"):
+        assert row[key] == pytest.approx(batch * alone[key])
+    for key in ("ttft_s", "ttft_s_p99", "itl_s_p50", "itl_s_p99", "stream_tps"):
+        assert row[key] == alone[key]
+    assert alone["decode_tps"] == pytest.approx(100)
+
+
 def test_decode_speed_leaves_sampling_out_and_streaming_has_it() -> None:
     slow_sampling = SampleFacts(
         {"prefill_s": 1.0}, (5_000_000,) * 4, tuple(index * 10_000_000 for index in range(1, 6))

@@ -55,6 +55,17 @@ class _Clocked(Backend):
         self._spend("sample", None, SAMPLE)
         return len(self.calls)
 
+    def prefill_batch(self, tokens: Tokens) -> None:
+        assert (tokens.dtype, tokens.flags.c_contiguous) == (np.int32, True)
+        self._spend("prefill_batch", tokens.tolist(), PREFILL)
+
+    def decode_batch(self, tokens: Tokens) -> None:
+        self._spend("decode_batch", tokens.tolist(), DECODE)
+
+    def sample_batch(self) -> Tokens:
+        self._spend("sample_batch", None, SAMPLE)
+        return np.asarray([len(self.calls), -len(self.calls), 0], dtype=np.int32)
+
     def counters(self) -> Mapping[str, float]:
         self.now += OUTSIDE
         return dict(self._count)
@@ -127,6 +138,46 @@ def test_each_token_that_is_chosen_is_the_next_that_is_decoded() -> None:
     ]
     positions = [index + 1 for index, (name, _) in enumerate(backend.calls) if name == "sample"]
     assert [token for name, token in calls if name == "decode"] == positions[:3]
+
+
+def test_a_batch_is_timed_as_one_sequence_is_with_prompts_of_their_own() -> None:
+    backend = _Clocked()
+    result, _ = _run(TimedSpec(8, 3, 5, 2, 0, 7, batch=3), backend)
+    alone, _ = _run(TimedSpec(8, 3, 5, 2, 0, 7), _Clocked())
+    for sample, other in zip(result.samples, alone.samples, strict=True):
+        assert (sample.forward_ns, sample.token_ns) == (other.forward_ns, other.token_ns)
+        assert sample.values["prefill_s"] == other.values["prefill_s"] == PREFILL / 1e9
+    calls = [call for call in backend.calls if call[0] not in ("event", "memory")]
+    names = [name for name, _ in calls]
+    step = ["decode_batch", "sample_batch"]
+    assert names == ["reset", "prefill_batch", "prefill_batch", "sample_batch", *step * 3] * 2
+    prompts = [tokens for name, tokens in calls if name == "prefill_batch"]
+    assert [np.shape(tokens) for tokens in prompts] == [(3, 5), (3, 8)] * 2
+    rows = [tuple(row[:5]) for tokens in prompts for row in tokens]
+    assert len(set(rows)) == len(rows), "fresh for every sequence and repetition"
+    positions = [index + 1 for index, (name, _) in enumerate(backend.calls) if name == "sample_batch"]
+    decoded = [tokens for name, tokens in calls if name == "decode_batch"]
+    assert decoded == [[at, -at, 0] for at in [*positions[:3], *positions[4:7]]]
+
+
+def test_a_batch_without_a_prompt_begins_with_a_random_token_each() -> None:
+    backend = _Clocked()
+    result, _ = _run(TimedSpec(0, 2, 0, 1, 0, 7, batch=3), backend)
+    (sample,) = result.samples
+    assert sample.values.keys() == {"decode_s", "sampling_s", "framework_decode_s"}
+    first = next(tokens for name, tokens in backend.calls if name == "decode_batch")
+    assert len(first) == 3
+    assert all(0 <= token < 100 for token in first)
+
+
+@given(st.integers(0, 2**31), st.integers(0, 5), st.integers(1, 40))
+def test_one_sequence_reads_the_tokens_that_it_read_before_there_were_batches(
+    seed: int, depth: int, prompt: int
+) -> None:
+    backend = _Clocked()
+    _run(TimedSpec(prompt, 0, depth, 1, 0, seed), backend)
+    seen = [token for name, tokens in backend.calls if name == "prefill" for token in tokens]
+    assert seen == timing.random_tokens(seed, 0, depth + prompt + 1, 100).tolist()[:-1]
 
 
 def test_garbage_is_not_collected_in_a_pass_and_is_again_after_it() -> None:
@@ -237,6 +288,7 @@ def test_random_tokens_are_ids_of_the_vocabulary(seed: int, repetition: int, cou
         (TimedSpec(0, 0, 4, 1, 0, 0), "both 0"),
         (TimedSpec(1, 1, 0, 0, 0, 0), "repetitions is 0"),
         (TimedSpec(1, -1, 0, 1, 0, 0), "decode_tokens is negative"),
+        (TimedSpec(1, 1, 0, 1, 0, 0, batch=0), "batch is below 1"),
         (TimedSpec(500, 300, 201, 1, 0, 0), "1001 tokens do not fit into the context of 1000"),
     ],
 )
