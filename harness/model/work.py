@@ -46,9 +46,9 @@ def decode_flops(shape: ModelConfiguration, context: int, tokens: int) -> float:
 def prefill_bytes(
     shape: ModelConfiguration, weight_bytes: int, depth: int, tokens: int, bits: Bits, batch: int = 1
 ) -> float:
-    """Bytes of one sequence's prefill that reads its weights once: the weights, the cache before it, its own keys, values.
+    """Bytes of one sequence's prefill that reads its weights once: the weights, the cache before it, its own.
 
-    All experts are counted: the tokens of a prompt go through different ones. The sequences of a batch share the weights.
+    All experts are counted: the tokens of a prompt go through different ones. Sequences of a batch share the weights.
     """
     weights = touched_weight_bytes(replace(shape, experts=0), weight_bytes)
     return float(weights / batch + kv_cache_bytes(shape, depth + tokens, *bits))
