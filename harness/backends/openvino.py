@@ -335,7 +335,8 @@ class OpenVINO(Backend):
 
     def sample_batch(self) -> Tokens:
         """Arg-max over the newest logits of each sequence, read where the runtime left them."""
-        return self._request.get_output_tensor(0).data[:, -1].argmax(axis=1).astype(np.int32)
+        chosen: Tokens = self._request.get_output_tensor(0).data[:, -1].argmax(axis=1).astype(np.int32)
+        return chosen
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Logits at every position, in blocks of `SCORE_BLOCK` tokens behind a KV cache."""

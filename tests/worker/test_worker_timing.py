@@ -56,7 +56,8 @@ class _Clocked(Backend):
         return len(self.calls)
 
     def prefill_batch(self, tokens: Tokens) -> None:
-        assert (tokens.dtype, tokens.flags.c_contiguous) == (np.int32, True)
+        assert tokens.dtype == np.int32
+        assert tokens.flags.c_contiguous
         self._spend("prefill_batch", tokens.tolist(), PREFILL)
 
     def decode_batch(self, tokens: Tokens) -> None:
