@@ -24,8 +24,8 @@ from harness.meter import (
 from harness.runner.process import WorkerProcess, WorkerRefused
 from harness.store.records import EnergyRecord
 from harness.worker.bodies import to_body
+from harness.worker.energy import EnergySpec
 from harness.worker.protocol import Message, TimedSpec
-from harness.worker.timing import EnergySpec
 
 #: Windows are at least this long, however fast the meter is: a few tokens would not be the model's steady state.
 MIN_WINDOW_S = 2.0

@@ -45,7 +45,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.worker import orphan, scoring, timing
+from harness.worker import energy, orphan, scoring, timing
 from harness.worker.api import Backend, Loaded, LoadSpec, MakeRequest, Tokens
 from harness.worker.bodies import from_body, to_body
 from harness.worker.memory import MemoryReader
@@ -147,7 +147,7 @@ class Worker:
             "tokenize": (TokenizeSpec, self._tokenize),
             "load": (LoadSpec, self._load),
             "timed": (TimedSpec, self._timed),
-            "energy": (timing.EnergySpec, self._energy),
+            "energy": (energy.EnergySpec, self._energy),
             "score": (ScoreSpec, self._score),
             "generate": (GenerateSpec, self._generate),
             "logits": (LogitsSpec, self._logits),
@@ -271,9 +271,9 @@ class Worker:
         )
         return {"samples": to_body(result.samples), "memory": to_body(result.memory)}
 
-    def _energy(self, spec: timing.EnergySpec) -> dict[str, Any]:
+    def _energy(self, spec: energy.EnergySpec) -> dict[str, Any]:
         loaded = self._loaded
-        window = timing.energy_window(
+        window = energy.energy_window(
             self._backend if loaded is not None else None,
             spec,
             vocab_size=loaded.vocab_size if loaded is not None else 0,
