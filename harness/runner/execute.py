@@ -62,6 +62,7 @@ class Execution:
         result: the body of the answer to the run's one request (``timed`` or ``score``).
         seconds: wall seconds by phase, as the runner saw them.
         energy: energy readings of a timed run.
+        flags: what in its readings makes the run suspect.
         peak_seen_bytes: highest resident set the runner saw.
     """
 
@@ -75,6 +76,7 @@ class Execution:
     result: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     energy: list[EnergyRecord] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
     peak_seen_bytes: int | None = None
 
 
@@ -145,7 +147,8 @@ def execute(
                     watch.sample(worker.pid)
                 if energy is not None and isinstance(work, TimedSpec):
                     enter("energy")
-                    execution.energy = energy.measure(worker, work, deadline.left_s())
+                    readings = energy.measure(worker, request, work, deadline.left_s())
+                    execution.energy, execution.flags = readings.records, readings.flags
                 enter("unload")
                 worker.close(timeout_s=min(GOODBYE_S, deadline.left_s()))
             finally:

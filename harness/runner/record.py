@@ -64,6 +64,7 @@ def run_record(
 ) -> RunRecord:
     """A run that had a worker."""
     validity, flags = verdict(surroundings.window, calibration=surroundings.calibration_s)
+    flags = (*flags, *execution.flags)
     loaded = execution.loaded
     return RunRecord(
         session_id=frame.session_id,
@@ -91,7 +92,7 @@ def run_record(
         harness_s=harness_s,
         vocab_size=loaded.get("vocab_size"),
         kv_cache_bytes=loaded.get("kv_cache_bytes"),
-        validity=validity,
+        validity="suspect" if flags else validity,
         flags=list(flags),
         machine_state={
             "window": surroundings.window.to_dict(),

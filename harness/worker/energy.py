@@ -1,17 +1,18 @@
 """Energy windows: the same work over and over, for a meter that the runner reads from outside.
 
 Owns what is done in a window and what is told of it. Imports what the timed passes use. Contract: the preparation of a
-window is outside of it; nothing here reads a meter.
+window, and every refilling of the cache, is outside of it; nothing here reads a meter.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.worker.api import Backend, Unsupported
+from harness.worker.api import Backend, Tokens, Unsupported
 from harness.worker.timing import Emit, _check_room, _no_garbage_collection, only_streams, random_tokens
 
 
@@ -41,19 +42,22 @@ class EnergyWindow:
     Attributes:
         phase: as asked.
         tokens: tokens processed as that phase's work.
-        fill_tokens: tokens processed only to refill the cache inside the window; where this is not small beside
-            ``tokens``, energy per token is not that phase's.
         passes: prefills, or single-token forward passes.
-        begin_s: `time.monotonic` at the beginning, comparable with the runner's on the same machine.
-        end_s: the same at the end.
+        stretches: pieces of the window; between two of them the full cache was emptied and filled to its depth again.
+        seconds: length of all stretches together.
+        deepest_tokens: most tokens that the cache held.
     """
 
     phase: str
     tokens: int
-    fill_tokens: int
     passes: int
-    begin_s: float
-    end_s: float
+    stretches: int
+    seconds: float
+    deepest_tokens: int
+
+
+#: Work until the cache is full; each step gives (tokens processed, tokens in the cache).
+Stretch = Iterator[tuple[int, int]]
 
 
 def energy_window(
@@ -61,8 +65,8 @@ def energy_window(
 ) -> EnergyWindow:
     """Repeat one kind of work for at least ``spec.seconds``.
 
-    A ``window`` event with ``edge`` ``begin`` goes out right before the window and one with ``end`` right after it, so
-    that the runner reads its meter without the preparation.
+    A ``window`` event with ``edge`` ``begin`` goes out right before each stretch and one with ``end`` right after it,
+    so that the runner reads its meter without the preparation.
 
     Args:
         backend: loaded; None is enough for ``idle``.
@@ -75,34 +79,37 @@ def energy_window(
         ValueError: the spec asks for work that does not fit.
     """
     work = _work(backend, spec, vocab_size, context_tokens)
-    tokens = fill_tokens = passes = 0
+    tokens = passes = stretches = deepest = 0
+    seconds = 0.0
     with _no_garbage_collection():
-        emit("window", {"edge": "begin", "phase": spec.phase, "monotonic_s": time.monotonic()})
-        begin = time.monotonic()
-        deadline = begin + spec.seconds
-        while (now := time.monotonic()) < deadline:
-            if work is None:
-                time.sleep(deadline - now)
-                continue
-            done, filled = next(work)
-            tokens += done
-            fill_tokens += filled
-            passes += 1
-        end = time.monotonic()
-        emit("window", {"edge": "end", "phase": spec.phase, "monotonic_s": end})
-    return EnergyWindow(spec.phase, tokens, fill_tokens, passes, begin, end)
+        while seconds < spec.seconds:
+            stretch = next(work)  # prepares it
+            emit("window", {"edge": "begin", "phase": spec.phase})
+            begin = now = time.monotonic()
+            end = begin + spec.seconds - seconds
+            while now < end:
+                done = next(stretch, None)
+                now = time.monotonic()
+                if done is None:
+                    break
+                tokens, deepest = tokens + done[0], max(deepest, done[1])
+                passes += done[0] > 0
+            emit("window", {"edge": "end", "phase": spec.phase})
+            seconds += now - begin
+            stretches += 1
+    return EnergyWindow(spec.phase, tokens, passes, stretches, seconds, deepest)
 
 
 def _work(
     backend: Backend | None, spec: EnergySpec, vocab_size: int, context_tokens: int
-) -> Iterator[tuple[int, int]] | None:
-    """Prepared work whose steps give (tokens of the phase, tokens of refilling); None for idle."""
+) -> Iterator[Stretch]:
+    """Stretches of work, each prepared when it is taken."""
     if spec.seconds <= 0:
         raise ValueError("seconds must be above 0")
     if min(spec.prompt_tokens, spec.depth, spec.seed) < 0:
         raise ValueError("prompt_tokens, depth and seed must not be negative")
     if spec.phase == "idle":
-        return None
+        return itertools.repeat(_rest(spec.seconds))
     if backend is None:
         raise ValueError(f"nothing is loaded for {spec.phase!r}")
     if only_streams(backend):
@@ -111,41 +118,60 @@ def _work(
         if spec.prompt_tokens == 0:
             raise ValueError("prompt_tokens is 0: nothing to prefill")
         _check_room(spec.depth + spec.prompt_tokens, context_tokens)
-        return _prefills(backend, spec, vocab_size)
+        if spec.depth == 0:
+            return itertools.repeat(_first_prefills(backend, spec, vocab_size))
+        return _deeper_prefills(backend, spec, vocab_size, context_tokens)
     if spec.phase == "decode":
         _check_room(spec.depth + 1, context_tokens)
-        steps = _decodes(backend, spec, vocab_size, context_tokens)
-        next(steps)  # the first step fills the cache, outside the window
-        return steps
+        return _decodes(backend, spec, vocab_size, context_tokens)
     raise ValueError(f"unknown phase {spec.phase!r}")
 
 
-def _prefills(backend: Backend, spec: EnergySpec, vocab_size: int) -> Iterator[tuple[int, int]]:
-    repetition = 0
+def _rest(seconds: float) -> Stretch:
     while True:
-        ids = random_tokens(spec.seed, repetition, spec.depth + spec.prompt_tokens, vocab_size)
+        time.sleep(seconds)
+        yield 0, 0
+
+
+def _first_prefills(backend: Backend, spec: EnergySpec, vocab_size: int) -> Stretch:
+    """Prompts into an empty cache: one stretch without end, because emptying costs nothing that counts."""
+    for repetition in itertools.count():
         backend.reset()
-        if spec.depth:
-            backend.prefill(ids[: spec.depth])
-        backend.prefill(ids[spec.depth :])
-        yield spec.prompt_tokens, spec.depth
-        repetition += 1
+        backend.prefill(random_tokens(spec.seed, repetition, spec.prompt_tokens, vocab_size))
+        yield spec.prompt_tokens, spec.prompt_tokens
 
 
-def _decodes(
+def _deeper_prefills(
     backend: Backend, spec: EnergySpec, vocab_size: int, context_tokens: int
-) -> Iterator[tuple[int, int]]:
-    repetition = 0
-    while True:
+) -> Iterator[Stretch]:
+    """Prompts one behind the other, from the depth on, until no further one fits."""
+    prompts = (context_tokens - spec.depth) // spec.prompt_tokens
+    for repetition in itertools.count():
+        ids = random_tokens(spec.seed, repetition, spec.depth + prompts * spec.prompt_tokens, vocab_size)
+        backend.reset()
+        backend.prefill(ids[: spec.depth])
+
+        def stretch(ids: Tokens = ids) -> Stretch:
+            for begin in range(spec.depth, len(ids), spec.prompt_tokens):
+                end = begin + spec.prompt_tokens
+                backend.prefill(ids[begin:end])
+                yield spec.prompt_tokens, end
+
+        yield stretch()
+
+
+def _decodes(backend: Backend, spec: EnergySpec, vocab_size: int, context_tokens: int) -> Iterator[Stretch]:
+    """Single tokens from the depth on, until the cache is full."""
+    for repetition in itertools.count():
         ids = random_tokens(spec.seed, repetition, spec.depth + 1, vocab_size)
         backend.reset()
         if spec.depth:
             backend.prefill(ids[:-1])
-        if repetition == 0:
-            yield 0, 0
-        token = int(ids[-1])
-        for step in range(context_tokens - spec.depth):
-            backend.decode(token)
-            token = backend.sample()
-            yield 1, spec.depth if repetition and step == 0 else 0
-        repetition += 1
+
+        def stretch(token: int = int(ids[-1])) -> Stretch:
+            for held in range(spec.depth, context_tokens):
+                backend.decode(token)
+                token = backend.sample()
+                yield 1, held + 1
+
+        yield stretch()

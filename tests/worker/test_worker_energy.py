@@ -56,63 +56,91 @@ class _Stepping:
         self.now += seconds
 
 
-def _energy(
+def _window(
     spec: energy.EnergySpec, backend: _Counted | None, monkeypatch: pytest.MonkeyPatch, context: int = 1000
-) -> tuple[energy.EnergyWindow, list[tuple[str, float]], _Stepping]:
+) -> tuple[energy.EnergyWindow, list[str], _Stepping]:
+    """The window, the edges that were told, and its clock; edges are also among the backend's calls."""
     clock = _Stepping()
     monkeypatch.setattr(energy, "time", clock)
-    edges: list[tuple[str, float]] = []
+    edges: list[str] = []
 
     def emit(name: str, body: dict[str, Any]) -> None:
-        assert name == "window"
-        edges.append((body["edge"], body["monotonic_s"]))
+        assert (name, body["phase"]) == ("window", spec.phase)
+        edges.append(body["edge"])
+        if backend is not None:
+            backend.calls.append(("edge", body["edge"]))
 
     window = energy.energy_window(backend, spec, vocab_size=100, context_tokens=context, emit=emit)
     return window, edges, clock
 
 
-def test_an_energy_window_repeats_prefills_for_at_least_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+def _inside(backend: _Counted) -> list[str]:
+    """Names of the calls between the edges."""
+    names: list[str] = []
+    within = False
+    for name, argument in backend.calls:
+        if name == "edge":
+            within = argument == "begin"
+        elif within:
+            names.append(name)
+    return names
+
+
+def test_a_window_repeats_prefills_for_at_least_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = _Counted()
-    window, edges, _ = _energy(energy.EnergySpec("prefill", 1.0, 16, 0, 3), backend, monkeypatch)
-    assert window.end_s - window.begin_s >= 1.0
+    window, edges, _ = _window(energy.EnergySpec("prefill", 1.0, 16, 0, 3), backend, monkeypatch)
+    assert window.seconds >= 1.0
     prompts = [tokens for name, tokens in backend.calls if name == "prefill"]
     assert window.passes == len(prompts)
     assert window.passes > 1
     assert window.tokens == 16 * window.passes
-    assert window.fill_tokens == 0
+    assert window.deepest_tokens == 16
     assert len({tuple(prompt) for prompt in prompts}) == len(prompts), "a cached prompt would cost nothing"
-    assert [edge for edge, _ in edges] == ["begin", "end"]
-    assert edges[0][1] <= window.begin_s < window.end_s == edges[1][1]
+    assert (edges, window.stretches) == (["begin", "end"], 1)
 
 
-def test_tokens_that_only_refill_the_cache_are_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    window, _, _ = _energy(energy.EnergySpec("prefill", 1.0, 16, 40, 3), _Counted(), monkeypatch)
+def test_filling_to_the_depth_is_outside_of_a_prefill_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = _Counted()
+    window, edges, _ = _window(
+        energy.EnergySpec("prefill", 1.0, 16, 40, 3), backend, monkeypatch, context=40 + 3 * 16 + 5
+    )
+    assert set(_inside(backend)) == {"prefill"}
+    assert window.passes == len(_inside(backend))
     assert window.tokens == 16 * window.passes
-    assert window.fill_tokens == 40 * window.passes
+    assert window.stretches == edges.count("begin") == edges.count("end") > 1
+    assert window.deepest_tokens == 40 + 3 * 16
+    fills = [tokens for name, tokens in backend.calls if name == "prefill" and len(tokens) == 40]
+    assert len(fills) == window.stretches
+    assert len({tuple(fill) for fill in fills}) == len(fills)
 
 
 def test_a_decode_window_fills_its_depth_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = _Counted()
-    window, _, _ = _energy(energy.EnergySpec("decode", 1.0, 0, 40, 3), backend, monkeypatch)
+    window, _, _ = _window(energy.EnergySpec("decode", 1.0, 0, 40, 3), backend, monkeypatch)
     assert [name for name, _ in backend.calls].count("prefill") == 1
-    assert window.tokens == window.passes == [name for name, _ in backend.calls].count("decode")
-    assert window.fill_tokens == 0
+    assert window.tokens == window.passes == _inside(backend).count("decode")
+    assert window.stretches == 1
+    assert window.deepest_tokens == 40 + window.tokens
 
 
-def test_a_decode_window_starts_over_when_the_context_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_cache_is_filled_again_between_the_stretches_of_a_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     backend = _Counted()
-    window, _, _ = _energy(energy.EnergySpec("decode", 1.0, 0, 6, 3), backend, monkeypatch, context=8)
-    resets = [name for name, _ in backend.calls].count("reset")
-    assert resets > 1
-    assert window.fill_tokens == 6 * (resets - 1)
-    assert window.tokens == window.passes
+    window, edges, _ = _window(energy.EnergySpec("decode", 1.0, 0, 6, 3), backend, monkeypatch, context=8)
+    assert set(_inside(backend)) == {"decode", "sample"}
+    assert window.tokens == window.passes == _inside(backend).count("decode")
+    assert window.stretches == edges.count("begin") == edges.count("end") > 1
+    assert window.seconds >= 1.0
+    assert window.deepest_tokens == 8
 
 
 def test_an_idle_window_sleeps_and_needs_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    window, _, clock = _energy(energy.EnergySpec("idle", 2.0), None, monkeypatch)
-    assert (window.tokens, window.passes) == (0, 0)
-    assert window.end_s - window.begin_s >= 2.0
-    assert len(clock.slept) == 1
+    window, edges, clock = _window(energy.EnergySpec("idle", 2.0), None, monkeypatch)
+    assert (window.tokens, window.passes, window.stretches) == (0, 0, 1)
+    assert window.seconds >= 2.0
+    assert clock.slept == [2.0]
+    assert edges == ["begin", "end"]
 
 
 @pytest.mark.parametrize(
@@ -125,13 +153,13 @@ def test_an_idle_window_sleeps_and_needs_no_model(monkeypatch: pytest.MonkeyPatc
         (energy.EnergySpec("nap", 1.0), "unknown phase 'nap'"),  # type: ignore[arg-type]
     ],
 )
-def test_an_energy_window_that_cannot_be_says_why(
+def test_a_window_that_cannot_be_says_why(
     spec: energy.EnergySpec, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        _energy(spec, _Counted(), monkeypatch)
+        _window(spec, _Counted(), monkeypatch)
 
 
 def test_work_without_a_model_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="nothing is loaded"):
-        _energy(energy.EnergySpec("decode", 1.0), None, monkeypatch)
+        _window(energy.EnergySpec("decode", 1.0), None, monkeypatch)
