@@ -14,6 +14,7 @@ the domain cannot exceed. Empty lines and lines that begin with ``#`` say nothin
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ _KEPT = 1024
 #: How far a program's clock may be from ours: so many seconds, and this share of the time that has passed.
 _CLOCK_SLACK_S, _CLOCK_SLACK = 1.0, 0.05
 
-_NUMBER = r"[+-]?[0-9]{1,18}(?:\.[0-9]{0,18})?(?:[eE][+-]?[0-9]{1,2})?"
+_NUMBER = r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,3})?"
 _DOMAIN = (
     r"wall|battery|module|psys|(?:package|dram)-[0-9]{1,3}|(?:gpu|npu):[0-9]{1,3}|rail:[A-Za-z0-9_.-]{1,32}"
 )
@@ -65,11 +66,11 @@ def parse(line: bytes) -> Reading | Limit | None:
         return None
     if len(line) <= MAX_LINE_BYTES:
         found = _READING.fullmatch(text)
-        if found is not None:
+        if found is not None and math.isfinite(float(found[1])) and math.isfinite(float(found[2])):
             unit: Literal["J", "W"] = "J" if found[3] == "J" else "W"
             return Reading(float(found[1]), float(found[2]), unit, found[4] or "wall")
         found = _LIMIT.fullmatch(text)
-        if found is not None and float(found[1]) > 0:
+        if found is not None and 0 < float(found[1]) < math.inf:
             return Limit(float(found[1]), found[2] or "wall")
     raise MeterError(f"a line that is none of the protocol: {text[:60]!r}")
 
