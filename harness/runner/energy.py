@@ -34,6 +34,12 @@ from harness.worker.protocol import Message, TimedSpec
 #: Windows are at least this long, however fast the meter is: a few tokens would not be the model's steady state.
 MIN_WINDOW_S = 2.0
 
+#: So often a cache is made longer: the first few tokens tell the speed only roughly.
+EXTENSIONS = 3
+
+#: The meter is read when a message of the worker comes; a window that is longer or shorter by this share was misread.
+LATE_SHARE = 0.05
+
 #: Windows are this much longer than the meter's rule: an estimate of the speed decides where they end.
 MARGIN = 1.1
 
@@ -69,9 +75,10 @@ class EnergyReadings:
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """A window under load: what the meter saw, or why nothing, and what the worker did."""
+    """A window: what the meter saw, or why nothing, and what the worker did in how many seconds by its own clock."""
 
     seen: Interval | str
+    seconds: float = 0.0
     tokens: int = 0
     deepest_tokens: int | None = None
 
@@ -152,7 +159,7 @@ class EnergyProbe:
         loads = []
         for phase in phases:
             depth = work.depth if phase == "prefill" else work.depth + work.prompt_tokens
-            spec = EnergySpec(phase, length, work.prompt_tokens, depth, work.seed)
+            spec = EnergySpec(phase, length, work.prompt_tokens, depth, work.seed, meter.min_window_s)
             loads.append((phase, self._long_enough(meter, worker, load, spec)))
         after = self._run(worker, EnergySpec("idle", length)).seen
         idle = [None if isinstance(each, str) else each for each in (before, after)]
@@ -176,23 +183,24 @@ class EnergyProbe:
 
     def _long_enough(self, meter: Meter, worker: WorkerProcess, load: LoadSpec, spec: EnergySpec) -> _Load:
         """A window whose stretches are long enough for the meter: with a longer cache where the run's is too short."""
-        done = self._run(worker, spec)
-        if isinstance(done.seen, str) or done.tokens == 0:
-            return done
-        if done.seen.seconds / done.seen.stretches >= meter.min_window_s:
-            return done
-        tokens = int(MARGIN * spec.seconds * done.tokens / done.seen.seconds) + 1
-        if spec.phase == "prefill":
-            tokens += spec.prompt_tokens  # whole prompts only
-        try:
-            self._call(worker, "unload", {})
-            self._call(worker, "load", to_body(replace(load, context_tokens=spec.depth + tokens)))
-        except WorkerRefused as refusal:
-            self._call(worker, "load", to_body(load))
-            return _Load(
-                f"the cache of {load.context_tokens} tokens is full before {meter.name} has seen enough"
-                f" ({meter.min_window_s:.3g} s), and one of {spec.depth + tokens} cannot be had: {refusal.message}"
-            )
+        context = load.context_tokens
+        for _ in range(EXTENSIONS):
+            done = self._run(worker, spec)
+            if isinstance(done.seen, str) or done.seconds >= spec.seconds or done.tokens == 0:
+                return done
+            tokens = int(MARGIN * spec.seconds * done.tokens / done.seconds) + 1
+            if spec.phase == "prefill":
+                tokens += spec.prompt_tokens  # whole prompts only
+            try:
+                self._call(worker, "unload", {})
+                self._call(worker, "load", to_body(replace(load, context_tokens=spec.depth + tokens)))
+            except WorkerRefused as refusal:
+                self._call(worker, "load", to_body(load))
+                return _Load(
+                    f"the cache of {context} tokens is full before {meter.name} has seen enough"
+                    f" ({meter.min_window_s:.3g} s), and one of {spec.depth + tokens} cannot be had: {refusal.message}"
+                )
+            context = spec.depth + tokens
         return self._run(worker, spec)
 
     def _call(self, worker: WorkerProcess, method: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -215,8 +223,11 @@ class EnergyProbe:
             for domain, value in window.joules.items():
                 joules[domain] = joules.get(domain, 0.0) + value
         seconds = sum(window.seconds for window in self._windows)
-        seen = Interval(seconds, joules, len(self._windows))
-        return _Load(seen, int(done["tokens"]), int(done["deepest_tokens"]))
+        told = float(done["seconds"])
+        seen: Interval | str = Interval(seconds, joules, len(self._windows))
+        if abs(seconds - told) > LATE_SHARE * told and told >= spec.seconds:
+            seen = f"the meter was read at the wrong moments: {seconds:.3g} s for a window of {told:.3g} s"
+        return _Load(seen, told, int(done["tokens"]), int(done["deepest_tokens"]))
 
 
 def _nothing(phases: list[Phase], reason: str) -> EnergyReadings:

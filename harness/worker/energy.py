@@ -26,6 +26,7 @@ class EnergySpec:
         prompt_tokens: tokens of each prefill (``prefill`` only).
         depth: tokens in the KV cache before the work.
         seed: seed of the token ids.
+        stretch_s: no stretch of the window is shorter; where the cache is full sooner, the window ends unfinished.
     """
 
     phase: Literal["prefill", "decode", "idle"]
@@ -33,6 +34,7 @@ class EnergySpec:
     prompt_tokens: int = 0
     depth: int = 0
     seed: int = 0
+    stretch_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ Stretch = Iterator[tuple[int, int]]
 def energy_window(
     backend: Backend | None, spec: EnergySpec, *, vocab_size: int, context_tokens: int, emit: Emit
 ) -> EnergyWindow:
-    """Repeat one kind of work for at least ``spec.seconds``.
+    """Repeat one kind of work for at least ``spec.seconds``, if the cache has room for stretches of ``spec.stretch_s``.
 
     A ``window`` event with ``edge`` ``begin`` goes out right before each stretch and one with ``end`` right after it,
     so that the runner reads its meter without the preparation.
@@ -86,7 +88,7 @@ def energy_window(
             stretch = next(work)  # prepares it
             emit("window", {"edge": "begin", "phase": spec.phase})
             begin = now = time.monotonic()
-            end = begin + spec.seconds - seconds
+            end = begin + max(spec.seconds - seconds, spec.stretch_s)
             while now < end:
                 done = next(stretch, None)
                 now = time.monotonic()
@@ -97,6 +99,8 @@ def energy_window(
             emit("window", {"edge": "end", "phase": spec.phase})
             seconds += now - begin
             stretches += 1
+            if now - begin < spec.stretch_s:
+                break
     return EnergyWindow(spec.phase, tokens, passes, stretches, seconds, deepest)
 
 

@@ -135,6 +135,24 @@ def test_a_full_cache_is_filled_again_between_the_stretches_of_a_window(
     assert window.deepest_tokens == 8
 
 
+def test_a_window_whose_first_stretch_is_too_short_ends_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    window, edges, _ = _window(
+        energy.EnergySpec("decode", 9.0, 0, 6, 3, stretch_s=2.0), _Counted(), monkeypatch, context=16
+    )
+    assert edges == ["begin", "end"]
+    assert (window.stretches, window.tokens) == (1, 10)
+    assert window.seconds < 2.0
+
+
+def test_no_stretch_of_a_window_is_shorter_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Forty tokens take four seconds: the second stretch would end the window after one more.
+    window, _, _ = _window(
+        energy.EnergySpec("decode", 5.0, 0, 0, 3, stretch_s=2.0), _Counted(), monkeypatch, context=40
+    )
+    assert window.stretches == 2
+    assert window.seconds > 6.0
+
+
 def test_an_idle_window_sleeps_and_needs_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     window, edges, clock = _window(energy.EnergySpec("idle", 2.0), None, monkeypatch)
     assert (window.tokens, window.passes, window.stretches) == (0, 0, 1)

@@ -68,8 +68,8 @@ def _put_aside() -> None:
     op.execute(
         "UPDATE energy_reading SET reason = coalesce(reason || '; ', '')"
         " || 'stored by an older version without its source: '"
-        " || coalesce('gross ' || CAST(gross_joules AS VARCHAR) || ' J ', '')"
-        " || coalesce('net ' || CAST(net_joules AS VARCHAR) || ' J', ''),"
+        " || trim(coalesce('gross ' || CAST(gross_joules AS VARCHAR) || ' J ', '')"
+        " || coalesce('net ' || CAST(net_joules AS VARCHAR) || ' J', '')),"
         f" {', '.join(f'{name} = NULL' for name in figures)}"
         f" WHERE (({unsound}) AND ({' OR '.join(f'{name} IS NOT NULL' for name in figures)}))"
         " OR (gross_joules IS NOT NULL AND (gross_joules <= 0 OR tokens IS NULL OR tokens <= 0"
