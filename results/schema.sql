@@ -1,4 +1,4 @@
--- The results database, schema 0008. Made from harness/store/tables.py by
+-- The results database, schema 0009. Made from harness/store/tables.py by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
@@ -293,7 +293,8 @@ CREATE TABLE session_cell (
 );
 CREATE INDEX ix_session_cell_cell_id ON session_cell (cell_id);
 
--- The energy of one window of a run, or the reason why there is none.
+-- The energy of one window of a run, or the reason why there is none. The constraints make it impossible to
+-- store a joule without its meter, method and domain, or an estimate as a measurement.
 CREATE TABLE energy_reading (
 	run_key INTEGER NOT NULL,
 	position SMALLINT NOT NULL,
@@ -301,6 +302,7 @@ CREATE TABLE energy_reading (
 	gross_joules FLOAT,
 	net_joules FLOAT,
 	tokens INTEGER,
+	deepest_tokens INTEGER,
 	window_s FLOAT,
 	idle_watts FLOAT,
 	idle_watts_before FLOAT,
@@ -309,10 +311,18 @@ CREATE TABLE energy_reading (
 	meter VARCHAR,
 	domain VARCHAR,
 	method VARCHAR,
+	resolution_s FLOAT,
 	resolution_joules FLOAT,
+	domain_joules JSON,
 	estimate_joules FLOAT,
+	estimate_label VARCHAR,
 	reason TEXT,
 	CONSTRAINT pk_energy_reading PRIMARY KEY (run_key, position),
+	CONSTRAINT ck_energy_reading_method CHECK (method IN ('counter', 'power')),
+	CONSTRAINT ck_energy_reading_measured CHECK ((gross_joules IS NULL AND net_joules IS NULL AND idle_watts IS NULL AND idle_watts_before IS NULL AND idle_watts_after IS NULL AND domain_joules IS NULL) OR (meter IS NOT NULL AND meter <> '' AND method IS NOT NULL AND domain IS NOT NULL AND domain <> '' AND estimate_joules IS NULL)),
+	CONSTRAINT ck_energy_reading_gross CHECK (gross_joules IS NOT NULL OR (net_joules IS NULL AND reason IS NOT NULL)),
+	CONSTRAINT ck_energy_reading_window CHECK (gross_joules IS NULL OR (gross_joules > 0 AND tokens IS NOT NULL AND tokens > 0 AND window_s IS NOT NULL AND window_s > 0)),
+	CONSTRAINT ck_energy_reading_estimate CHECK ((estimate_joules IS NULL AND estimate_label IS NULL) OR (estimate_joules IS NOT NULL AND estimate_label IS NOT NULL AND estimate_label <> '')),
 	CONSTRAINT fk_energy_reading_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
 )
  WITHOUT ROWID;

@@ -160,9 +160,9 @@ def _device_text(name: str, driver: str | None) -> str:
 
 
 def _meters(root: Path, nvml: Any) -> tuple[Entry, ...]:
-    from harness.meter import find_meters
+    from harness.meter import Sources, find_meters
 
-    meters, missing = find_meters(root / "sys", nvml_module=nvml)
+    meters, missing = find_meters(Sources(root / "sys", modules={} if nvml is None else {"pynvml": nvml}))
     entries = [
         Entry(
             each.name,

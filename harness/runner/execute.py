@@ -65,6 +65,7 @@ class Execution:
         result: the body of the answer to the run's one request (``timed`` or ``score``).
         seconds: wall seconds by phase, as the runner saw them.
         energy: energy readings of a timed run.
+        flags: what in its readings makes the run suspect.
         peak_seen_bytes: highest resident set the runner saw.
         timeline: its memory over time, None where it was not watched.
         device_memory: memory of the device after a request (``load``, ``timed``, ``score``).
@@ -80,6 +81,7 @@ class Execution:
     result: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     energy: list[EnergyRecord] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
     peak_seen_bytes: int | None = None
     timeline: TimelineRecord | None = None
     device_memory: dict[str, DeviceMemory] = field(default_factory=dict)
@@ -161,7 +163,8 @@ def execute(
                 if energy is not None and isinstance(work, TimedSpec):
                     timeline.stop()  # idle power is measured without it
                     enter("energy")
-                    execution.energy = energy.measure(worker, work, deadline.left_s())
+                    readings = energy.measure(worker, request, work, deadline.left_s())
+                    execution.energy, execution.flags = readings.records, readings.flags
                 enter("unload")
                 worker.close(timeout_s=min(GOODBYE_S, deadline.left_s()))
             finally:

@@ -81,6 +81,7 @@ def run_record(
 ) -> RunRecord:
     """A run that had a worker."""
     validity, flags = verdict(surroundings.window, calibrations=surroundings.calibrations())
+    flags = (*flags, *execution.flags)
     loaded = execution.loaded
     told = loaded.get("threads")
     if told is not None and frame.threads is not None and told != frame.threads:
@@ -111,7 +112,7 @@ def run_record(
         harness_s=harness_s,
         vocab_size=loaded.get("vocab_size"),
         kv_cache_bytes=loaded.get("kv_cache_bytes"),
-        validity=validity,
+        validity="suspect" if flags else validity,
         flags=list(flags),
         machine_state={
             "window": surroundings.window.to_dict(),

@@ -31,6 +31,9 @@ Numbers = Sequence[int] | Sequence[float]
 Packed = bytes
 
 _PER_SECOND = ("_per_s", "_flops", "_ops")
+#: How a meter comes to joules: the hardware integrates, or the runner does from sampled power.
+ENERGY_METHODS = ("counter", "power")
+
 _MEMORY_STEP_BYTES = 256 * 2**20
 
 
@@ -551,14 +554,16 @@ class TimelineRecord:
 class EnergyRecord:
     """The energy of one window, or the ``reason`` why ``gross_joules`` is None.
 
-    ``net_joules`` is gross less idle power x window. ``estimate_joules`` is of a power model and never compared
-    with a measurement.
+    ``net_joules`` is gross less idle power x window; ``domain_joules`` holds what each domain of the meter took, also
+    those that are not summed. ``estimate_joules`` is of the power model that ``estimate_label`` names; it is never
+    compared with a measurement, and what a meter did not read is never in the other columns.
     """
 
     phase: str
     gross_joules: float | None = None
     net_joules: float | None = None
     tokens: int | None = None
+    deepest_tokens: int | None = None
     window_s: float | None = None
     idle_watts: float | None = None
     idle_watts_before: float | None = None
@@ -567,14 +572,35 @@ class EnergyRecord:
     meter: str | None = None
     domain: str | None = None
     method: str | None = None
+    resolution_s: float | None = None
     resolution_joules: float | None = None
+    domain_joules: Mapping[str, float] | None = None
     estimate_joules: float | None = None
+    estimate_label: str | None = None
     reason: str | None = None
 
     def __post_init__(self) -> None:
+        where = f"energy of {self.phase}"
         if self.gross_joules is None and not self.reason:
-            raise ValueError(f"energy of {self.phase}: missing without a reason")
-        _finite(f"energy of {self.phase}", gross_joules=self.gross_joules, net_joules=self.net_joules)
+            raise ValueError(f"{where}: missing without a reason")
+        figures = {
+            name: getattr(self, name)
+            for name in ("gross_joules", "net_joules", "idle_watts", "idle_watts_before", "idle_watts_after")
+        }
+        _finite(where, **figures, **(self.domain_joules or {}), estimate_joules=self.estimate_joules)
+        measured = self.domain_joules is not None or any(value is not None for value in figures.values())
+        if measured and not (self.meter and self.method and self.domain):
+            raise ValueError(f"{where}: a measurement without a meter, a method and a domain")
+        if self.method not in (None, *ENERGY_METHODS):
+            raise ValueError(f"{where}: without a method of measurement: {self.method!r} is none")
+        if self.gross_joules is None and self.net_joules is not None:
+            raise ValueError(f"{where}: net without a gross figure")
+        if self.gross_joules is not None and not (self.gross_joules > 0 and self.tokens and self.window_s):
+            raise ValueError(f"{where}: joules without a window, tokens or energy in it")
+        if (self.estimate_joules is None) != (self.estimate_label is None):
+            raise ValueError(f"{where}: an estimate without a label, or a label without an estimate")
+        if self.estimate_joules is not None and measured:
+            raise ValueError(f"{where}: an estimate is not stored without a row of its own")
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ REVISIONS: dict[str, str] = {
     "0006": "0.1.0",
     "0007": "0.1.0",
     "0008": "0.1.0",
+    "0009": "0.1.0",
 }
 
 #: Alembic's scripts; one file a revision in `versions`.

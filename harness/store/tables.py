@@ -37,6 +37,7 @@ VALIDITIES = ("ok", "suspect")
 VERDICTS = ("ok", "broken")
 PREPARATION_STATUSES = ("ok", "failed", "oom", "timeout")
 STOP_REASONS = ("width", "cap", "failed")
+ENERGY_METHODS = ("counter", "power")
 SESSION_STATUSES = ("running", "ok", "failed", "interrupted")
 
 _NAMES = {
@@ -545,27 +546,62 @@ class MemoryTimeline(Row, table=True):
 
 
 class EnergyReading(Row, table=True):
-    """The energy of one window of a run, or the reason why there is none."""
+    """The energy of one window of a run, or the reason why there is none.
+
+    The constraints make it impossible to store a joule without its meter, method and domain, or an estimate as a
+    measurement.
+    """
 
     __tablename__: ClassVar[str] = "energy_reading"
-    __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
+    __table_args__ = (
+        _one_of("method", ENERGY_METHODS),
+        CheckConstraint(
+            "(gross_joules IS NULL AND net_joules IS NULL AND idle_watts IS NULL AND idle_watts_before IS NULL"
+            " AND idle_watts_after IS NULL AND domain_joules IS NULL)"
+            " OR (meter IS NOT NULL AND meter <> '' AND method IS NOT NULL"
+            " AND domain IS NOT NULL AND domain <> '' AND estimate_joules IS NULL)",
+            name="measured",
+        ),
+        CheckConstraint(
+            "gross_joules IS NOT NULL OR (net_joules IS NULL AND reason IS NOT NULL)", name="gross"
+        ),
+        CheckConstraint(
+            "gross_joules IS NULL OR (gross_joules > 0 AND tokens IS NOT NULL AND tokens > 0"
+            " AND window_s IS NOT NULL AND window_s > 0)",
+            name="window",
+        ),
+        CheckConstraint(
+            "(estimate_joules IS NULL AND estimate_label IS NULL)"
+            " OR (estimate_joules IS NOT NULL AND estimate_label IS NOT NULL AND estimate_label <> '')",
+            name="estimate",
+        ),
+        {"sqlite_with_rowid": False},
+    )
     run_key: int = Field(primary_key=True, foreign_key="run.key", description="its run")
     position: int = Field(primary_key=True, sa_type=SmallInteger, description="order of the readings, from 0")
     phase: str = Field(description="`prefill` or `decode`")
     gross_joules: float | None = Field(description="all that the domain took in the window")
     net_joules: float | None = Field(description="gross less idle power x window")
     tokens: int | None = Field(description="tokens processed in the window")
+    deepest_tokens: int | None = Field(description="most tokens that the KV cache held in the window")
     window_s: float | None = Field(description="length of the window")
     idle_watts: float | None = Field(description="idle power that net was computed with")
     idle_watts_before: float | None = Field(description="idle power measured before the windows")
     idle_watts_after: float | None = Field(description="idle power measured after them")
     idle_drift: bool | None = Field(description="whether the two differ too much; NULL where one is missing")
-    meter: str | None = Field(description="`rapl`, `nvml` ...; NULL where the machine has none")
-    domain: str | None = Field(description="`package`, `dram`, `gpu-board`, `soc`, `wall`, `battery`")
-    method: str | None = Field(description="`counter` or `power-integral`")
-    resolution_joules: float | None = Field(description="smallest step of the meter")
+    meter: str | None = Field(description="`powercap`, `nvml` ...; NULL where the machine has none")
+    domain: str | None = Field(
+        description="domains that are summed: `package-0+dram-0`, `gpu:0`, `wall`, `battery` ..."
+    )
+    method: str | None = Field(description="`counter`, or `power`: sampled and integrated")
+    resolution_s: float | None = Field(description="update period of the meter")
+    resolution_joules: float | None = Field(description="smallest step of the meter; NULL where not told")
+    domain_joules: dict[str, Any] | None = Field(
+        sa_type=_JSON, description="JSON of joules by domain, also of domains that are not summed"
+    )
     estimate_joules: float | None = Field(description="of a power model; never compared with a measurement")
-    reason: str | None = Field(sa_type=Text, description="why `gross_joules` is NULL")
+    estimate_label: str | None = Field(description="which model, such as `TDP 15 W x time`")
+    reason: str | None = Field(sa_type=Text, description="why `gross_joules` or `net_joules` is NULL")
 
 
 class Score(Row, table=True):

@@ -57,7 +57,7 @@ class EnergyFacts:
         phase: ``prefill`` or ``decode``.
         joules_per_token: gross.
         joules_per_token_net: less idle power.
-        meter: where it comes from, for a person: ``powercap package-0+dram-0``.
+        meter: where it comes from, for a person: ``powercap dram-0+package-0 (counter)``.
         drift: idle power drifted.
         reason: why ``joules_per_token`` is None.
     """

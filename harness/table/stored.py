@@ -262,10 +262,16 @@ def _energy(record: EnergyRecord) -> shown.EnergyFacts:
         phase=record.phase,
         joules_per_token=per_token(record.gross_joules),
         joules_per_token_net=per_token(record.net_joules),
-        meter=" ".join(part for part in (record.meter, record.domain) if part) or None,
+        meter=_meter(record),
         drift=record.idle_drift,
         reason=record.reason,
     )
+
+
+def _meter(record: EnergyRecord) -> str | None:
+    """Where a figure comes from: ``powercap dram-0+package-0 (counter)``."""
+    method = f"({record.method})" if record.method else None
+    return " ".join(part for part in (record.meter, record.domain, method) if part) or None
 
 
 def _score(score: stored.ScoreFacts) -> shown.ScoreFacts:

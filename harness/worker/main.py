@@ -66,7 +66,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.worker import orphan, scoring, timing
+from harness.worker import energy, orphan, scoring, timing
 from harness.worker.api import Backend, Loaded, LoadSpec, MakeRequest, Tokens, Unsupported
 from harness.worker.bodies import from_body, to_body
 from harness.worker.memory import MemoryReader
@@ -178,7 +178,7 @@ class Worker:
             "tokenize": (TokenizeSpec, self._tokenize),
             "load": (LoadSpec, self._load),
             "timed": (TimedSpec, self._timed),
-            "energy": (timing.EnergySpec, self._energy),
+            "energy": (energy.EnergySpec, self._energy),
             "score": (ScoreSpec, self._score),
             "generate": (GenerateSpec, self._generate),
             "generate_batch": (GenerateBatchSpec, self._generate_batch),
@@ -319,11 +319,11 @@ class Worker:
             "text": to_body(text),
         }
 
-    def _energy(self, spec: timing.EnergySpec) -> dict[str, Any]:
+    def _energy(self, spec: energy.EnergySpec) -> dict[str, Any]:
         loaded = self._loaded
         if spec.phase != "idle" and self._batch > 1:
             raise Unsupported("energy is measured of one sequence at a time, not of a batch")
-        window = timing.energy_window(
+        window = energy.energy_window(
             self._backend if loaded is not None else None,
             spec,
             vocab_size=loaded.vocab_size if loaded is not None else 0,

@@ -18,7 +18,7 @@ from server_script import DONE, Scripted, piece, scripted
 from harness.backends import _server_process as processes
 from harness.backends._server_client import Endpoint, ServerError, parsed
 from harness.backends.server import Server, parse_options
-from harness.worker import timing
+from harness.worker import energy, timing
 from harness.worker.api import Host, LoadSpec, MakeRequest, ModelFacts, Unsupported
 from harness.worker.protocol import MemoryReading, TimedSpec
 
@@ -246,9 +246,9 @@ def test_what_only_streams_refuses_the_rest(server: Scripted, gguf: Path) -> Non
             call()
     with pytest.raises(Unsupported, match="empty cache"):
         timing.stream_pass(backend, TimedSpec(8, 2, 4, 1, 0, 3), 0, warmup=False, vocab_size=9)
-    work = timing.EnergySpec("prefill", 1.0, 8)
+    work = energy.EnergySpec("prefill", 1.0, 8)
     with pytest.raises(Unsupported, match="energy"):
-        timing.energy_window(backend, work, vocab_size=9, context_tokens=64, emit=ignore)
+        energy.energy_window(backend, work, vocab_size=9, context_tokens=64, emit=ignore)
     backend.unload()
     with pytest.raises(RuntimeError, match="nothing is loaded"):
         backend.stream([PROMPT], 1)

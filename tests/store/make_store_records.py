@@ -217,3 +217,25 @@ def score(artifact_id: str, cells: tuple[str, ...] = (), **changes: Any) -> reco
         "verdict": records.VerdictRecord("ok"),
     }
     return records.ScoreRecord(**{**values, **changes})
+
+
+def energy(phase: str = "decode", **changes: Any) -> records.EnergyRecord:
+    """What a meter saw."""
+    values: dict[str, Any] = {
+        "gross_joules": 12.5,
+        "net_joules": 9.5,
+        "tokens": 100,
+        "deepest_tokens": 132,
+        "window_s": 2.0,
+        "idle_watts": 1.5,
+        "idle_watts_before": 1.5,
+        "idle_watts_after": 1.5,
+        "idle_drift": False,
+        "meter": "powercap",
+        "domain": "dram-0+package-0",
+        "method": "counter",
+        "resolution_s": 0.001,
+        "resolution_joules": 6.1e-5,
+        "domain_joules": {"dram-0": 2.5, "package-0": 10.0, "psys": 20.0},
+    }
+    return records.EnergyRecord(phase, **{**values, **changes})
