@@ -11,17 +11,16 @@ import difflib
 import importlib
 import importlib.util
 import os
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+from harness.declared import DISTRIBUTION, of_checkout
 from harness.errors import EdgebenchError, UsageError
 from harness.worker.api import Backend
 
 GROUP = "edgebench.backends"
-DISTRIBUTION = "edgebench"
 #: Set to 1, the scripted test backend is known as ``fake``.
 FAKE_VARIABLE = "EDGEBENCH_FAKE"
 
@@ -155,11 +154,7 @@ def _entry_points() -> Iterable[EntryPoint]:
 
 
 def _of_checkout() -> list[FrameworkEntry]:
-    pyproject = _PACKAGE.parent / "pyproject.toml"
-    if not pyproject.is_file():
-        return []
-    declared = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["entry-points"][GROUP]
-    return [FrameworkEntry(name, value, DISTRIBUTION) for name, value in declared.items()]
+    return [FrameworkEntry(each.name, each.value, DISTRIBUTION) for each in of_checkout(GROUP, _PACKAGE)]
 
 
 def _one_of_each(found: list[FrameworkEntry]) -> dict[str, FrameworkEntry]:

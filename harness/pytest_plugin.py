@@ -214,12 +214,12 @@ def _body(planned: PlannedCell, clock: SampleClock) -> Any:
 
 
 def _seconds_per_token(planned: PlannedCell, facts: CellFacts) -> list[float]:
-    """One value per timed repetition of every run."""
+    """One value per timed repetition of every run; tokens of all sequences of a batch."""
     phase = _phase(planned)
     workload = planned.cell.workload
     tokens = workload.decode_tokens if phase == "decode" else workload.prompt_tokens
     return [
-        sample.values[f"{phase}_s"] / tokens
+        sample.values[f"{phase}_s"] / (tokens * workload.batch)
         for run in facts.timed()
         for sample in run.samples
         if not sample.warmup and f"{phase}_s" in sample.values
@@ -242,7 +242,7 @@ def _raise_for_status(facts: CellFacts) -> None:
 def _extra(planned: PlannedCell, facts: CellFacts) -> dict[str, Any]:
     """What pytest-benchmark's JSON says beside the timings: where the samples are, and the prefill's."""
     runs = facts.timed()
-    prompt = planned.cell.workload.prompt_tokens
+    prompt = planned.cell.workload.batch * planned.cell.workload.prompt_tokens
     return {
         "session": runs[0].session_id if runs else None,
         "cell": planned.cell.id,

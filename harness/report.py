@@ -13,7 +13,7 @@ from harness.files import write_atomically
 from harness.frameworks import frameworks
 from harness.store import Store
 from harness.table import Row, comparison_rows, render
-from harness.table.facts import About
+from harness.table.facts import About, SessionFacts
 from harness.table.stored import session_facts
 
 
@@ -26,10 +26,15 @@ class Report:
     path: Path
 
 
-def session_rows(store: Store, session_id: str) -> tuple[list[Row], About]:
-    """The rows of a session, and what stands under them."""
-    facts = session_facts(store.session_facts(session_id), frameworks(include_hidden=True))
-    return comparison_rows(facts), facts.about()
+def shown_facts(store: Store, session_id: str) -> SessionFacts:
+    """What tables and plots of a session are made from."""
+    return session_facts(store.session_facts(session_id), frameworks(include_hidden=True))
+
+
+def session_rows(store: Store, session_id: str, *, with_suspect: bool = False) -> tuple[list[Row], About]:
+    """The rows of a session, and what stands under them; ``with_suspect`` as in `comparison_rows`."""
+    facts = shown_facts(store, session_id)
+    return comparison_rows(facts, with_suspect=with_suspect), facts.about()
 
 
 def write_report(store: Store, session_id: str) -> Report:

@@ -25,6 +25,7 @@ CREATE TABLE cell (
 	decode_tokens INTEGER NOT NULL,
 	depth INTEGER NOT NULL,
 	options JSON NOT NULL,
+	batch INTEGER DEFAULT 1 NOT NULL,
 	CONSTRAINT pk_cell PRIMARY KEY (id)
 );
 CREATE INDEX ix_cell_framework_model ON cell (framework, model);
@@ -61,7 +62,7 @@ CREATE TABLE metric (
 	CONSTRAINT uq_metric_name UNIQUE (name)
 );
 
--- A source model. All columns together make the id.
+-- A source model. All columns but the last, which follows from them, make the id.
 CREATE TABLE model (
 	id VARCHAR NOT NULL,
 	name VARCHAR NOT NULL,
@@ -70,6 +71,7 @@ CREATE TABLE model (
 	licence VARCHAR,
 	architecture VARCHAR NOT NULL,
 	parameters BIGINT,
+	configuration JSON,
 	CONSTRAINT pk_model PRIMARY KEY (id)
 );
 CREATE INDEX ix_model_name ON model (name);
@@ -118,6 +120,34 @@ CREATE TABLE lineage (
 );
 CREATE INDEX ix_lineage_artifact_id ON lineage (artifact_id);
 
+-- What a machine's memory and arithmetic can do, measured by `edgebench doctor --bench`; the newest counts.
+CREATE TABLE machine_bench (
+	id VARCHAR NOT NULL,
+	machine_id VARCHAR NOT NULL,
+	measured_at DATETIME NOT NULL,
+	edgebench_version VARCHAR NOT NULL,
+	threads INTEGER NOT NULL,
+	array_bytes BIGINT NOT NULL,
+	last_level_cache_bytes BIGINT,
+	read_bytes_per_s FLOAT NOT NULL,
+	read_median_bytes_per_s FLOAT NOT NULL,
+	copy_bytes_per_s FLOAT NOT NULL,
+	copy_median_bytes_per_s FLOAT NOT NULL,
+	fp32_flops FLOAT NOT NULL,
+	fp32_median_flops FLOAT NOT NULL,
+	int8_ops FLOAT,
+	int8_median_ops FLOAT,
+	reasons JSON NOT NULL,
+	method JSON NOT NULL,
+	state JSON NOT NULL,
+	validity VARCHAR NOT NULL,
+	flags JSON NOT NULL,
+	CONSTRAINT pk_machine_bench PRIMARY KEY (id),
+	CONSTRAINT ck_machine_bench_validity CHECK (validity IN ('ok', 'suspect')),
+	CONSTRAINT fk_machine_bench_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id)
+);
+CREATE INDEX ix_machine_bench_machine_id_measured_at ON machine_bench (machine_id, measured_at);
+
 -- One invocation, with the state of the machine that no cell is named after.
 CREATE TABLE session (
 	id VARCHAR NOT NULL,
@@ -141,6 +171,23 @@ CREATE TABLE session (
 	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id)
 );
 CREATE INDEX ix_session_started_at ON session (started_at);
+
+-- What ended the repeating of a cell's runs in a session. No row: their number was fixed, or it goes on.
+CREATE TABLE cell_stop (
+	session_id VARCHAR NOT NULL,
+	cell_id VARCHAR NOT NULL,
+	ended_by VARCHAR NOT NULL,
+	width FLOAT NOT NULL,
+	min_runs INTEGER NOT NULL,
+	max_runs INTEGER NOT NULL,
+	runs INTEGER NOT NULL,
+	clean_runs INTEGER NOT NULL,
+	widths JSON NOT NULL,
+	CONSTRAINT pk_cell_stop PRIMARY KEY (session_id, cell_id),
+	CONSTRAINT ck_cell_stop_ended_by CHECK (ended_by IN ('width', 'cap', 'failed')),
+	CONSTRAINT fk_cell_stop_session_id_session FOREIGN KEY(session_id) REFERENCES session (id),
+	CONSTRAINT fk_cell_stop_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id)
+);
 
 -- The shuffled order of a session. What stands here and not in `run` is missing: a resume does exactly that.
 CREATE TABLE planned_run (
@@ -246,7 +293,8 @@ CREATE TABLE session_cell (
 );
 CREATE INDEX ix_session_cell_cell_id ON session_cell (cell_id);
 
--- The energy of one window of a run, or the reason why there is none.
+-- The energy of one window of a run, or the reason why there is none. The constraints make it impossible to
+-- store a joule without its meter, method and domain, or an estimate as a measurement.
 CREATE TABLE energy_reading (
 	run_key INTEGER NOT NULL,
 	position SMALLINT NOT NULL,
@@ -254,6 +302,7 @@ CREATE TABLE energy_reading (
 	gross_joules FLOAT,
 	net_joules FLOAT,
 	tokens INTEGER,
+	deepest_tokens INTEGER,
 	window_s FLOAT,
 	idle_watts FLOAT,
 	idle_watts_before FLOAT,
@@ -262,10 +311,18 @@ CREATE TABLE energy_reading (
 	meter VARCHAR,
 	domain VARCHAR,
 	method VARCHAR,
+	resolution_s FLOAT,
 	resolution_joules FLOAT,
+	domain_joules JSON,
 	estimate_joules FLOAT,
+	estimate_label VARCHAR,
 	reason TEXT,
 	CONSTRAINT pk_energy_reading PRIMARY KEY (run_key, position),
+	CONSTRAINT ck_energy_reading_method CHECK (method IN ('counter', 'power')),
+	CONSTRAINT ck_energy_reading_measured CHECK ((gross_joules IS NULL AND net_joules IS NULL AND idle_watts IS NULL AND idle_watts_before IS NULL AND idle_watts_after IS NULL AND domain_joules IS NULL) OR (meter IS NOT NULL AND meter <> '' AND method IS NOT NULL AND domain IS NOT NULL AND domain <> '' AND estimate_joules IS NULL)),
+	CONSTRAINT ck_energy_reading_gross CHECK (gross_joules IS NOT NULL OR (net_joules IS NULL AND reason IS NOT NULL)),
+	CONSTRAINT ck_energy_reading_window CHECK (gross_joules IS NULL OR (gross_joules > 0 AND tokens IS NOT NULL AND tokens > 0 AND window_s IS NOT NULL AND window_s > 0)),
+	CONSTRAINT ck_energy_reading_estimate CHECK ((estimate_joules IS NULL AND estimate_label IS NULL) OR (estimate_joules IS NOT NULL AND estimate_label IS NOT NULL AND estimate_label <> '')),
 	CONSTRAINT fk_energy_reading_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
 )
  WITHOUT ROWID;
@@ -307,10 +364,33 @@ CREATE TABLE memory_reading (
 	allocator_peak_bytes BIGINT,
 	method VARCHAR NOT NULL,
 	reason TEXT,
+	shared_bytes BIGINT,
+	pss_bytes BIGINT,
+	uss_bytes BIGINT,
+	shares_reason TEXT,
+	device_shared BOOLEAN,
+	device_note TEXT,
 	CONSTRAINT pk_memory_reading PRIMARY KEY (run_key, position),
 	CONSTRAINT fk_memory_reading_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
 )
  WITHOUT ROWID;
+
+-- A run's memory over time, read by its runner through the system's counters, 20 times a second.
+CREATE TABLE memory_timeline (
+	run_key INTEGER NOT NULL,
+	scope VARCHAR NOT NULL,
+	method VARCHAR NOT NULL,
+	interval_s FLOAT NOT NULL,
+	readings INTEGER NOT NULL,
+	seconds FLOAT NOT NULL,
+	watcher_cpu_s FLOAT NOT NULL,
+	marks JSON NOT NULL,
+	names JSON NOT NULL,
+	data BLOB NOT NULL,
+	reason TEXT,
+	CONSTRAINT pk_memory_timeline PRIMARY KEY (run_key),
+	CONSTRAINT fk_memory_timeline_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
+);
 
 -- One raw number of one repetition.
 CREATE TABLE sample (
@@ -346,6 +426,9 @@ CREATE TABLE score (
 	finite BOOLEAN NOT NULL,
 	vocab_size INTEGER NOT NULL,
 	details JSON NOT NULL,
+	method VARCHAR,
+	delta_p JSON,
+	errors JSON,
 	CONSTRAINT pk_score PRIMARY KEY (run_key),
 	CONSTRAINT fk_score_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key"),
 	CONSTRAINT fk_score_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id),
@@ -365,6 +448,15 @@ CREATE TABLE trace (
 	CONSTRAINT pk_trace PRIMARY KEY (run_key, name, repetition),
 	CONSTRAINT ck_trace_dtype CHECK (dtype IN ('int64', 'float64')),
 	CONSTRAINT fk_trace_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
+);
+
+-- The figures of every scored position of one window: percentiles, errors and worst passages come from here.
+CREATE TABLE score_positions (
+	run_key INTEGER NOT NULL,
+	window_index INTEGER NOT NULL,
+	data BLOB NOT NULL,
+	CONSTRAINT pk_score_positions PRIMARY KEY (run_key, window_index),
+	CONSTRAINT fk_score_positions_run_key_score FOREIGN KEY(run_key) REFERENCES score (run_key)
 );
 
 -- Sums over the scored positions of one window, in nats: the unit of paired comparisons.

@@ -99,6 +99,9 @@ def test_the_data_folders_are_inside_the_package_and_nothing_measured_is(wheel: 
     assert data == shipped | {"results/README.md"}
     assert {"suites/quickstart.yaml", "suites/full.yaml", "suites/models.yaml"} <= data
     assert {"suites/text/scoring.txt", "suites/text/calibration.txt"} <= data
+    for task in ("arithmetic", "facts", "grammar"):
+        assert {f"suites/tasks/{task}.yaml", f"suites/tasks/{task}.jsonl"} <= data
+    assert "suites/tasks/edgebench.yaml" in data
     assert not any("__pycache__" in name or name.endswith((".db", ".pyc")) for name in wheel)
 
 

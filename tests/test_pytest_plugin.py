@@ -86,6 +86,27 @@ def test_timings_reach_pytest_benchmark_as_they_are_in_the_database(
     assert door.query("SELECT trigger, status FROM session") == [("pytest", "ok")]
 
 
+def test_seconds_per_token_of_a_batch_are_of_the_tokens_of_all_its_sequences(
+    door: Lab, pytester: pytest.Pytester
+) -> None:
+    door.suite(SUITE.replace("runs: 2", "runs: 1").replace("[fp16, int4]", "fp16").replace("tg4", "tg4@b3"))
+    assert run(pytester, "fake.yaml", "--benchmark-json", "timings.json").ret == 0
+    report = json.loads((door.folder / "timings.json").read_text(encoding="utf-8"))
+    (benchmark,) = report["benchmarks"]
+    stored: dict[str, list[float]] = {}
+    for name, value in door.query(
+        "SELECT metric.name, sample.value FROM sample JOIN metric ON metric.key = sample.metric_key "
+        "WHERE NOT sample.warmup ORDER BY sample.repetition"
+    ):
+        stored.setdefault(name, []).append(value)
+    assert benchmark["stats"]["data"] == pytest.approx(
+        [each / (3 * 4) for each in stored["decode_s"]], rel=1e-6
+    )
+    assert benchmark["extra_info"]["prefill_tps"] == pytest.approx(
+        [3 * 8 / each for each in stored["prefill_s"]], rel=1e-6
+    )
+
+
 @pytest.mark.parametrize("words", [("--benchmark-disable",), ("-p", "no:benchmark")])
 def test_without_pytest_benchmark_cells_are_measured_all_the_same(
     door: Lab, pytester: pytest.Pytester, words: tuple[str, ...]

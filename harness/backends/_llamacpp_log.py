@@ -122,6 +122,12 @@ def flash_attention(log: str) -> str | None:
     return "on" if any(words in log for words in taken) else None
 
 
+def kv_unified(log: str) -> str | None:
+    """``1`` where all sequences share one KV cache, ``0`` where each has its own part; None: the log does not tell."""
+    found = re.search(r"kv_unified += (true|false)", log)
+    return {"true": "1", "false": "0"}[found[1]] if found else None
+
+
 def offloaded_layers(log: str) -> tuple[int, int] | None:
     """(layers on the GPU, layers of the model); None where nothing was offloaded."""
     found = re.search(r"offloaded (\d+)/(\d+) layers to GPU", log)

@@ -16,14 +16,14 @@ import importlib.metadata
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.worker.api import Device, LoadSpec, Logits, Tokens, Unsupported
+from harness.worker.api import Device, LoadSpec, Logits, Tokenizer, Tokens, Unsupported
 
 CONFIG = "genai_config.json"
 
@@ -184,6 +184,7 @@ class Runner:
 
     def __init__(self, og: Any, spec: LoadSpec, provider: Provider, *, continuous: bool) -> None:
         options = checked_options(spec.options)
+        self._folder = spec.artifact
         self._config = read_config(spec.artifact)
         self._og = og
         self._continuous = continuous
@@ -200,10 +201,13 @@ class Runner:
             raise RuntimeError(f"asked for {provider.ort}, onnxruntime-genai computes on {self.device_type}")
         self._params = og.GeneratorParams(self._model)
         # One more than is needed: a search that has reached its length would refuse the last token.
-        self._params.set_search_options(max_length=spec.context_tokens + 1, do_sample=False)
+        self._params.set_search_options(
+            max_length=spec.context_tokens + 1, batch_size=spec.batch, do_sample=False
+        )
         self._generator: Any = None
         self._one = np.zeros(1, np.int32)
-        self._forced = np.zeros((1, 0), np.float32)
+        self._batch = np.arange(spec.batch)
+        self._forced = np.zeros((spec.batch, 0), np.float32)
         self.vocab_size = int(self._config["model"]["vocab_size"])
         self.reset()
 
@@ -215,6 +219,7 @@ class Runner:
             "model_type": str(self._model.type),
             "past_present_share_buffer": str(search["past_present_share_buffer"]).lower(),
             "max_length": str(int(search["max_length"])),
+            "batch_size": str(int(search["batch_size"])),
         }
         cache = self._cache()
         if cache is not None:
@@ -261,12 +266,29 @@ class Runner:
             self._generator.append_tokens(self._one)
             self._wait()
             return
+        self.decode_batch(np.array([token], np.int32))
+
+    def prefill_batch(self, tokens: Tokens) -> None:
+        """One forward pass over ``tokens``, a row for each sequence.
+
+        Raises:
+            Unsupported: the cache holds tokens: genai appends to one sequence only.
+        """
+        if self._generator.token_count() > 0:
+            raise Unsupported(
+                "onnxruntime-genai takes the prompts of a batch into an empty cache only: it has no depth"
+            )
+        self._generator.append_tokens(np.ascontiguousarray(tokens, np.int32))
+        self._wait()
+
+    def decode_batch(self, tokens: Tokens) -> None:
+        """One forward pass over one token of each sequence, which genai is left no other choice than."""
         if self._forced.shape[1] == 0:
-            self._forced = np.full((1, self.vocab_size), -1e30, np.float32)
-        self._forced[0, token] = 0
+            self._forced = np.full((len(self._batch), self.vocab_size), -1e30, np.float32)
+        self._forced[self._batch, tokens] = 0
         self._generator.set_logits(self._forced)
         self._generator.generate_next_token()
-        self._forced[0, token] = -1e30
+        self._forced[self._batch, tokens] = -1e30
         # The forward pass happens when its logits are asked for.
         self._generator.get_logits()
 
@@ -279,10 +301,41 @@ class Runner:
         """Arg-max of the newest logits."""
         return int(np.argmax(self._generator.get_logits()[0, -1]))
 
+    def tokenizer(self) -> Tokenizer:
+        """Genai's own, from the artifact's folder.
+
+        Raises:
+            Unsupported: the artifact holds none.
+        """
+        if not any((self._folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
+            raise Unsupported("this artifact holds no tokenizer")
+        return GenaiTokenizer(self._og.Tokenizer(self._model))
+
+    def sample_batch(self) -> Tokens:
+        """Arg-max of the newest logits of each sequence."""
+        chosen: Tokens = self._generator.get_logits()[:, -1].argmax(axis=-1).astype(np.int32)
+        return chosen
+
     def close(self) -> None:
         """Free the model and its cache."""
         self._generator = self._params = self._model = None
         gc.collect()
+
+
+class GenaiTokenizer(Tokenizer):
+    """onnxruntime-genai's tokenizer."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def tokenize(self, text: str) -> list[int]:
+        """Ids, with whatever the tokenizer's own configuration puts before them."""
+        ids: list[int] = np.asarray(self._tokenizer.encode(text)).tolist()
+        return ids
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text."""
+        return str(self._tokenizer.decode(np.asarray(tokens, dtype=np.int32)))
 
 
 def _open(og: Any, spec: LoadSpec, provider: Provider, settings: str) -> Any:

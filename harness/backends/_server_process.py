@@ -8,6 +8,7 @@ process ends in any way; memory is that of the whole tree, or None with the reas
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import secrets
 import shutil
@@ -21,7 +22,7 @@ from typing import Any
 
 from harness.backends._server_client import Endpoint, ServerError
 from harness.worker import orphan
-from harness.worker.memory import Usage, parse_status
+from harness.worker.memory import Shares, Usage, parse_status, read_shares
 from harness.worker.protocol import MemoryReading
 
 _CHILD = Path(__file__).with_name("_server_child.py")
@@ -200,15 +201,40 @@ def tree_usage(roots: list[int], proc: Path = _PROC) -> Usage | None:
     def total(name: str) -> int:
         return sum(getattr(usage, name) or 0 for usage in usages)
 
-    return Usage(total("peak_rss_bytes"), total("rss_bytes"), total("anon_bytes"), total("file_bytes"))
+    return Usage(*(total(field.name) for field in dataclasses.fields(Usage)))
 
 
-def reading(phase: str, usage: Usage | None, reason: str | None = None, method: str = _TREE) -> MemoryReading:
+def tree_shares(roots: list[int], proc: Path = _PROC) -> Shares:
+    """Sums of the tree's proportional and unique sets; the reason where one of its processes does not tell."""
+    shares = [read_shares(proc / str(pid)) for pid in tree(roots, proc)]
+    reasons = [one.reason for one in shares if one.reason is not None]
+    if reasons or not shares:
+        return Shares(reason=next(iter(reasons), "no process of the server was found"))
+    return Shares(sum(one.pss_bytes or 0 for one in shares), sum(one.uss_bytes or 0 for one in shares))
+
+
+def reading(
+    phase: str,
+    usage: Usage | None,
+    reason: str | None = None,
+    method: str = _TREE,
+    shares: Shares | None = None,
+) -> MemoryReading:
     """A reading of a server, or the reason why there is none."""
     if usage is None:
-        return MemoryReading(phase, None, None, None, None, "none", None, reason)
+        return MemoryReading(phase, None, None, None, None, "none", None, reason, shares_reason=reason)
+    shares = shares or Shares(reason="not read at that moment")
     return MemoryReading(
-        phase, usage.peak_rss_bytes, usage.rss_bytes, usage.anon_bytes, usage.file_bytes, method
+        phase,
+        usage.peak_rss_bytes,
+        usage.rss_bytes,
+        usage.anon_bytes,
+        usage.file_bytes,
+        method,
+        shared_bytes=usage.shared_bytes,
+        pss_bytes=shares.pss_bytes,
+        uss_bytes=shares.uss_bytes,
+        shares_reason=shares.reason,
     )
 
 
@@ -244,6 +270,5 @@ class ServerMemory:
         if found is None:
             return reading(phase, None, self._reason)
         self._peak = max(self._peak, found.peak_rss_bytes or 0)
-        return reading(
-            phase, Usage(self._peak, found.rss_bytes, found.anon_bytes, found.file_bytes), None, self._method
-        )
+        usage = dataclasses.replace(found, peak_rss_bytes=self._peak)
+        return reading(phase, usage, None, self._method, tree_shares(self._roots))

@@ -64,7 +64,7 @@ class DirectML(Olive):
         _recipe("RTN_INT4_g32", "int4", "RTN_INT4_g32_DIRECTML"),
     )
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (("gpu:0", "directml"),)
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"prefill", "decode", "score", "make"})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"prefill", "decode", "score", "make", "batch"})
     baseline_precision: ClassVar[str | None] = "fp16"
 
     @classmethod

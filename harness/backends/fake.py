@@ -6,8 +6,8 @@ script it does what the script says, where it says. It is never part of ``all``,
 ``EDGEBENCH_FAKE=1``.
 
 A script is JSON, an object from stage to a list of actions. Stages are ``import``, ``start``, ``versions``,
-``devices``, ``make``, ``tokenize``, ``detokenize``, ``load``, ``reset``, ``prefill``, ``decode``, ``sample``,
-``logits``, ``cut``, ``unload``.
+``devices``, ``make``, ``tokenize``, ``load``, ``reset``, ``prefill``, ``decode``, ``sample``, ``logits``, ``cut``,
+``tokenizer``, ``detokenize``, ``unload``.
 It comes from the environment variable ``EDGEBENCH_FAKE_SCRIPT`` and, from ``load`` on, from the load option
 ``script``, stage by stage.
 An action is ``{"do": NAME, ...}``, with ``"at": n`` to act only in the stage's n-th call (from 0):
@@ -25,8 +25,9 @@ wait       seconds: number, or a list by call                    takes that long
 spawn      pid_file, session (false)                             starts a child that sleeps, maybe in its own session
 device     id, api                                               (load) reports that device
 nan        positions: list                                       (logits) NaN there
+threads    threads                                               (load) reports that number of threads
 narrow     vocab_size                                            (load) has logits of another width
-bos        id                                                    (tokenize) tells a BOS
+bos        id                                                    (tokenizer) tells a BOS
 cut                                                              (cut) refuses to keep a part of its cache
 size       bytes                                                 (make) makes an artifact of that many weight bytes
 =========  ====================================================  =======================================================
@@ -63,6 +64,7 @@ from harness.worker.api import (
     Recipe,
     Requirements,
     StaticShape,
+    Tokenizer,
     Tokens,
     Unsupported,
 )
@@ -71,7 +73,7 @@ from harness.worker.api import (
 PARAMETERS = 65_536
 VOCAB_SIZE = 256
 ENTRY = "fake.json"
-#: The one special token: a word that `tokenize` reads as a single id where it is told to.
+#: The one special token, a word that is a single id where special tokens are read.
 SPECIAL, SPECIAL_ID = "<|end|>", 3
 SCRIPT_VARIABLE = "EDGEBENCH_FAKE_SCRIPT"
 
@@ -166,7 +168,7 @@ _ACTS = {
     "spawn": _act_spawn,
 }
 #: Actions that the stage itself looks up.
-_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size", "cut"})
+_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size", "threads", "cut"})
 
 
 class Script:
@@ -247,6 +249,30 @@ class _Model:
         return values.astype(np.float32)
 
 
+class _Bytes(Tokenizer):
+    """A token is a byte."""
+
+    def __init__(self, script: Script, bos: int | None) -> None:
+        self._script = script
+        self.bos = bos
+
+    def tokenize(self, text: str) -> list[int]:
+        """The bytes of the text."""
+        self._script.run("tokenize")
+        return list(text.encode())
+
+    def tokenize_special(self, text: str) -> list[int]:
+        """The bytes of the text, with `SPECIAL` as one token."""
+        self._script.run("tokenize")
+        return list(text.encode().replace(SPECIAL.encode(), bytes([SPECIAL_ID])))
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of the bytes."""
+        self._script.run("detokenize")
+        pieces = (SPECIAL.encode() if token == SPECIAL_ID else bytes([token]) for token in tokens)
+        return b"".join(pieces).decode(errors="replace")
+
+
 class Fake(Backend):
     """The scripted backend."""
 
@@ -265,17 +291,19 @@ class Fake(Backend):
         Recipe("INT8_STATIC", "int8", "fake:FP32", "numpy", {"bits": 8}, static=StaticShape(48, 16)),
     )
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (("cpu", "cpu"), ("npu:0", "fake-npu"))
-    capabilities = frozenset({"prefill", "decode", "score", "tokenize", "make", "synthesize", "prefix"})
+    capabilities = frozenset(
+        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch", "batch_depth", "prefix"}
+    )
 
     def __init__(self) -> None:
         self._script = _script_of_environment()
         self._model: _Model | None = None
         self._width = VOCAB_SIZE
-        self._state = 0
+        self._states = [0]
         self._held = 0
         self._room = 0
-        self._newest: Logits | None = None
-        self._states = [0]  # of `logits`: after each of the tokens
+        self._newest: list[Logits] = []
+        self._scored = [0]  # states of `logits`: the first, and after each of the tokens
         self._counters = {"prefill_s": 0.0, "decode_s": 0.0}
 
     @classmethod
@@ -354,44 +382,54 @@ class Fake(Backend):
             int(description["bits"]), bool(description["broken"]), self._width, compute == "bf16"
         )
         self._room = spec.context_tokens
+        self._states = [0] * spec.batch
         self.reset()
         device = settings.get("device", {"id": "cpu", "api": "cpu"})
         return Loaded(
             device=Device(device["id"], device["api"], "fake device"),
             vocab_size=self._width,
-            threads=spec.threads,
+            threads=int(settings["threads"]["threads"]) if "threads" in settings else spec.threads,
             hints={"compute": compute},
-            kv_cache_bytes=8 * spec.context_tokens,
+            kv_cache_bytes=8 * spec.context_tokens * spec.batch,
         )
 
     def reset(self) -> None:
         """Forget the tokens."""
         self._script.run("reset")
-        self._state, self._held, self._newest = 0, 0, None
+        self._states, self._held, self._newest = [0] * len(self._states), 0, []
         self._counters = {"prefill_s": 0.0, "decode_s": 0.0}
 
     def prefill(self, tokens: Tokens) -> None:
         """Take the tokens in."""
+        self.prefill_batch(tokens[np.newaxis])
+
+    def decode(self, token: int) -> None:
+        """Take one token in."""
+        self.decode_batch(np.asarray([token], dtype=np.int32))
+
+    def prefill_batch(self, tokens: Tokens) -> None:
+        """Take the tokens in, each row after those of its own sequence."""
         begin = time.perf_counter()
         self._script.run("prefill")
         self._process(tokens)
         self._counters["prefill_s"] += time.perf_counter() - begin
 
-    def decode(self, token: int) -> None:
-        """Take one token in."""
+    def decode_batch(self, tokens: Tokens) -> None:
+        """Take one token of each sequence in."""
         begin = time.perf_counter()
         self._script.run("decode")
-        self._process(np.asarray([token], dtype=np.int32))
+        self._process(tokens[:, np.newaxis])
         self._counters["decode_s"] += time.perf_counter() - begin
 
     def _process(self, tokens: Tokens) -> None:
         model = self._loaded()
-        self._held += len(tokens)
+        self._held += tokens.shape[1]
         if self._held > self._room:
             raise ValueError(f"{self._held} tokens do not fit into {self._room}")
-        for token in tokens:
-            self._state = model.advance(self._state, int(token))
-        self._newest = model.logits(self._state)
+        for index, row in enumerate(tokens):
+            for token in row:
+                self._states[index] = model.advance(self._states[index], int(token))
+        self._newest = [model.logits(state) for state in self._states]
 
     def _loaded(self) -> _Model:
         if self._model is None:
@@ -400,21 +438,25 @@ class Fake(Backend):
 
     def sample(self) -> int:
         """The likeliest token."""
+        return int(self.sample_batch()[0])
+
+    def sample_batch(self) -> Tokens:
+        """The likeliest token of each sequence."""
         self._script.run("sample")
-        if self._newest is None:
+        if not self._newest:
             raise RuntimeError("no logits yet")
-        return int(self._newest.argmax())
+        return np.asarray([row.argmax() for row in self._newest], dtype=np.int32)
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Blocks of 16 positions."""
-        self._states = [0]
+        self._scored = [0]
         return self._rows(tokens, first)
 
     def logits_from(self, tokens: Tokens, kept: int, first: int) -> Iterator[tuple[int, Logits]] | None:
         """The same, from the state after the tokens that are kept; a script may say ``cut`` to refuse."""
         if "cut" in self._script.run("cut"):
             return None
-        del self._states[kept + 1 :]
+        del self._scored[kept + 1 :]
         return self._rows(tokens, first)
 
     def _rows(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
@@ -422,9 +464,9 @@ class Fake(Backend):
         model = self._loaded()
         bad = set(settings["nan"]["positions"]) if "nan" in settings else set()
         rows: list[Logits] = []
-        for position in range(len(self._states) - 1, len(tokens)):
-            state = model.advance(self._states[-1], int(tokens[position]))
-            self._states.append(state)
+        for position in range(len(self._scored) - 1, len(tokens)):
+            state = model.advance(self._scored[-1], int(tokens[position]))
+            self._scored.append(state)
             if position < first:
                 continue
             row = model.logits(state)
@@ -435,20 +477,11 @@ class Fake(Backend):
                 yield position + 1 - len(rows), np.stack(rows)
                 rows = []
 
-    def tokenize(self, model: Path, text: str, special: bool = False) -> tuple[list[int], int | None]:
-        """The bytes of the text; ``special``: `SPECIAL` is one token."""
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """Bytes, for any model."""
         del model
-        settings = self._script.run("tokenize")
-        raw = text.encode()
-        ids = list(raw.replace(SPECIAL.encode(), bytes([SPECIAL_ID])) if special else raw)
-        return ids, int(settings["bos"]["id"]) if "bos" in settings else None
-
-    def detokenize(self, model: Path, tokens: Sequence[int]) -> str:
-        """The text of the bytes."""
-        del model
-        self._script.run("detokenize")
-        pieces = (SPECIAL.encode() if token == SPECIAL_ID else bytes([token]) for token in tokens)
-        return b"".join(pieces).decode(errors="replace")
+        settings = self._script.run("tokenizer")
+        return _Bytes(self._script, int(settings["bos"]["id"]) if "bos" in settings else None)
 
     def counters(self) -> Mapping[str, float]:
         """What `prefill` and `decode` took."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,10 +20,12 @@ import numpy as np
 from harness.backends import _llamacpp_ggml as ggml
 from harness.backends import _llamacpp_imatrix as importance
 from harness.backends import _llamacpp_log as said
+from harness.backends._llamacpp_batch import Sequences
 from harness.backends._llamacpp_make import by_type, made_of, quantise
 from harness.backends._llamacpp_options import FLASH_ATTENTION, RPC_VARIABLE, parse_options
 from harness.backends._llamacpp_recipes import NEEDING_IMATRIX, RECIPES, SUFFIX, refusal
 from harness.backends._llamacpp_synthetic import synthesise
+from harness.backends._llamacpp_tokenizer import VocabularyTokenizer
 from harness.worker.api import (
     Backend,
     Capability,
@@ -37,6 +39,7 @@ from harness.worker.api import (
     ModelFacts,
     Recipe,
     Requirements,
+    Tokenizer,
     Tokens,
     Unsupported,
 )
@@ -88,7 +91,7 @@ class LlamaCpp(Backend):
         ("gpu:0", "rpc"),
     )
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "prefix"}
+        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch", "batch_depth", "prefix"}
     )
     baseline_precision: ClassVar[str | None] = "fp16"
 
@@ -105,6 +108,7 @@ class LlamaCpp(Backend):
         self._batch_tokens = 0
         self._token = np.zeros(1, dtype=np.int32)
         self._token_batch: Any = None
+        self._sequences: Sequences | None = None
 
     # -- planning ---------------------------------------------------------------------------------------------------
 
@@ -254,40 +258,24 @@ class LlamaCpp(Backend):
             notes={**notes, "tensor_types": by_type(tensors)},
         )
 
-    def tokenize(self, model: Path, text: str, special: bool = False) -> tuple[list[int], int | None]:
-        """Token ids by the vocabulary inside a GGUF file, which is read once and kept."""
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """By the vocabulary inside the artifact, or inside the model's GGUF file where nothing is loaded."""
         llama = self._llama
-        _, log = self._started()
-        vocab = self._vocabulary(model)
-        raw = text.encode()
-        # No token is shorter than a byte, but a tokenizer may put a space before the text.
-        room = len(raw) + 8
-        ids = np.empty(room, dtype=np.int32)
-        count = llama.llama_tokenize(vocab, raw, len(raw), _ids(ids), room, False, special)
-        if count < 0:
-            raise RuntimeError(
-                f"llama.cpp cannot tokenize {len(raw)} bytes of text: {log.problem(str(count))}"
-            )
-        bos = int(llama.llama_vocab_bos(vocab)) if llama.llama_vocab_get_add_bos(vocab) else None
-        return ids[:count].tolist(), bos
-
-    def detokenize(self, model: Path, tokens: Sequence[int]) -> str:
-        """Text by the vocabulary inside a GGUF file."""
-        vocab = self._vocabulary(model)
-        ids = np.asarray(tokens, dtype=np.int32)
-        room = 16 * len(ids) + 16
-        while True:
-            text = ctypes.create_string_buffer(room)
-            count = self._llama.llama_detokenize(vocab, _ids(ids), len(ids), text, room, False, True)
-            if count >= 0:
-                return text.raw[:count].decode(errors="replace")
-            room = -count
+        if self._model is not None:
+            vocab = llama.llama_model_get_vocab(self._model)
+        elif model is not None:
+            vocab = self._vocabulary(model)
+        else:
+            raise Unsupported("a synthetic model has no vocabulary")
+        if llama.llama_vocab_type(vocab) == llama.LLAMA_VOCAB_TYPE_NONE:
+            raise Unsupported("this artifact has no vocabulary")
+        return VocabularyTokenizer(llama, vocab)
 
     def _vocabulary(self, model: Path) -> Any:
-        """The vocabulary of a GGUF file; the weights stay where they are."""
-        if self._vocabulary_of is not None and self._vocabulary_of[0] == model:
-            return self._llama.llama_model_get_vocab(self._vocabulary_of[1])
+        """The vocabulary of a GGUF file, which is read once and kept; the weights stay where they are."""
         llama = self._llama
+        if self._vocabulary_of is not None and self._vocabulary_of[0] == model:
+            return llama.llama_model_get_vocab(self._vocabulary_of[1])
         _, log = self._started()
         params = llama.llama_model_default_params()
         params.vocab_only = True
@@ -335,6 +323,8 @@ class LlamaCpp(Backend):
         self._vocab_size = int(llama.llama_vocab_n_tokens(vocab))
         self._batch_tokens = int(llama.llama_n_batch(context))
         self._token_batch = llama.llama_batch_get_one(_ids(self._token), 1)
+        if spec.batch > 1:
+            self._sequences = Sequences(llama, self._loaded(), spec.batch, self._vocab_size, self._process)
         self.reset()
         return Loaded(
             device=chosen.device,
@@ -350,6 +340,8 @@ class LlamaCpp(Backend):
         log.clear()
         self._llama.llama_memory_clear(self._llama.llama_get_memory(context), False)
         self._llama.llama_perf_context_reset(context)
+        if self._sequences is not None:
+            self._sequences.reset()
 
     def prefill(self, tokens: Tokens) -> None:
         """Process a prompt in batches of ``n_batch``, with logits for the last token, as llama-bench does."""
@@ -377,6 +369,18 @@ class LlamaCpp(Backend):
                 "llama.cpp has no logits yet: nothing was processed since the cache was emptied"
             )
         return int(np.ctypeslib.as_array(row, shape=(self._vocab_size,)).argmax())
+
+    def prefill_batch(self, tokens: Tokens) -> None:
+        """Process a prompt of each sequence, as many tokens of all of them at once as fit into ``n_batch``."""
+        self._together().prefill(tokens)
+
+    def decode_batch(self, tokens: Tokens) -> None:
+        """Process one token of each sequence."""
+        self._together().decode(tokens)
+
+    def sample_batch(self) -> Tokens:
+        """The token with the largest logit of each sequence."""
+        return self._together().sample()
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Logits at ``first .. n-1``, in views of llama.cpp's own buffer of at most 128 rows and 64 MiB."""
@@ -416,11 +420,14 @@ class LlamaCpp(Backend):
 
     def counters(self) -> Mapping[str, float]:
         """llama.cpp's own times since `reset`; a prompt of a single token counts as decoding there."""
+        if self._sequences is not None:
+            return self._sequences.counters()
         data = self._llama.llama_perf_context(self._loaded())
         return {"prefill_s": data.t_p_eval_ms / 1e3, "decode_s": data.t_eval_ms / 1e3}
 
     def unload(self) -> None:
         """Free the context, the threads and the model; does nothing where nothing is loaded."""
+        self._sequences = None
         if self._context is not None:
             self._llama.llama_free(self._context)
             self._context = None
@@ -470,7 +477,14 @@ class LlamaCpp(Backend):
     def _make_context(self, spec: LoadSpec, options: Mapping[str, Any]) -> None:
         llama, (library, log) = self._llama, self._started()
         params = llama.llama_context_default_params()
-        params.n_ctx = spec.context_tokens
+        params.n_ctx = spec.context_tokens * spec.batch
+        params.n_seq_max = spec.batch
+        # A part of the cache for each sequence, llama.cpp's own default: the prompts have no common beginning.
+        params.kv_unified = False
+        if spec.batch > options["n_batch"]:  # llama.cpp would abort
+            raise ValueError(
+                f"one token of each of {spec.batch} sequences does not fit into n_batch={options['n_batch']}"
+            )
         params.n_batch = options["n_batch"]
         params.n_ubatch = options["n_ubatch"]
         params.n_threads = params.n_threads_batch = spec.threads
@@ -521,6 +535,8 @@ class LlamaCpp(Backend):
         type_k, type_v = said.cache_types(log) or (options["type_k"], options["type_v"])
         return {
             "n_ctx": str(llama.llama_n_ctx(context)),
+            "n_seq_max": str(llama.llama_n_seq_max(context)),
+            "kv_unified": said.kv_unified(log) or "0",
             "n_batch": str(llama.llama_n_batch(context)),
             "n_ubatch": str(llama.llama_n_ubatch(context)),
             "n_threads": str(llama.llama_n_threads(context)),
@@ -547,6 +563,14 @@ class LlamaCpp(Backend):
         if self._context is None:
             raise RuntimeError("load() comes first")
         return self._context
+
+    def _together(self) -> Sequences:
+        if self._sequences is None:
+            raise RuntimeError("load() for a batch comes first")
+        return self._sequences
+
+    def _process(self, batch: Any) -> None:
+        self._check(self._llama.llama_decode(self._loaded(), batch))
 
     def _check(self, status: int) -> None:
         """Raise for a status of llama_decode other than success."""

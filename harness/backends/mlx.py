@@ -16,7 +16,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,9 @@ from harness.worker.api import (
     ModelFacts,
     Recipe,
     Requirements,
+    Tokenizer,
     Tokens,
+    Unsupported,
 )
 
 _DTYPES = {"FP32": "float32", "FP16": "float16", "BF16": "bfloat16"}
@@ -109,7 +111,10 @@ class MLX(Backend):
     )
     recipes = _recipes()
     known_devices = (("cpu", "cpu"), ("gpu:0", "metal"), ("gpu:0", "cuda"))
-    capabilities = frozenset({"prefill", "decode", "score", "make", "synthesize", "prefix"})
+    takes_threads = False
+    capabilities = frozenset(
+        {"prefill", "decode", "score", "make", "synthesize", "batch", "batch_depth", "prefix"}
+    )
 
     def __init__(self) -> None:
         self._mx: Any = None
@@ -119,6 +124,7 @@ class MLX(Backend):
         self._cache: list[Any] = []
         self._logits: Any = None
         self._options = parse_options({})
+        self._artifact: Path | None = None
         self._wired_limit_before: int | None = None
 
     # -- planning ---------------------------------------------------------------------------------------------------
@@ -277,6 +283,7 @@ class MLX(Backend):
         """Build the model on the device, its weights evaluated."""
         mx = self._mx
         self._options = parse_options(spec.options)
+        self._artifact = spec.artifact
         device = next((d for d in self.devices() if (d.id, d.api) == (spec.device, spec.api)), None)
         if device is None:
             raise RuntimeError(f"MLX enumerates no device {spec.device} with the API {spec.api} here")
@@ -295,7 +302,7 @@ class MLX(Backend):
             self._model.set_dtype(getattr(mx, compute))
         mx.eval(self._model.parameters())
         mx.synchronize()
-        vocab_size, kv_cache_bytes, dtypes = self._shapes(spec.context_tokens)
+        vocab_size, kv_cache_bytes, dtypes = self._shapes(spec.batch, spec.context_tokens)
         hints = {"weights": _weights_in_force(self._model), "compile": _compile_in_force(kind), **dtypes}
         hints |= {"dtype": compute} | {name: str(value) for name, value in self._options.counts.items()}
         blas = _blas_in_force() if kind == "cpu" else None
@@ -304,14 +311,14 @@ class MLX(Backend):
         self.reset()
         return Loaded(device, vocab_size, threads=None, hints=hints, kv_cache_bytes=kv_cache_bytes)
 
-    def _shapes(self, context_tokens: int) -> tuple[int, int, dict[str, str]]:
-        """Vocabulary, bytes of a cache that holds the whole context, dtypes: of a graph that is never evaluated."""
+    def _shapes(self, batch: int, context_tokens: int) -> tuple[int, int, dict[str, str]]:
+        """Vocabulary, bytes of a cache that holds all contexts, dtypes: of a graph that is never evaluated."""
         self.reset()
         logits = None
         step = self._options.counts["prefill_step_size"]
         for begin in range(0, context_tokens, step):
             count = min(step, context_tokens - begin)
-            logits = self._forward(np.zeros(count, np.int32))
+            logits = self._forward(np.zeros((batch, count), np.int32))
         if logits is None:
             raise ValueError("context_tokens must be at least 1")
         bytes_held = sum(layer.nbytes for layer in self._cache)
@@ -327,8 +334,8 @@ class MLX(Backend):
         self._mx.clear_cache()
 
     def _forward(self, tokens: Tokens) -> Any:
-        """The graph of ``logits: [n, vocab]``; nothing is computed before it is evaluated."""
-        logits = self._model(self._mx.array(tokens)[None], cache=self._cache)[0]
+        """The graph of ``logits: [batch, n, vocab]``; nothing is computed before it is evaluated."""
+        logits = self._model(self._mx.array(tokens), cache=self._cache)
         if self._options.counts["kv_bits"]:
             self._quantise_cache(
                 self._cache,
@@ -341,25 +348,37 @@ class MLX(Backend):
     def _fill(self, tokens: Tokens) -> None:
         """Only the cache: evaluating no logits, MLX computes no output layer."""
         step = self._options.counts["prefill_step_size"]
-        for begin in range(0, len(tokens), step):
-            self._forward(tokens[begin : begin + step])
+        for begin in range(0, tokens.shape[1], step):
+            self._forward(tokens[:, begin : begin + step])
             self._mx.eval([layer.state for layer in self._cache])
             self._mx.clear_cache()
 
     def prefill(self, tokens: Tokens) -> None:
         """All but the last token into the cache, then the last one with its logits, as mlx-lm does."""
-        self._fill(tokens[:-1])
-        self._logits = self._forward(tokens[-1:])
-        self._mx.eval(self._logits, [layer.state for layer in self._cache])
+        self.prefill_batch(tokens[np.newaxis])
 
     def decode(self, token: int) -> None:
         """One token; both its logits and its cache entries are computed on return."""
-        self._logits = self._forward(np.array([token], np.int32))
-        self._mx.eval(self._logits, [layer.state for layer in self._cache])
+        self.decode_batch(np.array([token], np.int32))
 
     def sample(self) -> int:
         """Greedy, on the device."""
-        return int(self._mx.argmax(self._logits[-1]).item())
+        return int(self._mx.argmax(self._logits[0, -1]).item())
+
+    def prefill_batch(self, tokens: Tokens) -> None:
+        """As `prefill`, with a row of the batch for each sequence."""
+        self._fill(tokens[:, :-1])
+        self._logits = self._forward(tokens[:, -1:])
+        self._mx.eval(self._logits, [layer.state for layer in self._cache])
+
+    def decode_batch(self, tokens: Tokens) -> None:
+        """One token of each sequence."""
+        self._logits = self._forward(np.ascontiguousarray(tokens[:, np.newaxis], np.int32))
+        self._mx.eval(self._logits, [layer.state for layer in self._cache])
+
+    def sample_batch(self) -> Tokens:
+        """Greedy, on the device."""
+        return np.array(self._mx.argmax(self._logits[:, -1], axis=-1)).astype(np.int32)
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Through the cache, so that no more than a block of positions has logits at once."""
@@ -376,11 +395,20 @@ class MLX(Backend):
 
     def _rows(self, tokens: Tokens, start: int, first: int) -> Iterator[tuple[int, Logits]]:
         mx = self._mx
-        self._fill(tokens[start:first])
+        self._fill(tokens[np.newaxis, start:first])
         for begin in range(first, len(tokens), _BLOCK):
-            block = self._forward(tokens[begin : begin + _BLOCK]).astype(mx.float32)
+            block = self._forward(tokens[np.newaxis, begin : begin + _BLOCK])[0].astype(mx.float32)
             mx.eval(block, [layer.state for layer in self._cache])
             yield begin, np.array(block, copy=False)
+
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """mlx-lm's, where the artifact holds a tokenizer: what is made from GGUF weights does not."""
+        del model
+        if self._artifact is None or not (self._artifact / "tokenizer.json").is_file():
+            raise Unsupported(
+                "mlx-lm reads a tokenizer.json, and an artifact made from GGUF weights has none"
+            )
+        return _LmTokenizer(self._lm.utils.load_tokenizer(self._artifact))
 
     def allocator_peak_bytes(self) -> int | None:
         """MLX's own peak since the load, which is what Apple's users quote; not the process's size."""
@@ -396,6 +424,21 @@ class MLX(Backend):
         if self._wired_limit_before is not None:
             self._mx.set_wired_limit(self._wired_limit_before)
             self._wired_limit_before = None
+
+
+class _LmTokenizer(Tokenizer):
+    """mlx-lm's tokenizer, which is transformers'."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def tokenize(self, text: str) -> list[int]:
+        """Ids without BOS."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text."""
+        return str(self._tokenizer.decode(list(tokens)))
 
 
 @dataclass(frozen=True, slots=True)

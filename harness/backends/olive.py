@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.backends import _gguf_hf, _hf_checkpoint
@@ -29,6 +30,7 @@ from harness.worker.api import (
     ModelFacts,
     Recipe,
     Requirements,
+    Tokenizer,
     Tokens,
     Unsupported,
 )
@@ -221,7 +223,7 @@ class Olive(Backend):
         ("gpu:0", "webgpu"),
     )
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "make", "synthesize", "prefix"}
+        {"prefill", "decode", "score", "make", "synthesize", "batch", "prefix"}
     )
     #: The model builder's fp16 graphs fail on ONNX Runtime's CPU provider at the first decode.
     baseline_precision: ClassVar[str | None] = None
@@ -356,6 +358,18 @@ class Olive(Backend):
         """Arg-max over the newest logits."""
         return self._timed().sample()
 
+    def prefill_batch(self, tokens: Tokens) -> None:
+        """One forward pass over all of ``tokens``."""
+        self._timed().prefill_batch(tokens)
+
+    def decode_batch(self, tokens: Tokens) -> None:
+        """One forward pass over one token of each sequence."""
+        self._timed().decode_batch(tokens)
+
+    def sample_batch(self) -> Tokens:
+        """Arg-max over the newest logits of each sequence."""
+        return self._timed().sample_batch()
+
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Logits at every position by plain ONNX Runtime; at most one of the two sessions is open."""
         if self._spec is None:
@@ -370,6 +384,11 @@ class Olive(Backend):
     def logits_from(self, tokens: Tokens, kept: int, first: int) -> Iterator[tuple[int, Logits]] | None:
         """The same, on what is left of the scoring session's cache."""
         return None if self._scorer is None else self._scorer.logits_from(tokens, kept, first)
+
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """onnxruntime-genai's, from the files beside the graph."""
+        del model
+        return self._timed().tokenizer()
 
     def unload(self) -> None:
         """Free both sessions."""

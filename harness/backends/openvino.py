@@ -16,6 +16,7 @@ import gc
 import importlib.metadata
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from harness.backends import _openvino_convert as convert
 from harness.backends import _openvino_fp32 as fp32
 from harness.backends import _openvino_properties as properties
 from harness.backends import _openvino_synthetic as synthetic
+from harness.backends._openvino_tokenizer import GenaiTokenizer
 from harness.worker.api import (
     Backend,
     Capability,
@@ -37,6 +39,7 @@ from harness.worker.api import (
     ModelFacts,
     Recipe,
     Requirements,
+    Tokenizer,
     Tokens,
     Unsupported,
 )
@@ -156,7 +159,7 @@ class OpenVINO(Backend):
     )
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "make", "synthesize", "prefix"}
+        {"prefill", "decode", "score", "make", "synthesize", "batch", "batch_depth", "prefix"}
     )
 
     def __init__(self) -> None:
@@ -167,7 +170,8 @@ class OpenVINO(Backend):
         self._request: Any = None
         self._last_only = True
         self._past = 0
-        self._mask = np.ones((1, 0), np.int64)
+        self._batch = 1
+        self._mask = np.ones(0, np.int64)
         self._token = np.zeros((1, 1), np.int64)
         self._position = np.zeros((1, 1), np.int64)
         self._token_tensor: Any = None
@@ -281,7 +285,10 @@ class OpenVINO(Backend):
             found = ", ".join(f"{d.id} ({d.api})" for d in self.devices())
             raise Unsupported(f"OpenVINO finds no {spec.device} ({spec.api}) here; it finds {found}")
         self._spec = spec
-        self._mask = np.ones((1, spec.context_tokens), np.int64)
+        self._batch = spec.batch
+        self._mask = np.ones(spec.batch * spec.context_tokens, np.int64)
+        self._token = np.zeros((spec.batch, 1), np.int64)
+        self._position = np.zeros((spec.batch, 1), np.int64)
         self._compile(last_only=True)
         hints = properties.in_force(self._compiled, spec)
         threads = hints.get("INFERENCE_NUM_THREADS")
@@ -301,10 +308,7 @@ class OpenVINO(Backend):
 
     def prefill(self, tokens: Tokens) -> None:
         """One forward pass over all of ``tokens``."""
-        ids = np.ascontiguousarray(tokens, np.int64).reshape(1, -1)
-        count = ids.shape[1]
-        positions = np.arange(self._past, self._past + count, dtype=np.int64).reshape(1, -1)
-        self._infer(count, self._shared(ids), self._shared(positions))
+        self.prefill_batch(tokens[np.newaxis])
 
     def decode(self, token: int) -> None:
         """One forward pass over one token, in tensors that stay bound."""
@@ -315,6 +319,24 @@ class OpenVINO(Backend):
     def sample(self) -> int:
         """Arg-max over the newest logits, read where the runtime left them."""
         return int(np.argmax(self._request.get_output_tensor(0).data[0, -1]))
+
+    def prefill_batch(self, tokens: Tokens) -> None:
+        """One forward pass over all of ``tokens``, a row of the graph's batch for each sequence."""
+        ids = np.ascontiguousarray(tokens, np.int64)
+        count = ids.shape[1]
+        positions = np.tile(np.arange(self._past, self._past + count, dtype=np.int64), (len(ids), 1))
+        self._infer(count, self._shared(ids), self._shared(positions))
+
+    def decode_batch(self, tokens: Tokens) -> None:
+        """One forward pass over one token of each sequence, in tensors that stay bound."""
+        self._token[:, 0] = tokens
+        self._position[:] = self._past
+        self._infer(1, self._token_tensor, self._position_tensor)
+
+    def sample_batch(self) -> Tokens:
+        """Arg-max over the newest logits of each sequence, read where the runtime left them."""
+        chosen: Tokens = self._request.get_output_tensor(0).data[:, -1].argmax(axis=1).astype(np.int32)
+        return chosen
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Logits at every position, in blocks of `SCORE_BLOCK` tokens behind a KV cache."""
@@ -338,8 +360,8 @@ class OpenVINO(Backend):
         """From what the cache holds on."""
         ids = np.ascontiguousarray(tokens, np.int64).reshape(1, -1)
         count = ids.shape[1]
-        if self._mask.shape[1] < count:
-            self._mask = np.ones((1, count), np.int64)
+        if len(self._mask) < count:
+            self._mask = np.ones(count, np.int64)
         for begin in range(self._past, count, SCORE_BLOCK):
             end = min(begin + SCORE_BLOCK, count)
             block = np.ascontiguousarray(ids[:, begin:end])
@@ -349,6 +371,12 @@ class OpenVINO(Backend):
                 skip = max(first - begin, 0)
                 rows = self._request.get_output_tensor(0).data[0, skip:]
                 yield begin + skip, rows.astype(np.float32, copy=False)
+
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """openvino-genai's, made from the model's own GGUF file: the IR holds none."""
+        if model is None or model.suffix != ".gguf":
+            raise Unsupported("openvino-genai makes a tokenizer from a GGUF file, and this model has none")
+        return GenaiTokenizer(model)
 
     def unload(self) -> None:
         """Free the compiled graph with its weights and its KV cache."""
@@ -384,7 +412,8 @@ class OpenVINO(Backend):
         self._past = 0
         self._token_tensor = self._shared(self._token)
         self._position_tensor = self._shared(self._position)
-        self._request.set_tensor("beam_idx", self._ov.Tensor(np.zeros(1, np.int32)))
+        # Each row of the batch goes on with its own part of the KV cache.
+        self._request.set_tensor("beam_idx", self._ov.Tensor(np.arange(self._batch, dtype=np.int32)))
 
     def _shared(self, array: np.ndarray[Any, Any]) -> Any:
         """A tensor over the array's own memory."""
@@ -393,15 +422,15 @@ class OpenVINO(Backend):
     def _infer(self, count: int, ids: Any, positions: Any) -> None:
         """Run ``count`` tokens behind what the cache holds, and wait; outputs are left in place, not copied."""
         total = self._past + count
-        if total > self._mask.shape[1]:
-            raise ValueError(
-                f"{total} tokens exceed the {self._mask.shape[1]} that this model was loaded for"
-            )
+        room = len(self._mask) // self._batch
+        if total > room:
+            raise ValueError(f"{total} tokens exceed the {room} that this model was loaded for")
         request = self._request
         request.set_tensor("input_ids", ids)
         request.set_tensor("position_ids", positions)
-        # A prefix of one row is contiguous: the mask grows without being copied.
-        request.set_tensor("attention_mask", self._shared(self._mask[:, :total]))
+        # Nothing is masked, so any prefix is one: the mask grows without being copied.
+        mask = self._mask[: self._batch * total].reshape(self._batch, total)
+        request.set_tensor("attention_mask", self._shared(mask))
         request.start_async()
         request.wait()
         self._past = total

@@ -132,6 +132,7 @@ class QNN(Backend):
         ("gpu:0", "qnn-gpu"),
         ("cpu", "qnn-cpu"),
     )
+    takes_threads: ClassVar[bool] = False
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"prefill", "decode", "score", "make"})
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -35,8 +35,27 @@ Examples:
   edgebench run my-suite.yaml -k "openvino and int4"   only these cells
   edgebench run quickstart --with "openvino==2026.5.0" another version, this session only
   edgebench run quickstart --task arc_easy --task-limit 100
+  edgebench run quickstart --corpus my.txt --window 512 --max-windows 20
   edgebench run quickstart --option openvino.INFERENCE_PRECISION_HINT=f32
 """
+
+
+class RunsType(click.ParamType[int | Literal["auto"]]):
+    """A number of runs, or ``auto``."""
+
+    name = "N|auto"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | Literal["auto"]:
+        """The number; ``auto`` as it is."""
+        if value == "auto":
+            return "auto"
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number of runs nor auto", param, ctx)
+        return click.IntRange(1, 10_000).convert(number, param, ctx)
 
 
 @click.command("run", epilog=EPILOG)
@@ -80,13 +99,25 @@ Examples:
 )
 @models_option
 @click.option(
-    "--runs", type=click.IntRange(1, 10_000), help="Processes per cell, instead of the suite's number."
+    "--runs",
+    type=RunsType(),
+    help="Processes per cell, instead of the suite's number; auto: until the median's interval is within 2 %.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
     help="Seed of the prompts and the order, instead of the suite's.",
 )
+@click.option(
+    "--corpus",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Text to score, instead of the suite's; also of a suite that scores nothing.",
+)
+@click.option(
+    "--window", type=click.IntRange(4, 10**7 - 1), help="Tokens of a scored window; half are scored."
+)
+@click.option("--max-windows", type=click.IntRange(1), help="Windows that are scored at most.")
 @click.option(
     "--trigger", default="manual", show_default=True, help="What began the session; stored with it."
 )
@@ -104,8 +135,11 @@ def command(
     task_paths: tuple[Path, ...],
     task_limit: int | None,
     model_files: tuple[Path, ...],
-    runs: int | None,
+    runs: int | Literal["auto"] | None,
     seed: int | None,
+    corpus: Path | None,
+    window: int | None,
+    max_windows: int | None,
     trigger: str,
     db: str,
     as_json: bool,
@@ -129,12 +163,14 @@ def command(
         seed=seed,
         trigger=trigger,
         tasks=TaskRequest(task_names, task_paths, task_limit),
+        scoring=_scoring(corpus, window, max_windows),
     )
-    changed = (expression, overrides, options, model_files, request.tasks, runs, dry_run)
+    changed = (expression, overrides, options, model_files, request.tasks, request.scoring, runs, dry_run)
     if resume and (any(changed) or seed is not None):
         raise UsageError(
             "--resume goes on with a session as it was planned",
-            next_step="leave out -k, --with, --option, --task, --task-path, --task-limit, --models, --runs, --seed "
+            next_step="leave out -k, --with, --option, --task, --task-path, --task-limit, --models, --runs, --seed, "
+            "--corpus, --window, --max-windows "
             "and --dry-run",
         )
     if dry_run:
@@ -185,6 +221,16 @@ def command(
         return _report(store, session_id, outcome, as_json, told=not (quiet or as_json))
 
 
+def _scoring(corpus: Path | None, window: int | None, max_windows: int | None) -> dict[str, Any]:
+    """What replaces keys of the suite's scoring."""
+    given = {
+        "corpus": None if corpus is None else str(corpus.resolve()),
+        "window": window,
+        "max_windows": max_windows,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
 def _with_history(plan: Plan, db: str) -> Plan:
     """The plan with earlier durations, where there is a database: a dry run creates nothing."""
     from harness.runner import front
@@ -227,9 +273,11 @@ def _report(
 
 
 def _dry_run(plan: Plan, as_json: bool) -> int:
+    from harness.runner import front
+
     cells = [_planned_json(plan, position) for position in range(len(plan.cells))]
     if as_json:
-        print_json({"suite": plan.suite.title, "runs": plan.suite.runs, "cells": cells})
+        print_json({"suite": plan.suite.title, "runs": front.runs_told(plan.suite), "cells": cells})
         return 0
     from rich import box
     from rich.console import Console
@@ -262,8 +310,9 @@ def _dry_run(plan: Plan, as_json: bool) -> int:
     runnable = [cell for cell in cells if cell["reason"] is None]
     runs = sum(one.settings.runs for one in plan.cells if one.reason is None)
     total = sum(cell["expected_s"] or 0.0 for cell in runnable)
+    repeated = any(one.settings.runs_width is not None for one in plan.cells if one.reason is None)
     console.print(
-        f"{len(runnable)} of {len(cells)} cells would run, {runs} timed runs; "
+        f"{len(runnable)} of {len(cells)} cells would run, {'at least ' if repeated else ''}{runs} timed runs; "
         f"expected {duration_text(total)} for them, beside set-up and scoring",
         highlight=False,
     )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.common import db_option, json_option, print_json, terminal_width
+
+if TYPE_CHECKING:
+    from harness.store import Store
 
 EPILOG = """\b
 Examples:
   edgebench show                       the newest session
   edgebench show 20261123T0646-1a5c    a session, by the beginning of its id
   edgebench show 4f2a9c01 --json       a run, cell or artifact, with everything below it
+  edgebench show b179c952              an artifact, with the passages where it diverges most
 """
 
 #: Lists longer than this are cut on a terminal; --json has all.
@@ -34,13 +38,63 @@ def command(id_: str | None, db: str, as_json: bool) -> None:
     with Store.open(db, read_only=True) as store:
         kind, row_id = ("session", session_id_of(store, None)) if id_ is None else only(store, id_)
         found = store.describe(kind, row_id)
+        if kind == "run" and found["kind"] == "timed":
+            found["memory_breakdown"] = _breakdown(store, row_id)
+    if kind == "run":
+        from dataclasses import asdict
+
+        from harness.table.counters import compare_counters
+
+        # Before the samples, which are many: how far the framework's own counters agree with what was measured.
+        counters = [asdict(one) for one in compare_counters(found["samples"])]
+        at = list(found).index("samples")
+        items = list(found.items())
+        found = dict([*items[:at], ("counters", counters), *items[at:]])
     if as_json:
         print_json(found)
         return
     from rich.console import Console
 
     console = Console(width=terminal_width(), highlight=False)
-    _print(console, found)
+    passages = found.pop("passages", None)
+    _print(console, _shortened(found))
+    if passages:
+        from harness.cli.show_passages import print_passages
+
+        print_passages(console, passages)
+
+
+def _breakdown(store: Store, run_id: str) -> dict[str, Any] | None:
+    """Where the run's peak goes, from what is stored; None where the session did not plan its cell."""
+    from dataclasses import asdict
+
+    from harness.table.memory import breakdown
+    from harness.table.stored import run_facts
+
+    cell = store.run_in_cell(run_id)
+    return None if cell is None else asdict(breakdown(run_facts(cell.runs[0], cell)))
+
+
+def _shortened(found: dict[str, Any]) -> dict[str, Any]:
+    """For a terminal: the breakdown as lines with units, the timeline without its thousands of figures."""
+    from harness.table.metrics import as_bytes
+
+    shown = dict(found)
+    if (parts := shown.get("memory_breakdown")) is not None:
+        reasons = parts["reasons"]
+        shown["memory_breakdown"] = [
+            {"part": key, "size": None if value is None else as_bytes(value), "why not": reasons.get(key)}
+            for key, value in parts.items()
+            if key != "reasons"
+        ]
+    if (timeline := shown.get("memory_timeline")) is not None:
+        series = timeline["series"]
+        kept = {key: value for key, value in timeline.items() if key not in ("series", "marks")}
+        most = {
+            f"most {name}": max(values) for name, values in series.items() if values and name != "time_ns"
+        }
+        shown["memory_timeline"] = {**kept, "kept": len(series["time_ns"]), **most}
+    return shown
 
 
 def _print(console: Any, found: dict[str, Any]) -> None:

@@ -41,6 +41,9 @@ Examples:
 @click.option(
     "--where", metavar="CONDITIONS", help="Only rows for which these hold: framework=mlx,decode_tps>10"
 )
+@click.option(
+    "--with-suspect", is_flag=True, help="Figures over suspect runs too, also where a cell has others."
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file.")
 @db_option
 def command(
@@ -51,6 +54,7 @@ def command(
     row_keys: str | None,
     columns: str | None,
     where: str | None,
+    with_suspect: bool,
     output: str | None,
     db: str,
 ) -> None:
@@ -63,7 +67,7 @@ def command(
     from harness.table import render
 
     with Store.open(db, read_only=True) as store:
-        rows, about = session_rows(store, session_id_of(store, session, suite))
+        rows, about = session_rows(store, session_id_of(store, session, suite), with_suspect=with_suspect)
     text = render(
         rows,
         [about],

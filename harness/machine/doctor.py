@@ -1,4 +1,4 @@
-"""What this machine has, and for each thing missing, why and what would bring it.
+"""What this machine has, and for each thing missing, why and what would bring it; and what harms measurements here.
 
 Owns `doctor` and its report; the command line renders it. Imports the meters and the backends' declarations, no
 framework. Contract: nothing is created or changed; every entry that is not there has a reason and a next step.
@@ -18,10 +18,9 @@ from typing import Any
 
 import psutil
 
-from harness.machine import parse
 from harness.machine.accelerators import find_accelerators
-from harness.machine.files import read_text, why_unreadable
-from harness.machine.identity import Machine, cgroup_cpus, describe_machine, physical_cores
+from harness.machine.harms import Harm, find_harms, watch_load
+from harness.machine.identity import Machine, describe_machine, physical_cores
 from harness.machine.state import describe_session_state
 from harness.worker import api
 
@@ -95,6 +94,7 @@ class DoctorReport:
     meters: tuple[Entry, ...]
     frameworks: tuple[FrameworkEntry, ...]
     host: tuple[Entry, ...]
+    harms: tuple[Harm, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-able values."""
@@ -107,6 +107,7 @@ class DoctorReport:
                 {**dataclasses.asdict(each), "versions": dict(each.versions)} for each in self.frameworks
             ],
             "host": [dataclasses.asdict(each) for each in self.host],
+            "harms": [dataclasses.asdict(each) for each in self.harms],
         }
 
 
@@ -117,6 +118,7 @@ def doctor(
     cache: Path,
     root: Path = Path("/"),
     nvml: Any = None,
+    watch_s: float = 0.5,
 ) -> DoctorReport:
     """Looks at everything once.
 
@@ -126,6 +128,7 @@ def doctor(
         cache: folder of models, artifacts and environments; it need not exist.
         root: where ``proc``, ``sys`` and ``dev`` are.
         nvml: module with NVML's functions; ``pynvml`` by default.
+        watch_s: how long the background load is watched.
     """
     found = find_accelerators(root, nvml=nvml)
     here = api.Host(sys.platform, platform.machine(), frozenset(each.api for each in found.accelerators))
@@ -147,10 +150,8 @@ def doctor(
             _compiler(),
             _disk(cache),
             _memory(),
-            _quota(root),
-            _governor(state),
-            _pressure(root),
         ),
+        harms=find_harms(state, watch_load(watch_s, root), root),
     )
 
 
@@ -159,9 +160,9 @@ def _device_text(name: str, driver: str | None) -> str:
 
 
 def _meters(root: Path, nvml: Any) -> tuple[Entry, ...]:
-    from harness.meter import find_meters
+    from harness.meter import Sources, find_meters
 
-    meters, missing = find_meters(root / "sys", nvml_module=nvml)
+    meters, missing = find_meters(Sources(root / "sys", modules={} if nvml is None else {"pynvml": nvml}))
     entries = [
         Entry(
             each.name,
@@ -248,47 +249,3 @@ def _memory() -> Entry:
     if memory.available >= 2e9:
         return Entry("memory", True, detail)
     return Entry("memory", False, detail, "less than 2 GB available", "close other programs before measuring")
-
-
-def _quota(root: Path) -> Entry:
-    quota = cgroup_cpus(root)
-    return Entry("cpu quota", True, "none" if quota is None else f"{quota:g} CPUs by the cgroup")
-
-
-def _governor(state: Mapping[str, Any]) -> Entry:
-    governor = state["governor"]
-    if governor is None:
-        return Entry(
-            "cpu governor",
-            False,
-            None,
-            state["reasons"]["governor"],
-            "nothing to do: clocks are set elsewhere",
-        )
-    if governor == "performance":
-        return Entry("cpu governor", True, governor)
-    return Entry(
-        "cpu governor",
-        True,
-        governor,
-        "clocks follow the load; figures spread more",
-        "steadier: sudo cpupower frequency-set -g performance",
-    )
-
-
-def _pressure(root: Path) -> Entry:
-    path = root / "proc/pressure/cpu"
-    share = parse.pressure_avg10(read_text(path) or "")
-    if share is None:
-        step = "a kernel with PSI (boot parameter psi=1); without it spoiled runs are harder to see"
-        return Entry("cpu pressure", False, None, why_unreadable(path), step)
-    detail = f"{share:.1f} % of the last 10 s"
-    if share <= 5.0:
-        return Entry("cpu pressure", True, detail)
-    return Entry(
-        "cpu pressure",
-        True,
-        detail,
-        "other work wants the CPUs: runs would be suspect",
-        "stop it before measuring",
-    )

@@ -62,6 +62,81 @@ def process_ticks(stat: str) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Faults:
+    """Page faults of a process and of its children that it has waited for.
+
+    Attributes:
+        minor: the page was in memory already.
+        major: it had to be read from a disk.
+    """
+
+    minor: int
+    major: int
+
+
+def faults(stat: str) -> Faults | None:
+    """Page faults from ``/proc/<pid>/stat``."""
+    fields = stat.rpartition(")")[2].split()
+    if len(fields) < 15 or not all(word.isdigit() for word in fields[7:11]):
+        return None
+    minor, minor_children, major, major_children = (int(word) for word in fields[7:11])
+    return Faults(minor + minor_children, major + major_children)
+
+
+def waited_ns(schedstat: str) -> int | None:
+    """Nanoseconds for which a thread was ready to run and waited for a CPU, from its ``schedstat``."""
+    words = schedstat.split()
+    return int(words[1]) if len(words) == 3 and words[1].isdigit() else None
+
+
+def swapped_pages(vmstat: str) -> int | None:
+    """Pages that the machine has moved to and from swap since boot, from ``/proc/vmstat``."""
+    moved = [re.search(rf"^{key} (\d+)", vmstat, re.MULTILINE) for key in ("pswpin", "pswpout")]
+    return sum(int(match[1]) for match in moved if match) if all(moved) else None
+
+
+def swap_bytes(status: str) -> int | None:
+    """Bytes of a process that lie in swap, from ``/proc/<pid>/status``."""
+    match = re.search(r"^VmSwap:\s*(\d+) kB", status, re.MULTILINE)
+    return 1024 * int(match[1]) if match else None
+
+
+def swap_areas(swaps: str) -> int:
+    """Number of swap areas in ``/proc/swaps``."""
+    return sum(1 for line in swaps.splitlines()[1:] if line.strip())
+
+
+def swap_used_bytes(meminfo: str) -> int | None:
+    """Swap in use, from ``/proc/meminfo``."""
+    found = [re.search(rf"^{key}:\s*(\d+) kB", meminfo, re.MULTILINE) for key in ("SwapTotal", "SwapFree")]
+    total, free = (None if match is None else int(match[1]) for match in found)
+    return None if total is None or free is None else 1024 * (total - free)
+
+
+def size_bytes(text: str) -> int | None:
+    """A cache's size as sysfs writes it: ``32768K``."""
+    match = re.fullmatch(r"(\d+)([KMG]?)", text.strip())
+    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]] if match else None
+
+
+_PI_THROTTLED = {
+    0: "under-voltage",
+    1: "frequency capped",
+    2: "throttled",
+    3: "soft temperature limit",
+}
+
+
+def pi_throttled(text: str) -> tuple[str, ...] | None:
+    """What a Raspberry Pi's firmware holds back right now, from its ``get_throttled``; None where it is no number."""
+    try:
+        bits = int(text.strip(), 16)
+    except ValueError:
+        return None
+    return tuple(word for bit, word in _PI_THROTTLED.items() if bits >> bit & 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Switches:
     """Context switches of one thread since it began."""
 

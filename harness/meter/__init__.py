@@ -1,6 +1,6 @@
-"""Energy meters behind one interface: powercap (RAPL) and NVML, and the arithmetic on their readings."""
+"""Energy meters behind one interface, a file for each kind, and the arithmetic on their readings."""
 
-from harness.meter.base import EnergyWindow, Meter, MeterError, MissingMeter
+from harness.meter.base import EnergyWindow, Meter, MeterError, MissingMeter, Sources
 from harness.meter.energy import EnergyResult, Interval, MeterFacts, energy_result
 from harness.meter.find import find_meters, meter_for, unavailable_reason
 
@@ -12,6 +12,7 @@ __all__ = [
     "MeterError",
     "MeterFacts",
     "MissingMeter",
+    "Sources",
     "energy_result",
     "find_meters",
     "meter_for",

@@ -1,18 +1,23 @@
 """The interface of every energy meter, and counters that wrap.
 
-Owns `Meter`, `EnergyWindow` and `WrappingCounter`. Imports only the standard library. Contract: a reading is joules per
-domain since the meter was opened; it never goes back and never guesses. A meter that cannot be trusted
+Owns `Meter`, `EnergyWindow`, `Sources` and `WrappingCounter`. Imports only the standard library. Contract: a reading is
+joules per domain since the meter was opened; it never goes back and never guesses. A meter that cannot be trusted
 any more raises `MeterError`; energy is then None with that text as the reason.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
+import os
+import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
 
 #: A window shorter than this many update periods of its meter measures the period, not the energy.
 MIN_UPDATE_PERIODS = 50
@@ -27,11 +32,48 @@ class MeterError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MissingMeter:
-    """A kind of meter that is not usable here: why, and what would bring it."""
+    """A kind of meter that is not usable here.
+
+    Attributes:
+        name: of the kind.
+        reason: why it is not usable.
+        next_step: what would bring it.
+        expected: its hardware may well be here, so that its absence belongs to the reason of an empty value; False
+            for a kind of another system, of hardware that is not here, or that nobody asked for.
+    """
 
     name: str
     reason: str
     next_step: str
+    expected: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where meters are looked for; tests put recorded trees and scripted modules in their place.
+
+    Attributes:
+        sysfs: where the kernel shows its devices.
+        system: as `sys.platform`.
+        environment: environment variables.
+        modules: modules by name, instead of those that can be imported.
+        clock: monotonic seconds.
+    """
+
+    sysfs: Path = Path("/sys")
+    system: str = sys.platform
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    modules: Mapping[str, Any] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
+
+    def module(self, name: str) -> Any:
+        """A module, or None where it is not installed."""
+        if name in self.modules:
+            return self.modules[name]
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            return None
 
 
 class WrappingCounter:
@@ -47,39 +89,72 @@ class WrappingCounter:
         self._range = full_range
         self.total = 0
 
-    def update(self, raw: int) -> int:
-        """Growth since `first`, after one more reading; at most one wrap may lie between two readings."""
+    def update(self, raw: int, most: float | None = None) -> int:
+        """Growth since `first`, after one more reading; at most one wrap may lie between two readings.
+
+        Args:
+            raw: the reading.
+            most: a wrap that means more growth than this was none: the counter began anew.
+
+        Raises:
+            MeterError: the counter was set back.
+        """
         step = raw - self._last
         if step < 0:
             # A reading above the declared range shows that the range is larger than declared.
             step += max(self._range, self._last)
+            if most is not None and step > most:
+                raise MeterError(f"the counter went back from {self._last} to {raw} and did not wrap")
         self._last = raw
         self.total += step
         return self.total
 
 
 class Meter(ABC):
-    """A source of energy readings.
+    """A source of energy readings. It is read between `open` and `close`, or inside ``with meter:``.
 
     Attributes:
-        name: ``powercap`` or ``nvml``.
-        domains: what it measures: ``package-0``, ``dram-0``, ``psys``, ``gpu:0``.
-        method: ``counter`` (the hardware integrates) or ``power`` (we would).
+        name: of its kind: ``powercap``, ``nvml`` ...
+        domains: what it measures, in the words of `harness.meter.domains`.
+        method: ``counter`` (the hardware integrates) or ``power`` (we do, from sampled power).
         resolution_s: its update period.
         resolution_joules: its smallest step, None where it is not told.
         max_gap_s: longest time between two readings without risk of losing a wrap; None: it does not wrap.
+        limits_watts: the power that a domain cannot exceed for long, of those domains that tell one.
     """
 
-    name: ClassVar[str]
-    method: ClassVar[Literal["counter", "power"]]
-    resolution_s: ClassVar[float]
+    name: str
+    method: Literal["counter", "power"]
+    domains: tuple[str, ...]
+    resolution_s: float
     resolution_joules: float | None = None
     max_gap_s: float | None = None
-    domains: tuple[str, ...]
+    limits_watts: Mapping[str, float] = {}
+
+    def open(self) -> None:
+        """Before the first reading of a series; for meters that have something running meanwhile.
+
+        Raises:
+            MeterError: it does not start.
+        """
+        return
+
+    def close(self) -> None:
+        """After the last reading of a series. May be called twice, and without `open`."""
+        return
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @abstractmethod
     def read(self) -> dict[str, float]:
-        """Joules by domain since the meter was opened, never falling.
+        """Joules by domain since the meter was opened, never falling, as of the moment of the call.
 
         Raises:
             MeterError: a domain cannot be read any more, or lost count.
@@ -98,11 +173,12 @@ class Meter(ABC):
         """
         window = EnergyWindow()
         before: Mapping[str, float] | None = None
+        # A reading is of the moment in which it was asked for, however long it takes.
+        started = time.monotonic()
         try:
             before = self.read()
         except MeterError as error:
             window.reason = str(error)
-        started = time.monotonic()
         try:
             yield window
         finally:
@@ -122,7 +198,12 @@ class Meter(ABC):
                 f" (read it at least every {self.max_gap_s:.0f} s)"
             )
             return
-        window.joules = {domain: after[domain] - before[domain] for domain in after if domain in before}
+        joules = {domain: after[domain] - before[domain] for domain in after if domain in before}
+        fallen = sorted(domain for domain, value in joules.items() if value < 0)
+        if fallen:
+            window.reason = f"{self.name}: the energy of {', '.join(fallen)} went back, which energy cannot"
+            return
+        window.joules = joules
 
 
 @dataclass(slots=True)

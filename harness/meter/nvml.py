@@ -1,50 +1,53 @@
-"""Energy counters of NVIDIA boards through NVML.
+"""Energy of NVIDIA boards through NVML: the energy counter where a board has one, sampled power where not.
 
-Owns reading ``nvmlDeviceGetTotalEnergyConsumption`` (Volta and newer). Imports ``pynvml`` (from nvidia-ml-py) only
-when asked. Contract: one domain a board, the whole board's energy; a counter that goes back (the driver was
-reloaded) is an error, not a wrap.
+Owns reading ``nvmlDeviceGetTotalEnergyConsumption`` (Volta and newer) and ``nvmlDeviceGetPowerUsage``. Imports
+``pynvml`` (from nvidia-ml-py) only when asked. Contract: one domain a board, the whole board's energy; a counter that
+goes back (the driver was reloaded) is an error, not a wrap.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.machine.accelerators import load_nvml, nvml_reason
-from harness.meter.base import Meter, MeterError, MissingMeter
+from harness.meter.base import Meter, MeterError, MissingMeter, Sources
+from harness.meter.sampled import SampledMeter
+
+#: Counter and power are updated about so often.
+PERIOD_S = 0.1
 
 
 class NvmlMeter(Meter):
-    """Board counters in millijoules, updated about every 100 ms."""
+    """Board counters in millijoules.
+
+    Args:
+        nvml: the initialised module.
+        handles: device handle of every domain.
+
+    Raises:
+        MeterError: a counter cannot be read.
+    """
 
     name = "nvml"
     method = "counter"
-    resolution_s = 0.1
+    resolution_s = PERIOD_S
     resolution_joules = 0.001
 
-    def __init__(self, nvml: Any, handles: dict[str, Any]) -> None:
-        """Opens the boards.
-
-        Args:
-            nvml: the initialised module.
-            handles: device handle of every domain.
-
-        Raises:
-            MeterError: a counter cannot be read.
-        """
+    def __init__(self, nvml: Any, handles: Mapping[str, Any]) -> None:
         self._nvml = nvml
-        self._handles = handles
+        self._handles = dict(handles)
         self.domains = tuple(sorted(handles))
+        self.limits_watts = _limits(nvml, handles)
         self._first = self._millijoules()
         self._last = dict(self._first)
 
     def _millijoules(self) -> dict[str, int]:
-        try:
-            return {
-                domain: int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle))
-                for domain, handle in self._handles.items()
-            }
-        except self._nvml.NVMLError as error:
-            raise MeterError(nvml_reason(error)) from error
+        return {
+            domain: _asked(self._nvml, self._nvml.nvmlDeviceGetTotalEnergyConsumption, handle)
+            for domain, handle in self._handles.items()
+        }
 
     def read(self) -> dict[str, float]:
         """Joules by board since the meter was opened."""
@@ -56,41 +59,99 @@ class NvmlMeter(Meter):
         return {domain: (now[domain] - self._first[domain]) / 1000 for domain in self.domains}
 
 
-def find(nvml: Any = None) -> NvmlMeter | MissingMeter:
-    """The meter of this machine, or why there is none.
+class NvmlPowerMeter(SampledMeter):
+    """Power of boards without a counter; the driver averages it over up to a second.
 
-    NVML stays initialised for as long as the meter may be read; it ends with the process.
+    Args:
+        nvml: the initialised module.
+        handles: device handle of every domain.
+        clock: monotonic seconds.
     """
-    step = "install NVIDIA's driver for the card; boards older than Volta have no energy counter"
+
+    name = "nvml-power"
+
+    def __init__(
+        self, nvml: Any, handles: Mapping[str, Any], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(tuple(sorted(handles)), PERIOD_S, clock)
+        self._nvml = nvml
+        self._handles = dict(handles)
+        self.limits_watts = _limits(nvml, handles)
+
+    def watts(self) -> dict[str, float]:
+        return {
+            domain: _asked(self._nvml, self._nvml.nvmlDeviceGetPowerUsage, handle) / 1000
+            for domain, handle in self._handles.items()
+        }
+
+
+def _asked(nvml: Any, ask: Callable[[Any], Any], handle: Any) -> int:
+    try:
+        return int(ask(handle))
+    except nvml.NVMLError as error:
+        raise MeterError(nvml_reason(error)) from error
+
+
+def _limits(nvml: Any, handles: Mapping[str, Any]) -> dict[str, float]:
+    limits = {}
+    for domain, handle in handles.items():
+        try:
+            limits[domain] = _asked(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, handle) / 1000
+        except MeterError:
+            continue  # a board that tells no limit is checked against none
+    return limits
+
+
+def find(sources: Sources) -> list[Meter | MissingMeter]:
+    """The meters of this machine, or why there is none.
+
+    NVML stays initialised for as long as a meter may be read; it ends with the process.
+    """
+    step = "install NVIDIA's driver for the card; `nvidia-smi` must list it"
+    nvml = sources.modules.get("pynvml")
     if nvml is None:
         nvml, reason = load_nvml()
         if nvml is None:
-            return MissingMeter("nvml", str(reason), "pip install nvidia-ml-py")
+            return [MissingMeter("nvml", str(reason), "pip install nvidia-ml-py")]
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as error:
-        return MissingMeter("nvml", nvml_reason(error), step)
+        return [MissingMeter("nvml", nvml_reason(error), step)]
     try:
         count = nvml.nvmlDeviceGetCount()
         handles = {f"gpu:{index}": nvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)}
     except nvml.NVMLError as error:
         nvml.nvmlShutdown()
-        return MissingMeter("nvml", nvml_reason(error), step)
-    usable, refusals = _with_counter(nvml, handles)
-    if not usable:
+        return [MissingMeter("nvml", nvml_reason(error), step)]
+    counted, without = _answering(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, handles)
+    left = {domain: handle for domain, handle in handles.items() if domain not in counted}
+    sampled, powerless = _answering(nvml, nvml.nvmlDeviceGetPowerUsage, left)
+    meters: list[Meter | MissingMeter] = []
+    if counted:
+        meters.append(NvmlMeter(nvml, counted))
+    if sampled:
+        meters.append(NvmlPowerMeter(nvml, sampled, sources.clock))
+    if not meters:
         nvml.nvmlShutdown()
-        return MissingMeter("nvml", refusals[0] if refusals else "NVML enumerates no card", step)
-    return NvmlMeter(nvml, usable)
+        refusals = [
+            f"{domain} has neither energy counter ({without[domain]}) nor power ({powerless[domain]})"
+            for domain in handles
+        ]
+        return [MissingMeter("nvml", "; ".join(refusals) or "NVML enumerates no card", step)]
+    return meters
 
 
-def _with_counter(nvml: Any, handles: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _answering(
+    nvml: Any, ask: Callable[[Any], Any], handles: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Those boards that answer a question, and why the others do not."""
     usable: dict[str, Any] = {}
-    refusals: list[str] = []
+    refusals: dict[str, str] = {}
     for domain, handle in handles.items():
         try:
-            nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-        except nvml.NVMLError as error:
-            refusals.append(f"{domain} has no energy counter ({nvml_reason(error)})")
+            _asked(nvml, ask, handle)
+        except MeterError as error:
+            refusals[domain] = str(error)
         else:
             usable[domain] = handle
     return usable, refusals

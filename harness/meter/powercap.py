@@ -8,55 +8,70 @@ uncore are parts of a package and are not read; ``intel-rapl-mmio`` shows the sa
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-from harness.meter.base import PLAUSIBLE_WATTS, Meter, MeterError, MissingMeter, WrappingCounter
+from harness.machine.files import read_int
+from harness.meter.base import PLAUSIBLE_WATTS, Meter, MeterError, MissingMeter, Sources, WrappingCounter
+from harness.meter.sysfs import integer
 
 _NAME = re.compile(r"package-\d+(?:-die-\d+)?|psys|dram")
 
+#: Joules that may appear between two readings that lie close together: the counter moves in steps.
+_SLACK_J = 1.0
+
 
 class PowercapMeter(Meter):
-    """RAPL counters. Its register is updated about every millisecond."""
+    """RAPL counters. Its register is updated about every millisecond.
+
+    Args:
+        zones: folder of every domain.
+        clock: monotonic seconds.
+
+    Raises:
+        MeterError: a counter or its range cannot be read.
+    """
 
     name = "powercap"
     method = "counter"
     resolution_s = 0.001
 
-    def __init__(self, zones: dict[str, Path]) -> None:
-        """Opens the zones.
-
-        Args:
-            zones: folder of every domain.
-
-        Raises:
-            MeterError: a counter or its range cannot be read.
-        """
+    def __init__(self, zones: dict[str, Path], clock: Callable[[], float] = time.monotonic) -> None:
         self.domains = tuple(sorted(zones))
+        self.limits_watts = {domain: watts for domain in zones if (watts := _limit_watts(zones[domain]))}
+        self._clock = clock
+        self._read_at = clock()
         self._files = {domain: zones[domain] / "energy_uj" for domain in self.domains}
-        ranges = {domain: _integer(zones[domain] / "max_energy_range_uj") for domain in self.domains}
+        ranges = {domain: integer(zones[domain] / "max_energy_range_uj") for domain in self.domains}
         self._counters = {
-            domain: WrappingCounter(_integer(self._files[domain]), ranges[domain]) for domain in self.domains
+            domain: WrappingCounter(integer(self._files[domain]), ranges[domain]) for domain in self.domains
         }
         self.max_gap_s = min(ranges.values()) / 1e6 / PLAUSIBLE_WATTS
 
     def read(self) -> dict[str, float]:
         """Joules by domain since the meter was opened."""
-        return {
-            domain: self._counters[domain].update(_integer(file)) / 1e6
-            for domain, file in self._files.items()
-        }
+        now = self._clock()
+        # After a suspend or a reloaded driver the counter begins at 0, which looks like a wrap but is none.
+        most_uj = 1e6 * (_SLACK_J + PLAUSIBLE_WATTS * (now - self._read_at))
+        joules = {}
+        for domain, file in self._files.items():
+            try:
+                joules[domain] = self._counters[domain].update(integer(file), most_uj) / 1e6
+            except MeterError as error:
+                raise MeterError(f"{self.name}, {domain}: {error}") from error
+        self._read_at = now
+        return joules
 
 
-def _integer(path: Path) -> int:
-    try:
-        text = path.read_text(encoding="ascii").strip()
-    except PermissionError as error:
-        raise MeterError(f"{path} may be read by root only") from error
-    except OSError as error:
-        raise MeterError(f"{path} cannot be read: {error.strerror or error}") from error
-    if not text.isdigit():
-        raise MeterError(f"{path} holds no number: {text[:40]!r}")
-    return int(text)
+def _limit_watts(zone: Path) -> float | None:
+    """The highest of a zone's power limits, set ones and greatest possible ones; None where it tells none."""
+    found = [
+        read_int(file)
+        for pattern in ("constraint_*_power_limit_uw", "constraint_*_max_power_uw")
+        for file in zone.glob(pattern)
+    ]
+    return max((each / 1e6 for each in found if each), default=None)
 
 
 def find_zones(root: Path) -> dict[str, Path]:
@@ -76,21 +91,26 @@ def find_zones(root: Path) -> dict[str, Path]:
     return zones
 
 
-def find(root: Path) -> PowercapMeter | MissingMeter:
+def find(sources: Sources) -> list[Meter | MissingMeter]:
     """The meter of this machine, or why there is none."""
-    zones = find_zones(root)
+    zones = find_zones(sources.sysfs)
     if not zones:
-        return MissingMeter(
-            "powercap",
-            f"no powercap zone under {root / 'class/powercap'}",
-            "on bare-metal Intel or AMD: modprobe intel_rapl_msr; a virtual machine has no such counter",
-        )
+        return [
+            MissingMeter(
+                "powercap",
+                f"no powercap zone under {sources.sysfs / 'class/powercap'}",
+                "on bare-metal Intel or AMD with Linux: modprobe intel_rapl_msr; a virtual machine has no such counter",
+                expected=sources.system == "linux",
+            )
+        ]
     try:
-        return PowercapMeter(zones)
+        return [PowercapMeter(zones, sources.clock)]
     except MeterError as error:
-        return MissingMeter(
-            "powercap",
-            str(error),
-            "let this user read the counters: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
-            " /sys/class/powercap/intel-rapl:*:*/energy_uj (until the next boot; docs/meters.md has the udev rule)",
-        )
+        return [
+            MissingMeter(
+                "powercap",
+                str(error),
+                "let this user read the counters: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
+                " /sys/class/powercap/intel-rapl:*:*/energy_uj (until the next boot; docs/meters.md has the udev rule)",
+            )
+        ]

@@ -8,10 +8,11 @@ stays bounded whatever counts the file claims.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -65,6 +66,10 @@ class GgufFacts:
         weight_bytes: bytes of all tensors without padding; None when a type is unknown.
         size_bytes: size of the file.
         metadata: the scalar key-value pairs; arrays are left out.
+        arrays: keys of the arrays.
+        embedding_parameters: elements of the token-embedding table, 0 without one.
+        output_parameters: elements of the output projection, 0 where the embedding table is used for it.
+        expert_parameters: elements of the experts' tensors.
     """
 
     architecture: str
@@ -76,6 +81,25 @@ class GgufFacts:
     weight_bytes: int | None
     size_bytes: int
     metadata: Mapping[str, Scalar]
+    arrays: frozenset[str] = frozenset()
+    embedding_parameters: int = 0
+    output_parameters: int = 0
+    expert_parameters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GgufTokens:
+    """The vocabulary as the file has it.
+
+    Attributes:
+        kind: ``tokenizer.ggml.model``: ``gpt2``, ``llama`` ...; None where the file does not say.
+        texts: each token, in the tokenizer's own spelling of bytes.
+        types: the type number of each token; empty where the file has none.
+    """
+
+    kind: str | None
+    texts: tuple[str, ...]
+    types: tuple[int, ...]
 
 
 class _CutError(Exception):
@@ -94,10 +118,25 @@ def check_gguf(path: Path) -> GgufFacts:
     Raises:
         UsageError: missing, unreadable, foreign, damaged or cut short.
     """
+    with _said(path), path.open("rb") as file:
+        return _Header(path, file, os.fstat(file.fileno()).st_size).facts()
+
+
+def gguf_tokens(path: Path) -> GgufTokens:
+    """The vocabulary of a GGUF file; no token where it holds none.
+
+    Raises:
+        UsageError: missing, unreadable, foreign, damaged or cut short.
+    """
+    with _said(path), path.open("rb") as file:
+        return _Header(path, file, os.fstat(file.fileno()).st_size).tokens()
+
+
+@contextlib.contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """What is wrong with the file, as a person reads it."""
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            return _Header(path, file, size).facts()
+        yield
     except FileNotFoundError as error:
         raise UsageError(f"there is no file {path}", next_step="check the path of the model") from error
     except IsADirectoryError as error:
@@ -268,6 +307,7 @@ class _Header:
         weight_bytes: int | None = 0
         end = 0
         embedding: tuple[int, ...] = ()
+        output = experts = 0
         for _ in range(tensors):
             name, shape, kind, offset = self._tensor()
             known = TENSOR_TYPES.get(kind)
@@ -279,6 +319,10 @@ class _Header:
             end = max(end, offset + (size or 0))
             if name == "token_embd.weight":
                 embedding = shape
+            elif name == "output.weight":
+                output = elements
+            elif "_exps." in name:  # blk.0.ffn_gate_exps.weight: the experts of one layer
+                experts += elements
         self._check_end(metadata.get("general.alignment", 32), tensors, end)
         return GgufFacts(
             architecture=architecture,
@@ -296,7 +340,44 @@ class _Header:
             weight_bytes=weight_bytes,
             size_bytes=self._size,
             metadata=metadata,
+            arrays=frozenset(lengths),
+            embedding_parameters=math.prod(embedding) if embedding else 0,
+            output_parameters=output,
+            expert_parameters=experts,
         )
+
+    def tokens(self) -> GgufTokens:
+        _, pairs = self._begin()
+        kind: Scalar | None = None
+        texts: tuple[str, ...] = ()
+        types: tuple[int, ...] = ()
+        for _ in range(pairs):
+            key, of = self._name(), self._u32()
+            if key == "tokenizer.ggml.tokens" and of == _ARRAY:
+                texts = self._strings()
+            elif key == "tokenizer.ggml.token_type" and of == _ARRAY:
+                types = self._integers()
+            elif of == _ARRAY:
+                self._array()
+            else:
+                value = self._value(of)
+                kind = value if key == "tokenizer.ggml.model" else kind
+        return GgufTokens(kind if isinstance(kind, str) else None, texts, types)
+
+    def _strings(self) -> tuple[str, ...]:
+        of, length = self._u32(), self._u64()
+        if of != _STRING:
+            raise _ForeignError(f"its tokens are of type {of}")
+        self._room_for(length, 8)
+        return tuple(self._name() for _ in range(length))
+
+    def _integers(self) -> tuple[int, ...]:
+        of, length = self._u32(), self._u64()
+        scalar = _SCALARS.get(of)
+        if scalar is None or of in (6, 7, 12):
+            raise _ForeignError(f"its token types are of type {of}")
+        self._room_for(length, scalar.size)
+        return tuple(int(scalar.unpack(self._take(scalar.size))[0]) for _ in range(length))
 
     def _tensor(self) -> tuple[str, tuple[int, ...], int, int]:
         name, dimensions = self._name(), self._u32()

@@ -1,6 +1,6 @@
-"""Durations and sizes as people write them: ``90s``, ``10m``, ``1h30m``; ``4GB``, ``2GiB``.
+"""Durations, sizes and shares as people write them: ``90s``, ``10m``, ``1h30m``; ``4GB``, ``2GiB``; ``2 %``.
 
-Owns these two notations. Imports nothing of the project. Contract: a `ValueError` says what is wrong with the text.
+Owns these three notations. Imports nothing of the project. Contract: a `ValueError` says what is wrong with the text.
 """
 
 from __future__ import annotations
@@ -15,6 +15,26 @@ _DURATION = re.compile(DURATION_PATTERN, re.ASCII)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 SIZE_PATTERN = r"^\s*(\d{1,18}(?:\.\d{1,9})?)\s*([kKmMgGtT]?)(i?)[bB]\s*$"
 _SIZE = re.compile(SIZE_PATTERN, re.ASCII)
+
+SHARE_PATTERN = r"^\s*(\d{1,6}(?:\.\d{1,9})?)\s*%\s*$"
+_SHARE = re.compile(SHARE_PATTERN, re.ASCII)
+
+
+def share(text: str | float) -> float:
+    """The share that ``2 %`` or ``0.02`` is.
+
+    Raises:
+        ValueError: not a share, or not above 0 and at most 1.
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        found = float(text)
+    elif isinstance(text, str) and (match := _SHARE.match(text)):
+        found = float(match.group(1)) / 100
+    else:
+        raise ValueError(f"{text!r} is no share: write 2 % or 0.02")
+    if not 0 < found <= 1:
+        raise ValueError(f"{text!r} is no share above 0 and at most 1")
+    return found
 
 
 def duration_s(text: str | float) -> float:

@@ -12,7 +12,7 @@ from datetime import datetime
 from harness.artifact import Artifact
 from harness.environment import Environment
 from harness.frameworks import FrameworkEntry
-from harness.model import Model
+from harness.model import Model, ModelConfiguration
 from harness.runner.making import Attempt
 from harness.runner.setup import Workshop
 from harness.store import Store
@@ -192,6 +192,12 @@ class Catalogue:
         listed = self._models[model]
         file = self._workshop.model_file(model)
         facts = file.facts
+        synthetic = listed.synthetic
+        configuration = (
+            ModelConfiguration.of_gguf(facts)
+            if synthetic is None
+            else ModelConfiguration.of_synthetic(synthetic)
+        )
         return ModelRecord(
             name=model,
             source=listed.source.model_dump_json(exclude_none=True),
@@ -199,6 +205,7 @@ class Catalogue:
             architecture=facts.architecture,
             licence=None if listed.license is None else listed.license.name,
             parameters=facts.parameter_count,
+            configuration=None if configuration is None else configuration.to_dict(),
         )
 
 
@@ -227,5 +234,6 @@ def cell_record(cell: Cell) -> CellRecord:
         decode_tokens=cell.workload.decode_tokens,
         depth=cell.workload.depth,
         options=dict(cell.options),
+        batch=cell.workload.batch,
         id=cell.id,
     )

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.machine import RunWatch
+from harness.machine.device_memory import DeviceMemory, device_memory
 from harness.runner.energy import EnergyProbe
 from harness.runner.launch import Launch
+from harness.runner.memory_watch import MemoryWatch, NoWatch
 from harness.runner.process import (
     WorkerError,
     WorkerOutOfMemory,
@@ -23,7 +25,8 @@ from harness.runner.process import (
     WorkerRefused,
     WorkerTimeout,
 )
-from harness.store.records import EnergyRecord
+from harness.runner.tree import descendants
+from harness.store.records import EnergyRecord, TimelineRecord
 from harness.worker.api import LoadSpec
 from harness.worker.bodies import to_body
 from harness.worker.protocol import Message, ScoreSpec, TimedSpec
@@ -62,7 +65,10 @@ class Execution:
         result: the body of the answer to the run's one request (``timed`` or ``score``).
         seconds: wall seconds by phase, as the runner saw them.
         energy: energy readings of a timed run.
+        flags: what in its readings makes the run suspect.
         peak_seen_bytes: highest resident set the runner saw.
+        timeline: its memory over time, None where it was not watched.
+        device_memory: memory of the device after a request (``load``, ``timed``, ``score``).
     """
 
     status: Status = "ok"
@@ -75,7 +81,10 @@ class Execution:
     result: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     energy: list[EnergyRecord] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
     peak_seen_bytes: int | None = None
+    timeline: TimelineRecord | None = None
+    device_memory: dict[str, DeviceMemory] = field(default_factory=dict)
     _entered: float = field(default_factory=time.monotonic, repr=False)
 
     def enter(self, phase: str) -> None:
@@ -107,6 +116,7 @@ def execute(
     on_phase: Callable[[str], None],
     watch: RunWatch | None = None,
     energy: EnergyProbe | None = None,
+    memory: MemoryWatch | None = None,
 ) -> Execution:
     """Start a worker, load, do ``work``, unload.
 
@@ -119,14 +129,18 @@ def execute(
         on_phase: told each phase as it begins.
         watch: reads the machine's state around the work.
         energy: runs the energy windows of a timed run, after its timed passes.
+        memory: reads the worker's memory meanwhile.
     """
     method: Literal["timed", "score"] = "timed" if isinstance(work, TimedSpec) else "score"
     execution = Execution()
     deadline = Deadline(limits.timeout_s)
+    timeline = memory or NoWatch()
 
     def on_event(message: Message) -> None:
         if message.name == "phase":
-            on_phase(str(message.body.get("phase", "")))
+            phase = str(message.body.get("phase", ""))
+            timeline.mark(phase)
+            on_phase(phase)
         elif energy is not None:
             energy.on_event(message)
 
@@ -135,23 +149,29 @@ def execute(
         with WorkerProcess(
             launch, log=log, memory_limit_bytes=limits.memory_bytes, on_event=on_event
         ) as worker:
+            timeline.start(worker.pid)
             try:
                 execution.hello = worker.call("hello", {}, timeout_s=deadline.left_s())
                 enter("load")
                 execution.loaded = worker.call("load", to_body(request), timeout_s=deadline.left_s())
+                execution.device_memory["load"] = _device_memory(worker, execution)
                 if watch is not None:
                     watch.sample(worker.pid)
                 enter(method)
                 execution.result = worker.call(method, to_body(work), timeout_s=deadline.left_s())
                 if watch is not None:
                     watch.sample(worker.pid)
+                execution.device_memory[method] = _device_memory(worker, execution)
                 if energy is not None and isinstance(work, TimedSpec):
+                    timeline.stop()  # idle power is measured without it
                     enter("energy")
-                    execution.energy = energy.measure(worker, work, deadline.left_s())
+                    readings = energy.measure(worker, request, work, deadline.left_s())
+                    execution.energy, execution.flags = readings.records, readings.flags
                 enter("unload")
                 worker.close(timeout_s=min(GOODBYE_S, deadline.left_s()))
             finally:
                 execution.peak_seen_bytes = worker.peak_seen_bytes
+                execution.timeline = timeline.stop()
     except WorkerError as failure:
         explain(execution, failure, limits)
     if execution.status == "ok" and method == "score" and execution.result.get("finite") is False:
@@ -160,6 +180,11 @@ def execute(
     if execution.status == "ok":
         enter("end")
     return execution
+
+
+def _device_memory(worker: WorkerProcess, execution: Execution) -> DeviceMemory:
+    """What the worker, and what it started, hold of the device that it loaded on."""
+    return device_memory((worker.pid, *descendants(worker.pid)), execution.loaded["device"])
 
 
 def explain(execution: Execution, failure: WorkerError, limits: Limits) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -31,8 +32,11 @@ from harness.runner.order import plan_runs
 from harness.runner.progress import SessionProgress
 from harness.runner.session import Outcome, SessionJob, SessionRunner
 from harness.runner.setup import Workshop
+from harness.runner.stopping import Outcome as RunOutcome
+from harness.runner.stopping import outcome_of
 from harness.runner.tasks import TaskPlan, TaskRequest
 from harness.store import Store
+from harness.store.facts import CellFacts
 from harness.store.records import (
     CellRecord,
     MachineRecord,
@@ -43,6 +47,7 @@ from harness.store.records import (
     SessionRecord,
 )
 from harness.suite import (
+    AutoRuns,
     Cell,
     PlannedCell,
     RunSettings,
@@ -51,6 +56,7 @@ from harness.suite import (
     expand,
     load_suite,
     parse_suite,
+    runs_settings,
     select,
     suite_models,
 )
@@ -66,9 +72,10 @@ class Request:
         overrides: ``--with``, as typed.
         options: framework -> its option -> value, on top of the suite's.
         model_files: model lists of the user's own.
-        runs: processes per cell, None: the suite's.
+        runs: processes per cell, ``auto``: until the interval of the median is narrow enough, None: the suite's.
         seed: None: the suite's.
         trigger: ``manual``, ``nightly``, ``gate``, ``pytest``.
+        scoring: keys of the suite's ``scoring`` that are replaced; a corpus is an absolute path. Empty: none.
         tasks: tasks on top of the suite's.
     """
 
@@ -77,9 +84,10 @@ class Request:
     overrides: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, str]] | None = None
     model_files: tuple[Path, ...] = ()
-    runs: int | None = None
+    runs: int | Literal["auto"] | None = None
     seed: int | None = None
     trigger: str = "manual"
+    scoring: Mapping[str, Any] = field(default_factory=dict)
     tasks: TaskRequest = field(default_factory=TaskRequest)
 
 
@@ -109,8 +117,9 @@ def make_plan(request: Request) -> Plan:
     """
     suite = load_suite(request.suite)
     changes: dict[str, object] = {}
-    if request.runs is not None:
-        changes["runs"] = request.runs
+    runs = _own_rule(suite) if request.runs == "auto" else request.runs
+    if runs is not None:
+        changes["runs"] = runs
     if request.seed is not None:
         changes["seed"] = request.seed
     if request.options:
@@ -121,12 +130,14 @@ def make_plan(request: Request) -> Plan:
         document = suite.document
         suite = suite.model_copy(update=changes)
         suite._document = document
+    if request.scoring:
+        suite = suite.with_scoring(request.scoring)
     entries = usable_frameworks()
     models = suite_models(suite, request.model_files)
     backends = {name: entry.backend for name, entry in entries.items()}
     cells = expand(suite, backends, models, host())
-    if request.runs is not None:  # over what an include says, too
-        cells = [replace(one, settings=replace(one.settings, runs=request.runs)) for one in cells]
+    if runs is not None:  # over what an include says, too
+        cells = [replace(one, settings=replace(one.settings, **runs_settings(runs))) for one in cells]
     if request.expression:
         cells = select(cells, request.expression)
     overrides = tuple(Override.parse(text) for text in request.overrides)
@@ -139,6 +150,11 @@ def make_plan(request: Request) -> Plan:
         wanted = {planned.cell.model for planned in cells if planned.reason is None}
         _check_references({name for name in wanted if models[name].synthetic is None}, models, entries)
     return Plan(request, suite, tuple(cells), models, entries, overrides, tasks)
+
+
+def _own_rule(suite: Suite) -> AutoRuns:
+    """What ``--runs auto`` means: the suite's rule where it has one."""
+    return suite.runs if isinstance(suite.runs, AutoRuns) else AutoRuns()
 
 
 def _check_references(
@@ -223,11 +239,12 @@ def begin_session(plan: Plan, store: Store) -> str:
         system=describe_session_state(),
         settings={
             "suite_path": str(plan.suite.path.resolve()) if plan.suite.path else None,
-            "runs": plan.suite.runs,
+            "runs": runs_told(plan.suite),
             "expression": plan.request.expression,
             "overrides": list(plan.request.overrides),
             "options": {name: dict(options) for name, options in (plan.request.options or {}).items()},
             "model_files": [str(path.resolve()) for path in plan.request.model_files],
+            "scoring": dict(plan.request.scoring),
             "threads": plan.suite.threads or physical_cores(),
             "tasks": None if plan.tasks is None else plan.tasks.to_settings(),
         },
@@ -257,6 +274,11 @@ def begin_session(plan: Plan, store: Store) -> str:
         if planned.reason is not None
     )
     return session_id
+
+
+def runs_told(suite: Suite) -> int | dict[str, Any]:
+    """The number of runs, or the rule in its place, ready for JSON."""
+    return suite.runs if isinstance(suite.runs, int) else suite.runs.model_dump()
 
 
 def record_machine(store: Store) -> str:
@@ -364,6 +386,8 @@ def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: Session
     suite_path = settings["suite_path"]
     described = store.describe("session", session_id)
     suite = parse_suite(parse_yaml(described["suite_text"], Path(suite_path or "suite.yaml")))
+    if settings.get("scoring"):  # older sessions have no such key
+        suite = suite.with_scoring(settings["scoring"])
     entries = usable_frameworks()
     models = suite_models(suite, [Path(path) for path in settings["model_files"]])
     threads = int(settings["threads"])
@@ -387,6 +411,11 @@ def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: Session
         missing=store.missing_runs(session_id),
         attempts=attempts,
         threads=threads,
+        seed=facts.seed,
+        outcomes={
+            one.cell.id: _outcomes(one, cells[one.cell.id]) for one in facts.cells if one.cell.id in cells
+        },
+        stopped={one.cell.id for one in facts.cells if one.stop is not None},
         tasks=TaskPlan.of_settings(settings.get("tasks")),
     )
     workshop = Workshop(
@@ -422,6 +451,12 @@ def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: Session
         ),
     )
     return runner.run()
+
+
+def _outcomes(facts: CellFacts, cell: Cell) -> dict[int, RunOutcome]:
+    """What the stored timed runs of a cell count for, by index."""
+    counted = {run.index: outcome_of(run, cell.workload) for run in facts.timed()}
+    return {index: outcome for index, outcome in counted.items() if outcome is not None}
 
 
 def cell_of(record: CellRecord) -> Cell:

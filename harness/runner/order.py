@@ -47,6 +47,25 @@ def plan_runs(runs: Mapping[str, int], seed: int) -> list[PlannedRun]:
     return planned
 
 
+def plan_round(next_index: Mapping[str, int], seed: int) -> list[PlannedRun]:
+    """One more run of every cell that goes on, shuffled with ``seed``.
+
+    Args:
+        next_index: the index of the cell's next run, by its id.
+        seed: the session's.
+
+    Returns:
+        In their order, with positions from 0: they come behind what is planned.
+    """
+    cells = sorted(next_index)
+    # Named after how far the session has come, so that a resumed one shuffles as an uninterrupted one would.
+    random.Random(f"{seed}:{max(next_index.values(), default=0)}").shuffle(cells)
+    return [
+        PlannedRun(cell_id, next_index[cell_id], place, run_seed(seed, next_index[cell_id]))
+        for place, cell_id in enumerate(cells)
+    ]
+
+
 def run_seed(session_seed: int, index: int) -> int:
     """Seed of the prompts of every cell's run number ``index``."""
     return (session_seed * 1_000_003 + index) % 2**31

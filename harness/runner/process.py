@@ -28,7 +28,7 @@ from typing import Any
 
 from harness.errors import EdgebenchError
 from harness.runner.launch import Launch
-from harness.runner.tree import kill_tree, oom_kills, tree_rss_bytes
+from harness.runner.tree import TreeMemory, kill_tree, oom_kills
 from harness.worker.protocol import Message, Method, ProtocolError
 
 #: A line of more than this is no message: nothing that is sent comes near it.
@@ -194,6 +194,7 @@ class WorkerProcess:
         with log.open("ab") as log_file:
             self._log_begin = log_file.tell()
             self._process, self._write_fd, read_fd = _start(launch, log_file.fileno())
+        self._tree = TreeMemory(self._process.pid)
         self._waiter = _thread("waiter", _await, self._process, self._items)
         self._threads = [self._waiter, _thread("reader", _read, read_fd, self._items)]
 
@@ -276,6 +277,7 @@ class WorkerProcess:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         os.close(self._write_fd)
+        self._tree.close()
 
     def abort(self) -> None:
         """End the process from another thread: the call that is under way then raises `WorkerCrashed`.
@@ -321,7 +323,7 @@ class WorkerProcess:
         return None
 
     def _watch(self) -> None:
-        seen = tree_rss_bytes(self._process.pid)
+        seen = self._tree.rss_bytes()
         self.peak_seen_bytes = max(seen, self.peak_seen_bytes or 0)
         if self._limit is not None and seen > self._limit:
             raise self._out_of_memory(

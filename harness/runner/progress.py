@@ -26,6 +26,9 @@ class SessionProgress(Protocol):
     def begin(self, total: int, done: int) -> None:
         """The runs begin: ``total`` of them, ``done`` already stored."""
 
+    def more(self, count: int) -> None:
+        """So many more runs were planned."""
+
     def run_started(self, label: str, left_s: float | None) -> None:
         """A run begins; ``left_s`` is the expected time until the end of the session."""
 
@@ -68,6 +71,7 @@ class TerminalProgress:
             auto_refresh=False,
         )
         self._task: TaskID | None = None
+        self._total = 0
         self._label = ""
         self._bar.start()
         self._setup: TaskID | None = None
@@ -85,8 +89,15 @@ class TerminalProgress:
         if self._setup is not None:
             self._bar.remove_task(self._setup)
             self._setup = None
+        self._total = total
         self._task = self._bar.add_task("measuring", total=total, completed=done, left="")
         self._bar.refresh()
+
+    def more(self, count: int) -> None:
+        self._total += count
+        if self._task is not None:
+            self._bar.update(self._task, total=self._total)
+            self._bar.refresh()
 
     def run_started(self, label: str, left_s: float | None) -> None:
         self._label = label
@@ -136,6 +147,9 @@ class LineProgress:
         self._total, self._done = total, done
         self._print(f"{total - done} of {total} runs to do")
 
+    def more(self, count: int) -> None:
+        self._total += count
+
     def run_started(self, label: str, left_s: float | None) -> None:
         self._left = left_s
 
@@ -162,6 +176,7 @@ class QuietProgress:
     def note(self, text: str) -> None: ...
     def step(self, text: str) -> None: ...
     def begin(self, total: int, done: int) -> None: ...
+    def more(self, count: int) -> None: ...
     def run_started(self, label: str, left_s: float | None) -> None: ...
     def phase(self, name: str) -> None: ...
     def run_ended(self, label: str, outcome: str, *, ok: bool) -> None: ...

@@ -5,13 +5,16 @@ Pure translation; owns no rule of measurement. Contract: nothing is averaged and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from harness.errors import EdgebenchError
 from harness.machine import Window, verdict
+from harness.machine.device_memory import DeviceMemory
+from harness.machine.validity import Calibrations
+from harness.runner.calibrate import Calibration
 from harness.runner.execute import Execution
 from harness.store.evaluation_records import EvaluationRecord
 from harness.store.records import (
@@ -28,7 +31,10 @@ from harness.worker.protocol import MemoryReading, Sample
 
 @dataclass(frozen=True, slots=True)
 class RunFrame:
-    """What is known of a run before it starts."""
+    """What is known of a run before it starts.
+
+    ``details`` are kept as they are; ``threads`` are those asked for, None where a run has none.
+    """
 
     session_id: str
     cell_id: str
@@ -39,6 +45,8 @@ class RunFrame:
     seed: int | None = None
     artifact_id: str | None = None
     environment_id: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +55,20 @@ class Surroundings:
 
     Attributes:
         window: the machine while the worker computed.
-        calibration_s: seconds of the calibration before and after.
+        before: the calibration before the run.
+        after: the one after it.
     """
 
     window: Window
-    calibration_s: tuple[float, float]
+    before: Calibration
+    after: Calibration
+
+    def calibrations(self) -> Calibrations:
+        """Seconds before and after, by what was kept busy."""
+        return {
+            "compute": (self.before.compute_s, self.after.compute_s),
+            "memory": (self.before.memory_s, self.after.memory_s),
+        }
 
 
 def run_record(
@@ -65,8 +82,12 @@ def run_record(
     evaluation: EvaluationRecord | None = None,
 ) -> RunRecord:
     """A run that had a worker."""
-    validity, flags = verdict(surroundings.window, calibration=surroundings.calibration_s)
+    validity, flags = verdict(surroundings.window, calibrations=surroundings.calibrations())
+    flags = (*flags, *execution.flags)
     loaded = execution.loaded
+    told = loaded.get("threads")
+    if told is not None and frame.threads is not None and told != frame.threads:
+        validity, flags = "suspect", (*flags, f"{frame.threads} threads were asked for, {told} are in force")
     return RunRecord(
         session_id=frame.session_id,
         cell_id=frame.cell_id,
@@ -93,20 +114,52 @@ def run_record(
         harness_s=harness_s,
         vocab_size=loaded.get("vocab_size"),
         kv_cache_bytes=loaded.get("kv_cache_bytes"),
-        validity=validity,
+        validity="suspect" if flags else validity,
         flags=list(flags),
         machine_state={
             "window": surroundings.window.to_dict(),
-            "calibration_before_s": surroundings.calibration_s[0],
-            "calibration_after_s": surroundings.calibration_s[1],
+            "calibration_before_s": surroundings.before.compute_s,
+            "calibration_after_s": surroundings.after.compute_s,
+            "memory_calibration_before_s": surroundings.before.memory_s,
+            "memory_calibration_after_s": surroundings.after.memory_s,
             "peak_seen_bytes": execution.peak_seen_bytes,
         },
         samples=[SampleRecord.of(from_body(Sample, raw)) for raw in execution.result.get("samples", [])],
-        memory=[MemoryRecord.of(reading) for reading in memory_readings(execution)],
+        memory=memory_records(execution),
         energy=execution.energy,
+        timeline=execution.timeline,
         score=score,
         evaluation=evaluation,
+        details={**frame.details, **timed_details(execution)},
     )
+
+
+def memory_records(execution: Execution) -> list[MemoryRecord]:
+    """The worker's readings, with what its device held: that is asked after the load and after the last pass only."""
+    records = [MemoryRecord.of(reading) for reading in memory_readings(execution)]
+    asked: dict[int, DeviceMemory] = {}
+    if "load" in execution.device_memory:
+        loads = [place for place, one in enumerate(records) if one.phase == "load"]
+        asked |= dict.fromkeys(loads[-1:], execution.device_memory["load"])
+    work = execution.device_memory.get("timed") or execution.device_memory.get("score")
+    if work is not None and execution.result.get("memory"):
+        asked[len(records) - 1] = work
+    for place, one in asked.items():
+        records[place] = replace(
+            records[place], device_bytes=one.device_bytes, device_shared=one.shared, device_note=one.note
+        )
+    return records
+
+
+def timed_details(execution: Execution) -> dict[str, Any]:
+    """How a timed run warmed up, and what is to be known of its tokenizer's figures."""
+    result = execution.result
+    details: dict[str, Any] = {}
+    if result.get("warmup") is not None:
+        details["warmup"] = result["warmup"]
+    if result.get("text") is not None:
+        details["text"] = {name: value for name, value in result["text"].items() if name != "values"}
+    return details
 
 
 def memory_readings(execution: Execution) -> list[MemoryReading]:
@@ -125,14 +178,14 @@ def worker_seconds(execution: Execution) -> dict[str, float]:
     return seconds
 
 
-def measured_seconds(execution: Execution, calibration_s: Sequence[float]) -> float:
+def measured_seconds(execution: Execution, surroundings: Surroundings) -> float:
     """Seconds that belong to the measurement itself; everything else of a run is the runner's own work.
 
     Import, load, warm-up, timed passes, scoring, tasks and idle windows, and the calibrations around them.
     """
     own = execution.hello.get("import_s", 0.0)
     own += sum(execution.seconds.get(phase, 0.0) for phase in ("load", "timed", "score", "energy", "tasks"))
-    return float(own + sum(calibration_s))
+    return float(own + surroundings.before.took_s + surroundings.after.took_s)
 
 
 def setup_failure(frame: RunFrame, error: EdgebenchError) -> RunRecord:

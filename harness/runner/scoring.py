@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.runner.execute import Execution
+from harness.runner.passages import ScoredText, quantile_errors, read_positions, worst_passages
 from harness.runner.setup import TokenFile
 from harness.store.facts import ScoreFacts
 from harness.store.records import ScoreRecord, VerdictRecord, WindowRecord
@@ -23,6 +24,8 @@ from harness.table.verdict import artifact_broken
 from harness.worker.bodies import from_body
 from harness.worker.protocol import ScoreResult, ScoreSpec
 
+#: How divergence is estimated unless a suite asks for the exact one; another number where its figures would change.
+SKETCH_METHOD = "sketch-1"
 #: More than any text has.
 _EVERY_WINDOW = 2**31 - 1
 
@@ -79,12 +82,18 @@ def scoring_key(
         "max_windows": scoring.max_windows,
         "reference": reference,
         "max_kld": max_kld,
+        "method": "exact" if scoring.exact else SKETCH_METHOD,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def score_spec(
-    scoring: Scoring, tokens: TokenFile, *, reference_in: Path | None, reference_out: Path | None
+    scoring: Scoring,
+    tokens: TokenFile,
+    *,
+    reference_in: Path | None,
+    reference_out: Path | None,
+    positions_out: Path | None = None,
 ) -> ScoreSpec:
     """The request of a scoring run."""
     return ScoreSpec(
@@ -96,6 +105,8 @@ def score_spec(
         bos=tokens.bos,
         reference_in=None if reference_in is None else str(reference_in),
         reference_out=None if reference_out is None else str(reference_out),
+        exact=scoring.exact,
+        positions_out=None if positions_out is None else str(positions_out),
     )
 
 
@@ -106,7 +117,7 @@ class ReferenceScore:
     Attributes:
         key: its scoring key.
         run_id: the run that computed it.
-        log_probabilities: float32 ``.npy`` of shape [positions, vocab].
+        log_probabilities: the file of its distributions, exact or sketches (`harness.worker.reference`).
         text: what it is, in words.
         nll_by_window: for the verdict's perplexity ratio.
     """
@@ -140,6 +151,8 @@ def score_record(
     quality_reference: str,
     cells: tuple[str, ...],
     precision: str,
+    spec: ScoreSpec,
+    text: ScoredText,
     max_kld: float | None = None,
 ) -> ScoreRecord:
     """What a finished scoring run gave, with the artifact's verdict."""
@@ -147,6 +160,14 @@ def score_record(
         name: value for name, value in execution.result.items() if name not in ("score_s", "memory")
     }
     result = from_body(ScoreResult, body)
+    details = dict(result.details)
+    data: list[bytes | None] = [None] * len(result.windows)
+    errors: dict[str, float] = {}
+    if spec.positions_out is not None:
+        positions = read_positions(Path(spec.positions_out), spec, text)
+        data = [each.tobytes() for each in positions]
+        details["passages"] = worst_passages(positions, spec, text)
+        errors = quantile_errors(positions)
     return ScoreRecord(
         scoring_key=key,
         artifact_id=artifact,
@@ -158,13 +179,19 @@ def score_record(
         bos=tokens.bos,
         finite=result.finite,
         vocab_size=result.vocab_size,
-        windows=[WindowRecord.of(window) for window in result.windows],
+        windows=[
+            WindowRecord.of(window, text_bytes=count, data=points)
+            for window, count, points in zip(result.windows, text.window_bytes(spec), data, strict=True)
+        ],
         reference_run_id=None if reference is None else reference.run_id,
         quality_reference=quality_reference,
         kld=result.kld,
+        delta_p=result.delta_p,
+        errors=errors,
+        method="exact" if scoring.exact else SKETCH_METHOD,
         cells=cells,
         verdict=verdict_of(result, precision, max_kld),
-        details=result.details,
+        details=details,
     )
 
 

@@ -8,9 +8,10 @@ session resumable.
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,11 +19,15 @@ from filelock import FileLock
 
 from harness.errors import EdgebenchError
 from harness.machine import RunWatch
+from harness.machine.throttle import GpuClocks
 from harness.runner.calibrate import calibrate
 from harness.runner.catalogue import Catalogue, Ready, cell_record
 from harness.runner.energy import EnergyProbe, EnergySource
 from harness.runner.execute import Execution, Limits, execute
 from harness.runner.expect import Expectation
+from harness.runner.memory_watch import MemoryWatch
+from harness.runner.order import plan_round
+from harness.runner.passages import ScoredText
 from harness.runner.progress import SessionProgress
 from harness.runner.record import (
     RunFrame,
@@ -41,6 +46,8 @@ from harness.runner.scoring import (
     scoring_key,
 )
 from harness.runner.setup import TokenFile, Workshop
+from harness.runner.stopping import Outcome as RunOutcome
+from harness.runner.stopping import StopRule, decide, expected_runs, outcome_of, widths
 from harness.runner.tasks import TaskPlan, TaskRunner
 from harness.runner.workplace import Workplace
 from harness.store import Store
@@ -48,7 +55,10 @@ from harness.store.evaluation_records import EvaluationRecord
 from harness.store.records import PlannedRunRecord, RunKind, RunRecord, ScoreRecord
 from harness.suite import Cell, RunSettings, Scoring, Suite
 from harness.worker.api import LoadSpec
-from harness.worker.protocol import ScoreSpec, TimedSpec
+from harness.worker.protocol import ScoreSpec, TimedSpec, WarmupRule
+
+#: Warm-up by rule lasts at least this long: short passes can agree with each other and still be cold.
+MIN_WARMUP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,9 @@ class SessionJob:
         missing: runs that are not stored yet, in the planned order.
         attempts: (cell id, kind, index) -> attempts that are stored already.
         threads: compute threads, where the workload names no other number.
+        seed: of the order and the token ids.
+        outcomes: of the timed runs that are stored already, by cell and index.
+        stopped: cells whose repeating has ended already.
         tasks: what is evaluated, None: nothing.
     """
 
@@ -73,6 +86,9 @@ class SessionJob:
     missing: Sequence[PlannedRunRecord]
     attempts: Mapping[tuple[str, str, int], int]
     threads: int
+    seed: int
+    outcomes: Mapping[str, Mapping[int, RunOutcome]] = field(default_factory=dict)
+    stopped: Collection[str] = ()
     tasks: TaskPlan | None = None
 
 
@@ -123,8 +139,15 @@ class SessionRunner:
         self._progress = progress
         self._expectation = expectation
         self._energy = EnergySource.of_this_machine()
+        self._gpus = GpuClocks.of_this_machine()
         self._outcome = Outcome()
         self._left: list[tuple[str, str]] = []
+        self._rules = {
+            cell_id: rule
+            for cell_id, settings in job.settings.items()
+            if (rule := StopRule.of(settings)) is not None and cell_id not in job.stopped
+        }
+        self._outcomes = {cell_id: dict(job.outcomes.get(cell_id, {})) for cell_id in self._rules}
         self._references: dict[tuple[str, str], ReferenceScore | EdgebenchError] = {}
         cache_dir.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(cache_dir / "measuring.lock")
@@ -153,6 +176,7 @@ class SessionRunner:
         for run in timed:
             self._timed_run(ready[run.cell_id], run, broken.get(run.cell_id))
             self._left.pop(0)
+        self._repeat(ready, broken)
         return self._outcome
 
     # -- set-up -------------------------------------------------------------------------------------------------------
@@ -165,10 +189,15 @@ class SessionRunner:
         for run in self._job.missing:
             if run.cell_id not in firsts or (run.kind == "timed" and firsts[run.cell_id].kind != "timed"):
                 firsts[run.cell_id] = run
+        for cell_id in self._rules:
+            if cell_id not in firsts:  # nothing planned is missing, but its repeating has not ended
+                firsts[cell_id] = PlannedRunRecord(cell_id, "timed", self._next_index(cell_id), 0)
         for cell_id, first in firsts.items():
             cell = self._job.cells[cell_id]
             self._progress.step(f"{cell.framework} {cell.recipe}")
             try:
+                if cell.workload.prompt == "text":
+                    self._workshop.prompt_tokens(cell.model)
                 ready[cell_id] = self._catalogue.ready(cell)
             except EdgebenchError as error:
                 if str(error) not in told:
@@ -209,7 +238,8 @@ class SessionRunner:
         max_kld = None if check is None else check.limit(one.cell.precision)
         try:
             tokens = self._workshop.tokens(one.cell.model, corpus)
-            reference = self._reference(one.cell.model, tokens, scoring)
+            text = self._workshop.scored_text(one.cell.model, corpus)
+            reference = self._reference(one.cell.model, tokens, text, scoring)
         except EdgebenchError as error:
             failure = EdgebenchError(f"no quality reference: {error.what}", next_step=error.next_step)
             self.keep(one, label, setup_failure(self.frame(one.cell.id, "score", 0, one), failure))
@@ -221,30 +251,41 @@ class SessionRunner:
             self._progress.run_ended(label, "scored before", ok=True)
             return
 
-        def score(execution: Execution) -> ScoreRecord:
-            return score_record(
-                execution,
-                key=key,
-                artifact=one.artifact.id,
-                scoring=scoring,
-                tokens=tokens,
-                reference=reference,
-                quality_reference=reference.text,
-                cells=cell_ids,
-                precision=one.cell.precision,
-                max_kld=max_kld,
+        frame = self.frame(one.cell.id, "score", 0, one)
+        with tempfile.TemporaryDirectory(dir=self._cache_dir, prefix="scoring-") as folder:
+            spec = score_spec(
+                scoring,
+                tokens,
+                reference_in=reference.log_probabilities,
+                reference_out=None,
+                positions_out=Path(folder) / "positions",
             )
 
-        spec = score_spec(scoring, tokens, reference_in=reference.log_probabilities, reference_out=None)
-        frame = self.frame(one.cell.id, "score", 0, one)
-        self.keep(one, label, self._measure(one, frame, spec, label, score))
+            def score(execution: Execution) -> ScoreRecord:
+                return score_record(
+                    execution,
+                    key=key,
+                    artifact=one.artifact.id,
+                    scoring=scoring,
+                    tokens=tokens,
+                    reference=reference,
+                    quality_reference=reference.text,
+                    cells=cell_ids,
+                    precision=one.cell.precision,
+                    spec=spec,
+                    text=text,
+                    max_kld=max_kld,
+                )
 
-    def _reference(self, model: str, tokens: TokenFile, scoring: Scoring) -> ReferenceScore:
+            record = self._measure(one, frame, spec, label, score)
+        self.keep(one, label, record)
+
+    def _reference(self, model: str, tokens: TokenFile, text: ScoredText, scoring: Scoring) -> ReferenceScore:
         """The model's quality reference at these windows; tried once per session, however many artifacts want it."""
         wanted = (model, scoring.model_dump_json())
         if wanted not in self._references:
             try:
-                self._references[wanted] = self._make_reference(model, tokens, scoring)
+                self._references[wanted] = self._make_reference(model, tokens, text, scoring)
             except EdgebenchError as error:
                 self._references[wanted] = error
         found = self._references[wanted]
@@ -252,20 +293,22 @@ class SessionRunner:
             raise found
         return found
 
-    def _make_reference(self, model: str, tokens: TokenFile, scoring: Scoring) -> ReferenceScore:
+    def _make_reference(
+        self, model: str, tokens: TokenFile, scored: ScoredText, scoring: Scoring
+    ) -> ReferenceScore:
         """The reference on these tokens; computed where the cache or the database lack it."""
         one = self._catalogue.reference(model)
         text = self._catalogue.reference_text(model)
         key = scoring_key(_target(one), scoring, tokens, None)
         folder = self._cache_dir / "references"
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{key}.npy"
+        path = folder / f"{key}.{'npy' if scoring.exact else 'sketch'}"
         with FileLock(folder / f"{key}.lock"):
             found = self._store.find_score(key)
             if found is not None and path.exists():
                 return reference_of(found, path, text)
             self._store.record_cells([cell_record(one.cell)])
-            partial = path.with_suffix(".partial.npy")
+            partial = path.with_suffix(f".partial{path.suffix}")
             spec = score_spec(scoring, tokens, reference_in=None, reference_out=partial)
 
             def score(execution: Execution) -> ScoreRecord:
@@ -279,6 +322,8 @@ class SessionRunner:
                     quality_reference=text,
                     cells=(),
                     precision=one.cell.precision,
+                    spec=spec,
+                    text=scored,
                 )
 
             label = f"{model} quality reference ({text})"
@@ -307,6 +352,59 @@ class SessionRunner:
                 broken[facts.cell.id] = verdict.reason or "its verdict is broken"
         return broken
 
+    # -- repeating until a rule ends it -------------------------------------------------------------------------------
+
+    def _next_index(self, cell_id: str) -> int:
+        planned = [run.index for run in self._job.missing if run.cell_id == cell_id and run.kind == "timed"]
+        return max([*self._outcomes[cell_id], *planned], default=-1) + 1
+
+    def _repeat(self, ready: Mapping[str, Ready], broken: Mapping[str, str]) -> None:
+        """Rounds of one more run of every cell that its rule has not ended yet."""
+        while True:
+            going = [cell_id for cell_id in self._rules if cell_id in ready]
+            for cell_id in list(going):
+                stop = decide(self._rules[cell_id], cell_id, list(self._outcomes[cell_id].values()))
+                if stop is not None:
+                    self._store.record_stop(self._job.session_id, stop)
+                    del self._rules[cell_id]
+                    going.remove(cell_id)
+            if not going:
+                return
+            planned = self._store.extend_plan(
+                self._job.session_id,
+                [
+                    PlannedRunRecord(run.cell_id, "timed", run.index, run.position, run.seed)
+                    for run in plan_round(
+                        {cell_id: self._next_index(cell_id) for cell_id in going}, self._job.seed
+                    )
+                ],
+            )
+            self._progress.note(self._still_open(going))
+            self._progress.more(len(planned))
+            self._left = [(run.cell_id, "timed") for run in planned]
+            for run in planned:
+                self._timed_run(ready[run.cell_id], run, broken.get(run.cell_id))
+                self._left.pop(0)
+
+    def _still_open(self, going: Sequence[str]) -> str:
+        known = [
+            width
+            for cell_id in going
+            for width in widths(self._outcomes[cell_id].values()).values()
+            if width is not None
+        ]
+        widest = f"±{100 * max(known):.1f} % at the widest" if known else "no interval yet"
+        return f"another round: {len(going)} cell{'s' if len(going) > 1 else ''} not narrow enough, {widest}"
+
+    def _expected_left(self) -> list[tuple[str, str]]:
+        """What is planned, and what the rules will probably add to it."""
+        left = list(self._left)
+        for cell_id, rule in self._rules.items():
+            outcomes = list(self._outcomes[cell_id].values())
+            more = expected_runs(rule, outcomes) - len(outcomes) - left.count((cell_id, "timed"))
+            left += [(cell_id, "timed")] * max(0, more)
+        return left
+
     # -- timed runs ---------------------------------------------------------------------------------------------------
 
     def _timed_run(self, one: Ready, planned: PlannedRunRecord, broken: str | None) -> None:
@@ -316,6 +414,7 @@ class SessionRunner:
         if broken is not None:
             self.keep(one, label, skipped_run(frame, f"not timed: the artifact is broken: {broken}"))
             return
+        prompts = self._workshop.prompt_tokens(cell.model) if cell.workload.prompt == "text" else None
         spec = TimedSpec(
             prompt_tokens=cell.workload.prompt_tokens,
             decode_tokens=cell.workload.decode_tokens,
@@ -324,7 +423,15 @@ class SessionRunner:
             warmups=settings.warmups,
             seed=planned.seed or 0,
             concurrency=cell.workload.concurrency,
+            warmup_rule=_warmup_rule(settings),
+            prompt_file=None if prompts is None else str(prompts.path),
+            text=self._workshop.fixed_text(cell.model),
+            batch=cell.workload.batch,
         )
+        told: dict[str, str] = {"kind": cell.workload.prompt}
+        if prompts is not None:
+            told |= {"text": prompts.corpus, "sha256": prompts.corpus_sha256}
+        frame = replace(frame, details={"prompt": told}, threads=cell.workload.threads or self._job.threads)
         self.keep(one, label, self._measure(one, frame, spec, label, None))
 
     # -- tasks --------------------------------------------------------------------------------------------------------
@@ -354,6 +461,7 @@ class SessionRunner:
         score: Callable[[Execution], ScoreRecord] | None,
     ) -> RunRecord:
         """A timed run or a scoring run."""
+        timed = spec if isinstance(spec, TimedSpec) else None
         context = (
             spec.window
             if isinstance(spec, ScoreSpec)
@@ -369,10 +477,12 @@ class SessionRunner:
                 log=place.log,
                 on_phase=self._progress.phase,
                 watch=place.watch,
-                energy=EnergyProbe(self._energy, one.cell.device) if isinstance(spec, TimedSpec) else None,
+                energy=EnergyProbe(self._energy, one.cell.device) if timed is not None else None,
+                memory=MemoryWatch(self._workshop.scope(one.cell.framework)) if timed is not None else None,
             )
 
-        return self.measure(one, frame, label, context, work, score=score)
+        batch = 1 if timed is None else timed.batch
+        return self.measure(one, frame, label, context, work, batch=batch, score=score)
 
     def measure(
         self,
@@ -382,12 +492,13 @@ class SessionRunner:
         context_tokens: int,
         work: Callable[[Workplace], Execution],
         *,
+        batch: int = 1,
         timeout_s: float | None = None,
         score: Callable[[Execution], ScoreRecord] | None = None,
         evaluation: Callable[[Execution], EvaluationRecord] | None = None,
     ) -> RunRecord:
         """One run, while no other session of this machine measures."""
-        self._progress.run_started(label, self._expectation.total_s(self._left))
+        self._progress.run_started(label, self._expectation.total_s(self._expected_left()))
         settings = self._job.settings.get(one.cell.id, self._job.suite.settings)
         load = LoadSpec(
             artifact=one.artifact.entry,
@@ -396,12 +507,13 @@ class SessionRunner:
             threads=one.cell.workload.threads or self._job.threads,
             context_tokens=context_tokens,
             options=dict(one.cell.options),
+            batch=batch,
         )
         if not self._lock.is_locked:
             self._wait_for_machine()
         begun = time.monotonic()
         try:
-            watch = RunWatch()
+            watch = RunWatch(gpus=self._gpus)
             before = calibrate()
             watch.begin()
             execution = work(
@@ -413,7 +525,7 @@ class SessionRunner:
                     watch=watch,
                 )
             )
-            surroundings = Surroundings(watch.end(), (before, calibrate()))
+            surroundings = Surroundings(watch.end(), before, calibrate())
         finally:
             self._lock.release()
         duration_s = time.monotonic() - begun
@@ -422,7 +534,7 @@ class SessionRunner:
             execution,
             surroundings,
             duration_s=duration_s,
-            harness_s=duration_s - measured_seconds(execution, surroundings.calibration_s),
+            harness_s=duration_s - measured_seconds(execution, surroundings),
             score=score(execution) if score is not None and execution.status == "ok" else None,
             evaluation=evaluation(execution) if evaluation is not None and execution.status == "ok" else None,
         )
@@ -456,6 +568,9 @@ class SessionRunner:
         cell = one.cell
         self._store.record_run(record)
         self._outcome.done += 1
+        counted = outcome_of(record, cell.workload)
+        if counted is not None and cell.id in self._outcomes:
+            self._outcomes[cell.id][record.index] = counted
         if record.status not in ("ok", "skipped"):
             self._outcome.failures[cell.name] = record.reason or record.status
         if record.duration_s is not None:
@@ -463,6 +578,12 @@ class SessionRunner:
         suspect = " (suspect)" if record.validity == "suspect" else ""
         text = record.reason or f"ok in {record.duration_s or 0:.1f} s{suspect}"
         self._progress.run_ended(label, text, ok=record.status in ("ok", "skipped"))
+
+
+def _warmup_rule(settings: RunSettings) -> WarmupRule | None:
+    if settings.warmup_change is None or settings.warmup_max_s is None:
+        return None
+    return WarmupRule(settings.warmup_change, MIN_WARMUP_S, settings.warmup_max_s)
 
 
 def _target(one: Ready) -> ScoringTarget:

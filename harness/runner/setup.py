@@ -27,14 +27,18 @@ from harness.errors import EdgebenchError
 from harness.files import write_atomically
 from harness.frameworks import FrameworkEntry
 from harness.model import Model, ModelFile, fetch
+from harness.model.vocabulary import read_vocabulary
 from harness.paths import data_dir
 from harness.runner.launch import Launch, launch_for
 from harness.runner.making import Attempt, Makers
+from harness.runner.memory_watch import Scope
+from harness.runner.passages import ScoredText
 from harness.runner.prepare import Job
 from harness.runner.process import WorkerError, WorkerProcess
 from harness.runner.progress import SessionProgress
 from harness.worker.api import Calibration, Made, MakeRequest, Recipe
 from harness.worker.bodies import from_body, to_body
+from harness.worker.protocol import TextSpec
 from harness.worker.synthetic import SyntheticModel
 
 T = TypeVar("T")
@@ -142,6 +146,11 @@ class Workshop:
             ("model", model),
             lambda: fetch(self._models[model], self._cache_dir, progress=self._progress.note),
         )
+
+    def scope(self, framework: str) -> Scope:
+        """Whose memory counts: of the client of a server, that of the processes it started."""
+        capabilities = self._entries[framework].backend.capabilities
+        return "descendants" if "stream" in capabilities and "prefill" not in capabilities else "worker"
 
     def environment(self, framework: str, role: Role = "runtime", api: str = "cpu") -> Environment:
         """The framework's environment in the build variant of a device's API, made where it is missing."""
@@ -300,6 +309,26 @@ class Workshop:
         return self._once(
             ("tokens", model, tokenizer, str(corpus)), lambda: self._make_tokens(model, tokenizer, corpus)
         )
+
+    def prompt_tokens(self, model: str) -> TokenFile:
+        """The text that prompts are cut from: the one that recipes are calibrated with, never the scored one."""
+        return self.tokens(model, self._calibration)
+
+    def fixed_text(self, model: str) -> TextSpec:
+        """What every run of every suite tokenises, so that the figures compare."""
+        source = None if self._models[model].synthetic is not None else str(self.model_file(model).path)
+        return TextSpec(str(data_dir("suites") / "text" / "calibration.txt"), source)
+
+    def scored_text(self, model: str, corpus: Path) -> ScoredText:
+        """The corpus's tokens with the bytes that each stands for, where they are known."""
+        tokens = self.tokens(model, corpus)
+        source = self.model_file(model).path
+
+        def read() -> ScoredText:
+            vocabulary = read_vocabulary(source) if source.suffix == ".gguf" else None
+            return ScoredText.read(tokens.path, corpus, vocabulary)
+
+        return self._once(("text", model, str(corpus)), read)
 
     def _make_tokens(self, model: str, tokenizer: str, corpus: Path) -> TokenFile:
         try:

@@ -7,46 +7,129 @@ of microseconds on Linux; a process that ends meanwhile is no error.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import psutil
 
+#: Between two looks for new descendants.
+LOOK_AGAIN_S = 0.5
+_FILE_BYTES = 4096
+
 if sys.platform == "linux":
     _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
-    def tree_rss_bytes(pid: int) -> int:
-        """Resident set of a process and its descendants, in bytes; 0 when it is gone.
-
-        Pages that several of them share count for each.
-        """
-        total, left = 0, [pid]
+    def descendants(pid: int, proc: Path = Path("/proc")) -> list[int]:
+        """Everything that a process started, and what that started, as far as it is still there."""
+        found: list[int] = []
+        left = [pid]
         while left:
-            folder = Path(f"/proc/{left.pop()}")
-            try:
-                total += int((folder / "statm").read_text().split()[1]) * _PAGE_BYTES
-                for task in (folder / "task").iterdir():
-                    left.extend(int(child) for child in (task / "children").read_text().split())
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-        return total
+            folder = proc / str(left.pop()) / "task"
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                for task in folder.iterdir():
+                    children = [int(child) for child in (task / "children").read_text().split()]
+                    found += children
+                    left += children
+        return found
+
+    class ProcFiles:
+        """One file of procfs of several processes, kept open: a reading is one ``pread`` a process.
+
+        Args:
+            pid: a process.
+            name: ``status``, ``statm``.
+            root: whether the process itself is read.
+            below: whether its descendants are.
+        """
+
+        def __init__(self, pid: int, name: str, *, root: bool, below: bool) -> None:
+            self._pid = pid
+            self._name = name
+            self._root = root
+            self._below = below
+            self._open: dict[int, int] = {}
+            self._look_at = 0.0
+
+        def read(self) -> list[bytes]:
+            """The files now, of the processes that are still there."""
+            now = time.monotonic()
+            # Finding descendants costs more than reading all of them: a list for every thread of every process.
+            if now >= self._look_at:
+                self._look()
+                self._look_at = now + LOOK_AGAIN_S if self._below else math.inf
+            found = []
+            for pid, descriptor in list(self._open.items()):
+                try:
+                    found.append(os.pread(descriptor, _FILE_BYTES, 0))
+                except ProcessLookupError:
+                    os.close(self._open.pop(pid))
+            return found
+
+        def _look(self) -> None:
+            wanted = ([self._pid] if self._root else []) + (descendants(self._pid) if self._below else [])
+            for pid in wanted:
+                if pid not in self._open:
+                    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                        self._open[pid] = os.open(f"/proc/{pid}/{self._name}", os.O_RDONLY | os.O_CLOEXEC)
+
+        def close(self) -> None:
+            """Closes the files; the next reading opens them again."""
+            self._look_at = 0.0
+            while self._open:
+                os.close(self._open.popitem()[1])
+
+    class TreeMemory:
+        """The resident set of a process and its descendants.
+
+        Pages that several of them share count for each; a new descendant counts within half a second.
+
+        Args:
+            pid: the process.
+        """
+
+        def __init__(self, pid: int) -> None:
+            self._files = ProcFiles(pid, "statm", root=True, below=True)
+
+        def rss_bytes(self) -> int:
+            """Now, in bytes; 0 when all are gone."""
+            return sum(int(statm.split()[1]) for statm in self._files.read()) * _PAGE_BYTES
+
+        def close(self) -> None:
+            """Lets go of what is open."""
+            self._files.close()
 
 else:
 
-    def tree_rss_bytes(pid: int) -> int:
-        """Resident set of a process and its descendants, in bytes; 0 when it is gone.
+    def descendants(pid: int) -> list[int]:
+        """Everything that a process started, and what that started, as far as it is still there."""
+        return [process.pid for process in _tree(pid)[1:]]
 
-        Pages that several of them share count for each.
+    class TreeMemory:
+        """The resident set of a process and its descendants; pages that several of them share count for each.
+
+        Args:
+            pid: the process.
         """
-        total = 0
-        for process in _tree(pid):
-            try:
-                total += int(process.memory_info().rss)
-            except psutil.Error:
-                continue
-        return total
+
+        def __init__(self, pid: int) -> None:
+            self._pid = pid
+
+        def rss_bytes(self) -> int:
+            """Now, in bytes; 0 when all are gone."""
+            total = 0
+            for process in _tree(self._pid):
+                try:
+                    total += int(process.memory_info().rss)
+                except psutil.Error:
+                    continue
+            return total
+
+        def close(self) -> None:
+            """Nothing is open."""
 
 
 def kill_tree(pid: int) -> None:

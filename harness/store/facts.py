@@ -52,6 +52,7 @@ class RunFacts:
     kv_cache_bytes: int | None
     validity: str
     flags: tuple[Any, ...]
+    details: Mapping[str, Any]
     samples: tuple[records.SampleRecord, ...]
     memory: tuple[records.MemoryRecord, ...]
     energy: tuple[records.EnergyRecord, ...]
@@ -91,6 +92,9 @@ class ScoreFacts:
     verdict: records.VerdictRecord | None
     details: Mapping[str, Any]
     reference: ScoreFacts | None = None
+    delta_p: Mapping[str, float] | None = None
+    errors: Mapping[str, float] = field(default_factory=dict)
+    method: str = "exact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,9 @@ class CellFacts:
     """One cell of a session's plan, and what came of it.
 
     ``reason`` says why it was planned as skipped. ``runs`` holds every attempt of every kind, in order of kind,
-    index and attempt. ``synthetic``: the model's weights are seeded random numbers.
+    index and attempt. ``synthetic``: the model's weights are seeded random numbers. ``configuration``: the model's
+    shape (`harness.model.configuration`), None where it is not known. ``stop``: what ended the repeating of its runs,
+    None where their number was fixed or it was not ended.
     """
 
     cell: records.CellRecord
@@ -128,6 +134,8 @@ class CellFacts:
     score: ScoreFacts | None
     synthetic: bool = False
     evaluation: EvaluationFacts | None = None
+    configuration: Mapping[str, Any] | None = None
+    stop: records.CellStopRecord | None = None
 
     def scorings(self) -> tuple[RunFacts, ...]:
         """The scoring runs, every attempt, the last one last."""
@@ -145,7 +153,11 @@ class CellFacts:
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """One session. ``others`` are runs of cells outside its plan, such as the quality reference's."""
+    """One session.
+
+    ``others`` are runs of cells outside its plan, such as the quality reference's. ``bench`` is what counts of the
+    machine's benches, whenever it was made: see `machine_bench`.
+    """
 
     id: str
     suite: str
@@ -164,6 +176,7 @@ class SessionFacts:
     machine: records.MachineRecord
     cells: tuple[CellFacts, ...]
     others: tuple[RunFacts, ...] = field(default=())
+    bench: records.MachineBenchRecord | None = None
 
 
 def session_facts(connection: Connection, session_id: str) -> SessionFacts:
@@ -198,7 +211,36 @@ def session_facts(connection: Connection, session_id: str) -> SessionFacts:
         machine=records.MachineRecord(**machine._mapping),
         cells=cells,
         others=tuple(run for cell_id, of_cell in runs.items() if cell_id not in planned for run in of_cell),
+        bench=machine_bench(connection, machine.id),
     )
+
+
+def machine_bench(connection: Connection, machine_id: str) -> records.MachineBenchRecord | None:
+    """The newest bench of a machine that nothing spoiled, else the newest; None where it was never benched."""
+    benches = table("machine_bench")
+    query = (
+        select(benches)
+        .where(benches.c.machine_id == machine_id)
+        .order_by(benches.c.validity == "suspect", benches.c.measured_at.desc(), benches.c.id)
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else records.MachineBenchRecord(**row._mapping)
+
+
+def run_in_cell(connection: Connection, run_id: str) -> CellFacts | None:
+    """A run with its cell, artifact and model's shape; None where its session did not plan the cell (a reference).
+
+    Raises:
+        LookupError: no such run.
+    """
+    runs = table("run")
+    row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
+    if row is None:
+        raise LookupError(f"no run {run_id}")
+    run = _run(row, load_children(connection, select(runs.c.key).where(runs.c.id == run_id)))
+    cells = _cells(connection, row.session_id, {row.cell_id: [run]}, only=row.cell_id)
+    return cells[0] if cells else None
 
 
 def score_facts(connection: Connection, run_keys: Iterable[int]) -> dict[int, ScoreFacts]:
@@ -222,7 +264,10 @@ def cell_record(row: Row[Any]) -> records.CellRecord:
 
 
 def _cells(
-    connection: Connection, session_id: str, runs: Mapping[str, Sequence[RunFacts]]
+    connection: Connection,
+    session_id: str,
+    runs: Mapping[str, Sequence[RunFacts]],
+    only: str | None = None,
 ) -> tuple[CellFacts, ...]:
     cells, planned, links = table("cell"), table("session_cell"), table("session_score")
     tasks = table("session_evaluation")
@@ -243,6 +288,8 @@ def _cells(
         .where(planned.c.session_id == session_id)
         .order_by(planned.c.position)
     )
+    if only is not None:
+        query = query.where(cells.c.id == only)
     rows = connection.execute(query).all()
     scores = score_facts(connection, {row.score_key for row in rows if row.score_key is not None})
     evaluated = evaluation_facts(connection, {row.tasks_key for row in rows if row.tasks_key is not None})
@@ -251,6 +298,8 @@ def _cells(
     artifacts = _artifacts(connection, used)
     lineages = _lineages(connection, used)
     synthetic = _synthetic(connection)
+    configurations = _configurations(connection)
+    stops = _stops(connection, session_id)
     made = []
     for row in rows:
         of_cell = runs.get(row._mapping[cells.c.id], ())
@@ -276,9 +325,20 @@ def _cells(
                 score=score,
                 synthetic=row.model in synthetic,
                 evaluation=evaluated.get(row.tasks_key),
+                configuration=None if made_by is None else configurations.get(made_by.model_id),
+                stop=stops.get(row._mapping[cells.c.id]),
             )
         )
     return tuple(made)
+
+
+def _stops(connection: Connection, session_id: str) -> dict[str, records.CellStopRecord]:
+    stops = table("cell_stop")
+    found = {}
+    for row in connection.execute(select(stops).where(stops.c.session_id == session_id)):
+        columns = {name: value for name, value in row._mapping.items() if name != "session_id"}
+        found[row.cell_id] = records.CellStopRecord(**columns)
+    return found
 
 
 def _artifacts(connection: Connection, wanted: set[str]) -> dict[str, ArtifactFacts]:
@@ -299,6 +359,13 @@ def _lineages(connection: Connection, wanted: set[str]) -> dict[tuple[str, str, 
         .order_by(lineages.c.made_at, lineages.c.id)
     )
     return {(row.artifact_id, row.framework, row.recipe): row for row in connection.execute(query)}
+
+
+def _configurations(connection: Connection) -> dict[str, dict[str, Any]]:
+    """The shapes of the models whose files describe one, by the model's id."""
+    models = table("model")
+    query = select(models.c.id, models.c.configuration).where(models.c.configuration.is_not(None))
+    return dict(connection.execute(query).all())
 
 
 def _synthetic(connection: Connection) -> set[str]:
@@ -423,6 +490,7 @@ def _run(row: Row[Any], found: Children) -> RunFacts:
         kv_cache_bytes=row.kv_cache_bytes,
         validity=row.validity,
         flags=tuple(row.flags),
+        details=row.details,
         samples=tuple(found.samples.get(row.key, ())),
         memory=tuple(found.memory.get(row.key, ())),
         energy=tuple(found.energy.get(row.key, ())),
@@ -495,4 +563,7 @@ def _score(
         verdict=records.VerdictRecord(row.verdict, row.verdict_reason) if row.verdict else None,
         details=row.details,
         reference=reference,
+        delta_p=row.delta_p,
+        errors=row.errors or {},
+        method=row.method or "exact",
     )

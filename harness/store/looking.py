@@ -49,6 +49,17 @@ def _missing(session_id: ColumnElement[str] | str) -> Any:
     return select(planned).where(planned.c.session_id == session_id, not_(stored), not_(reused))
 
 
+def _unstopped(session_id: ColumnElement[str] | str) -> Any:
+    cells, stops = table("session_cell"), table("cell_stop")
+    stopped = exists().where(stops.c.session_id == cells.c.session_id, stops.c.cell_id == cells.c.cell_id)
+    return select(cells.c.cell_id).where(
+        cells.c.session_id == session_id,
+        cells.c.reason.is_(None),
+        cells.c.settings["runs_width"].as_float().is_not(None),
+        not_(stopped),
+    )
+
+
 def missing_runs(connection: Connection, session_id: str) -> list[records.PlannedRunRecord]:
     """Planned less stored, in the planned order; what only failed in its set-up is missing still."""
     planned = table("planned_run")
@@ -73,7 +84,10 @@ def attempts(connection: Connection, session_id: str, cell_id: str, kind: str, i
 def newest_session(
     connection: Connection, *, suite: str | None, machine: str | None, unfinished: bool
 ) -> str | None:
-    """Id of the session that began last; ``unfinished``: among those that lack runs or never ended."""
+    """Id of the session that began last; ``unfinished``: among those that lack runs or never ended.
+
+    A cell whose runs are to be repeated until a rule ends them lacks runs until it has a stop.
+    """
     sessions = table("session")
     query = select(sessions.c.id).order_by(sessions.c.started_at.desc(), sessions.c.id.desc()).limit(1)
     if suite is not None:
@@ -81,7 +95,8 @@ def newest_session(
     if machine is not None:
         query = query.where(sessions.c.machine_id == machine)
     if unfinished:
-        query = query.where(or_(sessions.c.ended_at.is_(None), _missing(sessions.c.id).exists()))
+        lacking = or_(_missing(sessions.c.id).exists(), _unstopped(sessions.c.id).exists())
+        query = query.where(or_(sessions.c.ended_at.is_(None), lacking))
     return connection.execute(query).scalar()
 
 
@@ -227,23 +242,28 @@ def _of_session(connection: Connection, row_id: str) -> dict[str, Any]:
         .where(planned.c.session_id == row_id)
         .order_by(planned.c.position)
     )
+    stops = {one["cell_id"]: one for one in _rows(connection, "cell_stop", "session_id", row_id, "cell_id")}
     lines = []
     for row in connection.execute(query):
         line = {column.name: row._mapping[column] for column in cells.c}
         line |= {
             name: row._mapping[planned.c[name]] for name in ("position", "reason", "expected_s", "settings")
         }
+        stop = stops.get(line["id"])
+        line["stop"] = None if stop is None else {key: one for key, one in stop.items() if key != "cell_id"}
         lines.append(_plain(line))
     return {
         "cells": lines,
         "runs": _run_lines(connection, table("run").c.session_id == row_id),
         "missing": len(missing_runs(connection, row_id)),
+        "not_stopped": list(connection.execute(_unstopped(row_id)).scalars()),
     }
 
 
 def _of_cell(connection: Connection, row_id: str) -> dict[str, Any]:
     return {
         "sessions": _rows(connection, "session_cell", "cell_id", row_id, "session_id"),
+        "stops": _rows(connection, "cell_stop", "cell_id", row_id, "session_id"),
         "runs": _run_lines(connection, table("run").c.cell_id == row_id),
     }
 
@@ -274,9 +294,21 @@ def _of_run(connection: Connection, key: int) -> dict[str, Any]:
         ],
         "memory": _rows(connection, "memory_reading", "run_key", key, "position"),
         "energy": _rows(connection, "energy_reading", "run_key", key, "position"),
+        "memory_timeline": _timeline(connection, key),
         "score": _score(connection, key, scores.get(key)),
         "evaluation": evaluations.described(connection, key),
     }
+
+
+def _timeline(connection: Connection, key: int) -> dict[str, Any] | None:
+    found = _rows(connection, "memory_timeline", "run_key", key)
+    if not found:
+        return None
+    row = found[0]
+    names, numbers = row.pop("names"), traces.unpack("int64", row.pop("data"))
+    length = len(numbers) // len(names)
+    series = {name: list(numbers[at * length : (at + 1) * length]) for at, name in enumerate(names)}
+    return {**row, "series": series}
 
 
 def _score(connection: Connection, key: int, score: facts.ScoreFacts | None) -> dict[str, Any] | None:
@@ -294,6 +326,21 @@ def _score(connection: Connection, key: int, score: facts.ScoreFacts | None) -> 
     }
 
 
+def _passages(connection: Connection, artifact_id: str) -> list[dict[str, Any]]:
+    """Where the artifact diverges most, by its newest score that tells; each with its run."""
+    scores, runs = table("score"), table("run")
+    query = (
+        select(scores.c.details, scores.c.corpus, runs.c.id)
+        .join(runs, runs.c.key == scores.c.run_key)
+        .where(scores.c.artifact_id == artifact_id)
+        .order_by(runs.c.started_at.desc())
+    )
+    for row in connection.execute(query):
+        if found := row.details.get("passages"):
+            return [{"run_id": row.id, "corpus": row.corpus, **one} for one in found]
+    return []
+
+
 def _of_artifact(connection: Connection, row_id: str) -> dict[str, Any]:
     verdicts, runs = table("verdict"), table("run")
     query = (
@@ -306,6 +353,7 @@ def _of_artifact(connection: Connection, row_id: str) -> dict[str, Any]:
         "lineage": _rows(connection, "lineage", "artifact_id", row_id, "made_at", "id"),
         "preparations": _rows(connection, "preparation", "artifact_id", row_id, "started_at", "id"),
         "verdicts": [_plain(dict(row._mapping)) for row in connection.execute(query)],
+        "passages": _passages(connection, row_id),
         "runs": _run_lines(connection, runs.c.artifact_id == row_id),
     }
 
@@ -328,7 +376,10 @@ def _of_machine(connection: Connection, row_id: str) -> dict[str, Any]:
     query = (
         select(rows.c.id).where(rows.c.machine_id == row_id).order_by(rows.c.started_at.desc()).limit(1000)
     )
-    return {"sessions": list(connection.execute(query).scalars())}
+    return {
+        "sessions": list(connection.execute(query).scalars()),
+        "benches": _rows(connection, "machine_bench", "machine_id", row_id, "measured_at", "id"),
+    }
 
 
 _BELOW: dict[str, Any] = {

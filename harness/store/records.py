@@ -26,8 +26,15 @@ SETUP_PHASE = "set-up"
 RunKind = Literal["timed", "score", "reference", "tasks"]
 RunStatus = Literal["ok", "skipped", "failed", "timeout", "oom"]
 PreparationStatus = Literal["ok", "failed", "oom", "timeout"]
+StopReason = Literal["width", "cap", "failed"]
 SessionStatus = Literal["running", "ok", "failed", "interrupted"]
 Numbers = Sequence[int] | Sequence[float]
+# An alias: `WindowRecord` has a field of the type's name.
+Packed = bytes
+
+_PER_SECOND = ("_per_s", "_flops", "_ops")
+#: How a meter comes to joules: the hardware integrates, or the runner does from sampled power.
+ENERGY_METHODS = ("counter", "power")
 
 _MEMORY_STEP_BYTES = 256 * 2**20
 
@@ -86,6 +93,72 @@ class MachineRecord:
             "accelerators": self.accelerators,
         }
         _derive_id(self, "machine", content)
+
+
+@dataclass(frozen=True, slots=True)
+class MachineBenchRecord:
+    """What a machine's memory and arithmetic can do, measured once.
+
+    Attributes:
+        machine_id: stored machine.
+        measured_at: aware.
+        edgebench_version: this program's.
+        threads: that worked at the same time.
+        array_bytes: of the arrays read, all threads together.
+        read_bytes_per_s: best repetition of the fastest kernel.
+        read_median_bytes_per_s: its median.
+        copy_bytes_per_s: bytes read and written, best repetition.
+        copy_median_bytes_per_s: its median.
+        fp32_flops: operations per second, best repetition.
+        fp32_median_flops: its median.
+        int8_ops: operations per second, best repetition; None with a reason under the same name.
+        int8_median_ops: its median.
+        last_level_cache_bytes: all instances together; None with a reason under the same name.
+        reasons: why a figure is None or less than it seems, by column.
+        method: every kernel with its spread, and the software.
+        state: OS, kernel, governor, power mode.
+        validity: ``ok`` or ``suspect``.
+        flags: what made it suspect.
+        id: derived when left out.
+    """
+
+    machine_id: str
+    measured_at: datetime
+    edgebench_version: str
+    threads: int
+    array_bytes: int
+    read_bytes_per_s: float
+    read_median_bytes_per_s: float
+    copy_bytes_per_s: float
+    copy_median_bytes_per_s: float
+    fp32_flops: float
+    fp32_median_flops: float
+    int8_ops: float | None = None
+    int8_median_ops: float | None = None
+    last_level_cache_bytes: int | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    method: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict)
+    validity: Literal["ok", "suspect"] = "ok"
+    flags: Sequence[str] = ()
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "flags", tuple(self.flags))
+        what = f"bench of machine {self.machine_id}"
+        figures = {
+            one.name: getattr(self, one.name) for one in fields(self) if one.name.endswith(_PER_SECOND)
+        }
+        _finite(what, **figures)
+        for name, value in figures.items():
+            if value is not None and value <= 0:
+                raise ValueError(f"{what}: {name} is {value}; a figure that is none is None")
+        for name in ("int8_ops", "last_level_cache_bytes"):
+            if getattr(self, name) is None and not self.reasons.get(name):
+                raise ValueError(f"{what}: {name} is None without a reason")
+        content = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "id"}
+        content |= {"measured_at": self.measured_at.isoformat(), "flags": list(self.flags)}
+        _derive_id(self, "machine_bench", content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +232,9 @@ class EnvironmentRecord:
 class ModelRecord:
     """A source model; ``name`` is its id in the model list, ``parameters`` its number of weights if counted.
 
-    The id is derived when left out: two laboratories may mean different files by one name.
+    ``configuration`` is its shape (`harness.model.configuration`), None where its file describes none that is known.
+    It follows from the file, so it is no part of the id. The id is derived when left out: two laboratories may mean
+    different files by one name.
     """
 
     name: str
@@ -169,6 +244,7 @@ class ModelRecord:
     licence: str | None = None
     parameters: int | None = None
     id: str = ""
+    configuration: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         content = {
@@ -304,6 +380,7 @@ class CellRecord:
     decode_tokens: int
     depth: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
+    batch: int = 1
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -320,6 +397,8 @@ class CellRecord:
             "depth": self.depth,
             "options": dict(self.options),
         }
+        if self.batch != 1:  # ids of what was there before batches stay as they are
+            content["batch"] = self.batch
         _derive_id(self, "cell", content)
 
 
@@ -332,6 +411,35 @@ class PlannedCellRecord:
     reason: str | None = None
     expected_s: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CellStopRecord:
+    """What ended the repeating of a cell's runs, where their number was not fixed.
+
+    Attributes:
+        cell_id: a cell of the session's plan.
+        ended_by: ``width``: the intervals were narrow enough; ``cap``: the most runs that were allowed; ``failed``:
+            its first runs all failed.
+        width: asked for: half the 95 % interval of the median over runs, as a share of the median.
+        min_runs: asked for at least.
+        max_runs: allowed at most.
+        runs: timed runs that ended, of whatever outcome.
+        clean_runs: those behind the widths: ok and not suspect.
+        widths: reached, by metric; None with fewer than two clean runs.
+    """
+
+    cell_id: str
+    ended_by: StopReason
+    width: float
+    min_runs: int
+    max_runs: int
+    runs: int
+    clean_runs: int
+    widths: Mapping[str, float | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _finite(f"stop of cell {self.cell_id}", width=self.width, **self.widths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +476,11 @@ class SampleRecord:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRecord:
-    """The worker's memory at the end of a phase; ``reason`` where the peak is None."""
+    """The worker's memory at the end of a phase; ``reason`` where the peak is None.
+
+    ``shares_reason`` says why ``pss_bytes`` and ``uss_bytes`` are None, ``device_note`` how ``device_bytes`` was read
+    or why it is None; ``device_shared``: the device has no memory but the host's.
+    """
 
     phase: str
     peak_rss_bytes: int | None
@@ -379,6 +491,12 @@ class MemoryRecord:
     allocator_peak_bytes: int | None = None
     device_bytes: int | None = None
     reason: str | None = None
+    shared_bytes: int | None = None
+    pss_bytes: int | None = None
+    uss_bytes: int | None = None
+    shares_reason: str | None = None
+    device_shared: bool | None = None
+    device_note: str | None = None
 
     @classmethod
     def of(cls, reading: protocol.MemoryReading) -> MemoryRecord:
@@ -392,21 +510,62 @@ class MemoryRecord:
             method=reading.method,
             allocator_peak_bytes=reading.allocator_peak_bytes,
             reason=reading.reason,
+            shared_bytes=reading.shared_bytes,
+            pss_bytes=reading.pss_bytes,
+            uss_bytes=reading.uss_bytes,
+            shares_reason=reading.shares_reason,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineRecord:
+    """A run's memory over time, as its runner saw it.
+
+    Attributes:
+        scope: whose: ``worker``, or ``descendants`` (everything that the worker started: a server).
+        method: where the figures come from.
+        interval_s: between two readings at the end; a long run is thinned out.
+        readings: how many were made; those equal to the one before are not kept.
+        seconds: how long it was watched.
+        watcher_cpu_s: CPU time of the watching thread.
+        series: ``time_ns`` since the process was started, and figures in bytes, all of one length; a figure holds
+            until the next time.
+        marks: ``(phase, time_ns)`` as phases began.
+        reason: why the series are empty; required then.
+    """
+
+    scope: str
+    method: str
+    interval_s: float
+    readings: int
+    seconds: float
+    watcher_cpu_s: float
+    series: Mapping[str, Sequence[int]]
+    marks: Sequence[tuple[str, int]] = ()
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {len(numbers) for numbers in self.series.values()}
+        if "time_ns" not in self.series or len(lengths) != 1:
+            raise ValueError(f"timeline: series of lengths {sorted(lengths)} with times or without")
+        if lengths == {0} and not self.reason:
+            raise ValueError("timeline: empty without a reason")
 
 
 @dataclass(frozen=True, slots=True)
 class EnergyRecord:
     """The energy of one window, or the ``reason`` why ``gross_joules`` is None.
 
-    ``net_joules`` is gross less idle power x window. ``estimate_joules`` is of a power model and never compared
-    with a measurement.
+    ``net_joules`` is gross less idle power x window; ``domain_joules`` holds what each domain of the meter took, also
+    those that are not summed. ``estimate_joules`` is of the power model that ``estimate_label`` names; it is never
+    compared with a measurement, and what a meter did not read is never in the other columns.
     """
 
     phase: str
     gross_joules: float | None = None
     net_joules: float | None = None
     tokens: int | None = None
+    deepest_tokens: int | None = None
     window_s: float | None = None
     idle_watts: float | None = None
     idle_watts_before: float | None = None
@@ -415,19 +574,44 @@ class EnergyRecord:
     meter: str | None = None
     domain: str | None = None
     method: str | None = None
+    resolution_s: float | None = None
     resolution_joules: float | None = None
+    domain_joules: Mapping[str, float] | None = None
     estimate_joules: float | None = None
+    estimate_label: str | None = None
     reason: str | None = None
 
     def __post_init__(self) -> None:
+        where = f"energy of {self.phase}"
         if self.gross_joules is None and not self.reason:
-            raise ValueError(f"energy of {self.phase}: missing without a reason")
-        _finite(f"energy of {self.phase}", gross_joules=self.gross_joules, net_joules=self.net_joules)
+            raise ValueError(f"{where}: missing without a reason")
+        figures = {
+            name: getattr(self, name)
+            for name in ("gross_joules", "net_joules", "idle_watts", "idle_watts_before", "idle_watts_after")
+        }
+        _finite(where, **figures, **(self.domain_joules or {}), estimate_joules=self.estimate_joules)
+        measured = self.domain_joules is not None or any(value is not None for value in figures.values())
+        if measured and not (self.meter and self.method and self.domain):
+            raise ValueError(f"{where}: a measurement without a meter, a method and a domain")
+        if self.method not in (None, *ENERGY_METHODS):
+            raise ValueError(f"{where}: without a method of measurement: {self.method!r} is none")
+        if self.gross_joules is None and self.net_joules is not None:
+            raise ValueError(f"{where}: net without a gross figure")
+        if self.gross_joules is not None and not (self.gross_joules > 0 and self.tokens and self.window_s):
+            raise ValueError(f"{where}: joules without a window, tokens or energy in it")
+        if (self.estimate_joules is None) != (self.estimate_label is None):
+            raise ValueError(f"{where}: an estimate without a label, or a label without an estimate")
+        if self.estimate_joules is not None and measured:
+            raise ValueError(f"{where}: an estimate is not stored without a row of its own")
 
 
 @dataclass(frozen=True, slots=True)
 class WindowRecord:
-    """Sums over the scored positions of one window, in nats; ``bytes`` of text, None where not counted."""
+    """Sums over the scored positions of one window, in nats.
+
+    ``bytes`` of text that the predicted tokens stand for, None where not counted; ``data``: the figures of each
+    position (`harness.worker.scoring.POSITION`), packed, None where not kept.
+    """
 
     window: int
     positions: int
@@ -436,6 +620,7 @@ class WindowRecord:
     same_top: int | None = None
     delta_p_sq_sum: float | None = None
     bytes: int | None = None
+    data: Packed | None = None
 
     def __post_init__(self) -> None:
         _finite(
@@ -446,7 +631,13 @@ class WindowRecord:
         )
 
     @classmethod
-    def of(cls, score: protocol.WindowScore, *, text_bytes: int | None = None) -> WindowRecord:
+    def of(
+        cls,
+        score: protocol.WindowScore,
+        *,
+        text_bytes: int | None = None,
+        data: Packed | None = None,
+    ) -> WindowRecord:
         """From what a worker sent."""
         return cls(
             window=score.window,
@@ -456,6 +647,7 @@ class WindowRecord:
             same_top=score.same_top,
             delta_p_sq_sum=score.delta_p_sq_sum,
             bytes=text_bytes,
+            data=data,
         )
 
 
@@ -487,6 +679,9 @@ class ScoreRecord:
         reference_run_id: run of the quality reference, None when this is it or there was none.
         quality_reference: that reference in words.
         kld: ``median``, ``p99``, ``p999``, ``max`` over positions, None without a reference.
+        delta_p: percentiles over positions of the change of the true token's probability; None without a reference.
+        errors: standard errors of statistics that are no sums over windows, by name (``kld_p99``); empty: unknown.
+        method: how the divergence was computed: ``exact``, or which sketch.
         cells: cells of the run's session that this score stands for (an artifact may serve several workloads).
         verdict: None where it is not judged yet.
         details: anything else worth keeping.
@@ -506,6 +701,9 @@ class ScoreRecord:
     reference_run_id: str | None = None
     quality_reference: str | None = None
     kld: Mapping[str, float] | None = None
+    delta_p: Mapping[str, float] | None = None
+    errors: Mapping[str, float] = field(default_factory=dict)
+    method: str = "exact"
     cells: Sequence[str] = ()
     verdict: VerdictRecord | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -558,6 +756,7 @@ class RunRecord:
         samples: repetitions in order, warm-ups first.
         memory: readings in order.
         energy: readings in order.
+        timeline: its memory over time, None where it was not watched.
         score: of a score or reference run that is ok.
         evaluation: of a tasks run that is ok.
         details: anything else worth keeping.
@@ -593,6 +792,7 @@ class RunRecord:
     samples: Sequence[SampleRecord] = ()
     memory: Sequence[MemoryRecord] = ()
     energy: Sequence[EnergyRecord] = ()
+    timeline: TimelineRecord | None = None
     score: ScoreRecord | None = None
     evaluation: EvaluationRecord | None = None
     details: Mapping[str, Any] = field(default_factory=dict)

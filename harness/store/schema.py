@@ -22,7 +22,18 @@ from harness.store.engine import Place, explain, explained, reading, writing
 from harness.store.tables import metadata, table
 
 #: Every revision ever released, oldest first, with the first version of edgebench that reads it.
-REVISIONS: dict[str, str] = {"0001": "0.1.0", "0002": "0.1.0", "0003": "0.1.0", "0010": "0.1.0"}
+REVISIONS: dict[str, str] = {
+    "0001": "0.1.0",
+    "0002": "0.1.0",
+    "0003": "0.1.0",
+    "0004": "0.1.0",
+    "0005": "0.1.0",
+    "0006": "0.1.0",
+    "0007": "0.1.0",
+    "0008": "0.1.0",
+    "0009": "0.1.0",
+    "0010": "0.1.0",
+}
 
 #: Alembic's scripts; one file a revision in `versions`.
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"

@@ -90,6 +90,12 @@ class Store:
             writing.machine(connection, record)
         return record.id
 
+    def record_machine_bench(self, record: records.MachineBenchRecord) -> str:
+        """Stores what was measured of a machine, which must be stored; gives its id."""
+        with self._writing() as connection:
+            writing.machine_bench(connection, record)
+        return record.id
+
     def record_environment(self, record: records.EnvironmentRecord) -> str:
         """Stores an environment with its packages; gives its id."""
         with self._writing() as connection:
@@ -142,6 +148,18 @@ class Store:
         with self._writing() as connection:
             writing.session_cells(connection, session_id, cells)
             writing.plan(connection, session_id, plan)
+
+    def extend_plan(
+        self, session_id: str, runs: Sequence[records.PlannedRunRecord]
+    ) -> list[records.PlannedRunRecord]:
+        """Plans more runs, behind those that are planned; gives them with their positions, in the same order."""
+        with self._writing() as connection:
+            return writing.extend_plan(connection, session_id, runs)
+
+    def record_stop(self, session_id: str, record: records.CellStopRecord) -> None:
+        """Stores what ended the repeating of a cell's runs; what is stored already stays."""
+        with self._writing() as connection:
+            writing.cell_stop(connection, session_id, record)
 
     def resume_session(self, session_id: str) -> list[records.PlannedRunRecord]:
         """Marks a session as taken up again, and gives its missing runs in the planned order."""
@@ -213,7 +231,10 @@ class Store:
     def newest_session(
         self, suite: str | None = None, machine: str | None = None, *, unfinished: bool = False
     ) -> str | None:
-        """Id of the session that began last; ``unfinished``: among those that lack runs or never ended."""
+        """Id of the session that began last; ``unfinished``: among those that lack runs or never ended.
+
+        A cell whose runs are to be repeated until a rule ends them lacks runs until it has a stop.
+        """
         with self._reading() as connection:
             return looking.newest_session(connection, suite=suite, machine=machine, unfinished=unfinished)
 
@@ -222,10 +243,24 @@ class Store:
         with self._reading() as connection:
             return looking.sessions(connection, limit)
 
+    def run_in_cell(self, run_id: str) -> facts.CellFacts | None:
+        """One run with its cell, artifact and model's shape; None where its session did not plan the cell.
+
+        Raises:
+            LookupError: no such run.
+        """
+        with self._reading() as connection:
+            return facts.run_in_cell(connection, run_id)
+
     def session_facts(self, session_id: str) -> facts.SessionFacts:
         """All of one session that tables and verdicts need."""
         with self._reading() as connection:
             return facts.session_facts(connection, session_id)
+
+    def machine_bench(self, machine_id: str) -> records.MachineBenchRecord | None:
+        """What counts of a machine's benches: the newest that nothing spoiled, else the newest; None without one."""
+        with self._reading() as connection:
+            return facts.machine_bench(connection, machine_id)
 
     def durations(self, machine_id: str, cell_ids: Collection[str]) -> dict[tuple[str, str], float]:
         """Seconds a run took on a machine, by ``(cell id, kind)``: the median of the newest five that were ok."""

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -35,6 +36,8 @@ RUN_STATUSES = ("ok", "skipped", "failed", "timeout", "oom")
 VALIDITIES = ("ok", "suspect")
 VERDICTS = ("ok", "broken")
 PREPARATION_STATUSES = ("ok", "failed", "oom", "timeout")
+STOP_REASONS = ("width", "cap", "failed")
+ENERGY_METHODS = ("counter", "power")
 SESSION_STATUSES = ("running", "ok", "failed", "interrupted")
 
 _NAMES = {
@@ -119,6 +122,44 @@ class Machine(Row, table=True):
     accelerators: list[Any] = Field(sa_type=_JSON, description="JSON list of GPUs and NPUs")
 
 
+class MachineBench(Row, table=True):
+    """What a machine's memory and arithmetic can do, measured by `edgebench doctor --bench`; the newest counts."""
+
+    __tablename__: ClassVar[str] = "machine_bench"
+    __table_args__ = (
+        _one_of("validity", VALIDITIES),
+        Index(None, "machine_id", "measured_at"),
+    )
+    id: str = Field(primary_key=True, description="derived from the other columns")
+    machine_id: str = Field(foreign_key="machine.id", description="where")
+    measured_at: datetime = Field(sa_type=UtcDateTime, description="UTC")
+    edgebench_version: str = Field(description="the program that measured")
+    threads: int = Field(description="that worked at the same time: the physical cores")
+    array_bytes: int = Field(sa_type=BigInteger, description="of the arrays read, all threads together")
+    last_level_cache_bytes: int | None = Field(
+        sa_type=BigInteger, description="all instances together; NULL where the system does not tell"
+    )
+    read_bytes_per_s: float = Field(description="memory read, best repetition of the fastest kernel")
+    read_median_bytes_per_s: float = Field(description="its median over the repetitions")
+    copy_bytes_per_s: float = Field(description="memory copied, bytes read and written, best repetition")
+    copy_median_bytes_per_s: float = Field(description="its median over the repetitions")
+    fp32_flops: float = Field(description="fp32 operations per second of a matrix product, best repetition")
+    fp32_median_flops: float = Field(description="its median over the repetitions")
+    int8_ops: float | None = Field(
+        description="int8 operations per second, best repetition; NULL where nothing here computes them"
+    )
+    int8_median_ops: float | None = Field(description="its median over the repetitions")
+    reasons: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of why a figure is NULL or less than it seems, by its name"
+    )
+    method: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of every kernel with its spread, and of the software that computed"
+    )
+    state: dict[str, Any] = Field(sa_type=_JSON, description="JSON of OS, kernel, governor, power mode ...")
+    validity: str = Field(description="`ok` or `suspect`")
+    flags: list[Any] = Field(sa_type=_JSON, description="JSON list of what made it suspect")
+
+
 class Session(Row, table=True):
     """One invocation, with the state of the machine that no cell is named after."""
 
@@ -173,16 +214,21 @@ class EnvironmentPackage(Row, table=True):
 
 
 class Model(Row, table=True):
-    """A source model. All columns together make the id."""
+    """A source model. All columns but the last, which follows from them, make the id."""
 
     __tablename__: ClassVar[str] = "model"
-    id: str = Field(primary_key=True, description="derived from the other columns")
+    id: str = Field(primary_key=True, description="derived from the other columns but the configuration")
     name: str = Field(index=True, description="its id in the model list; `cell.model` holds the same word")
     source: str = Field(description="package, path, or repository and revision")
     sha256: str = Field(description="of the source file")
     licence: str | None = Field(description="SPDX id or name; NULL where the list states none")
     architecture: str = Field(description="`llama`, `gemma3` ...")
     parameters: int | None = Field(sa_type=BigInteger, description="number of weights; NULL until counted")
+    configuration: dict[str, Any] | None = Field(
+        sa_type=_JSON,
+        description="JSON of its shape (layers, heads, widths ...) from its own file; NULL where the file describes "
+        "none that is known, or was stored before this column was",
+    )
 
 
 class Artifact(Row, table=True):
@@ -285,6 +331,10 @@ class Cell(Row, table=True):
     decode_tokens: int = Field(description="timed single-token passes")
     depth: int = Field(description="tokens already in the KV cache")
     options: dict[str, Any] = Field(sa_type=_JSON, description="JSON of the framework's settings asked for")
+    batch: int = Field(
+        sa_column_kwargs={"server_default": text("1")},
+        description="sequences that each pass processes together; the counts of tokens are of each of them",
+    )
 
 
 class SessionCell(Row, table=True):
@@ -299,6 +349,28 @@ class SessionCell(Row, table=True):
         description="rough duration of its timed runs, from earlier ones or guessed; NULL: it will not run"
     )
     settings: dict[str, Any] = Field(sa_type=_JSON, description="JSON of repetitions, time-out, limits ...")
+
+
+class CellStop(Row, table=True):
+    """What ended the repeating of a cell's runs in a session. No row: their number was fixed, or it goes on."""
+
+    __tablename__: ClassVar[str] = "cell_stop"
+    __table_args__ = (_one_of("ended_by", STOP_REASONS),)
+    session_id: str = Field(primary_key=True, foreign_key="session.id", description="its session")
+    cell_id: str = Field(primary_key=True, foreign_key="cell.id", description="its cell")
+    ended_by: str = Field(
+        description="`width`: narrow enough; `cap`: as many runs as were allowed; `failed`: its first runs all failed"
+    )
+    width: float = Field(
+        description="asked for: half the 95 % interval of the median over runs, as a share of the median"
+    )
+    min_runs: int = Field(description="asked for at least")
+    max_runs: int = Field(description="allowed at most")
+    runs: int = Field(description="timed runs that ended, suspect and failed ones included")
+    clean_runs: int = Field(description="runs behind the widths: ok and not suspect")
+    widths: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of the widths reached by metric; null with fewer than two clean runs"
+    )
 
 
 class PlannedRun(Row, table=True):
@@ -434,30 +506,102 @@ class MemoryReading(Row, table=True):
         description="definition of the peak: `VmHWM`, `PeakWorkingSetSize`, `max_phys_footprint`"
     )
     reason: str | None = Field(sa_type=Text, description="why the peak is NULL")
+    shared_bytes: int | None = Field(
+        sa_type=BigInteger, description="its share in shared memory; the three shares add up to it"
+    )
+    pss_bytes: int | None = Field(
+        sa_type=BigInteger, description="proportional set size: each page over the processes that map it"
+    )
+    uss_bytes: int | None = Field(
+        sa_type=BigInteger, description="unique set size: pages that no other process maps"
+    )
+    shares_reason: str | None = Field(sa_type=Text, description="why PSS and USS are NULL")
+    device_shared: bool | None = Field(
+        description="the device has no memory but the host's, which the resident set counts; NULL: not known"
+    )
+    device_note: str | None = Field(
+        sa_type=Text, description="how `device_bytes` was read, or why it is NULL"
+    )
+
+
+class MemoryTimeline(Row, table=True):
+    """A run's memory over time, read by its runner through the system's counters, 20 times a second."""
+
+    __tablename__: ClassVar[str] = "memory_timeline"
+    run_key: int = Field(primary_key=True, foreign_key="run.key", description="its run")
+    scope: str = Field(description="whose: `worker`, or `descendants` (what the worker started: a server)")
+    method: str = Field(description="`/proc/PID/status`, `working set`, `resident size`")
+    interval_s: float = Field(description="between two readings; longer where a long run was thinned out")
+    readings: int = Field(description="how many were made; one equal to the one before is not kept")
+    seconds: float = Field(description="how long it was watched")
+    watcher_cpu_s: float = Field(description="CPU time of the watching thread in the runner")
+    marks: list[Any] = Field(sa_type=_JSON, description="JSON list of [phase, `time_ns`] as phases began")
+    names: list[Any] = Field(
+        sa_type=_JSON, description="JSON list of the series: `time_ns` since the start, then figures in bytes"
+    )
+    data: bytes = Field(
+        description="the series one after the other, packed, little-endian, 8 bytes a number (`int64`)"
+    )
+    reason: str | None = Field(sa_type=Text, description="why it is empty")
 
 
 class EnergyReading(Row, table=True):
-    """The energy of one window of a run, or the reason why there is none."""
+    """The energy of one window of a run, or the reason why there is none.
+
+    The constraints make it impossible to store a joule without its meter, method and domain, or an estimate as a
+    measurement.
+    """
 
     __tablename__: ClassVar[str] = "energy_reading"
-    __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
+    __table_args__ = (
+        _one_of("method", ENERGY_METHODS),
+        CheckConstraint(
+            "(gross_joules IS NULL AND net_joules IS NULL AND idle_watts IS NULL AND idle_watts_before IS NULL"
+            " AND idle_watts_after IS NULL AND domain_joules IS NULL)"
+            " OR (meter IS NOT NULL AND meter <> '' AND method IS NOT NULL"
+            " AND domain IS NOT NULL AND domain <> '' AND estimate_joules IS NULL)",
+            name="measured",
+        ),
+        CheckConstraint(
+            "gross_joules IS NOT NULL OR (net_joules IS NULL AND reason IS NOT NULL)", name="gross"
+        ),
+        CheckConstraint(
+            "gross_joules IS NULL OR (gross_joules > 0 AND tokens IS NOT NULL AND tokens > 0"
+            " AND window_s IS NOT NULL AND window_s > 0)",
+            name="window",
+        ),
+        CheckConstraint(
+            "(estimate_joules IS NULL AND estimate_label IS NULL)"
+            " OR (estimate_joules IS NOT NULL AND estimate_label IS NOT NULL AND estimate_label <> '')",
+            name="estimate",
+        ),
+        {"sqlite_with_rowid": False},
+    )
     run_key: int = Field(primary_key=True, foreign_key="run.key", description="its run")
     position: int = Field(primary_key=True, sa_type=SmallInteger, description="order of the readings, from 0")
     phase: str = Field(description="`prefill` or `decode`")
     gross_joules: float | None = Field(description="all that the domain took in the window")
     net_joules: float | None = Field(description="gross less idle power x window")
     tokens: int | None = Field(description="tokens processed in the window")
+    deepest_tokens: int | None = Field(description="most tokens that the KV cache held in the window")
     window_s: float | None = Field(description="length of the window")
     idle_watts: float | None = Field(description="idle power that net was computed with")
     idle_watts_before: float | None = Field(description="idle power measured before the windows")
     idle_watts_after: float | None = Field(description="idle power measured after them")
     idle_drift: bool | None = Field(description="whether the two differ too much; NULL where one is missing")
-    meter: str | None = Field(description="`rapl`, `nvml` ...; NULL where the machine has none")
-    domain: str | None = Field(description="`package`, `dram`, `gpu-board`, `soc`, `wall`, `battery`")
-    method: str | None = Field(description="`counter` or `power-integral`")
-    resolution_joules: float | None = Field(description="smallest step of the meter")
+    meter: str | None = Field(description="`powercap`, `nvml` ...; NULL where the machine has none")
+    domain: str | None = Field(
+        description="domains that are summed: `package-0+dram-0`, `gpu:0`, `wall`, `battery` ..."
+    )
+    method: str | None = Field(description="`counter`, or `power`: sampled and integrated")
+    resolution_s: float | None = Field(description="update period of the meter")
+    resolution_joules: float | None = Field(description="smallest step of the meter; NULL where not told")
+    domain_joules: dict[str, Any] | None = Field(
+        sa_type=_JSON, description="JSON of joules by domain, also of domains that are not summed"
+    )
     estimate_joules: float | None = Field(description="of a power model; never compared with a measurement")
-    reason: str | None = Field(sa_type=Text, description="why `gross_joules` is NULL")
+    estimate_label: str | None = Field(description="which model, such as `TDP 15 W x time`")
+    reason: str | None = Field(sa_type=Text, description="why `gross_joules` or `net_joules` is NULL")
 
 
 class Score(Row, table=True):
@@ -484,7 +628,20 @@ class Score(Row, table=True):
     kld_max: float | None = Field(description="nats, over positions")
     finite: bool = Field(description="false where any scored logit was NaN or infinite")
     vocab_size: int = Field(description="width of the logits")
-    details: dict[str, Any] = Field(sa_type=_JSON, description="JSON of anything else worth keeping")
+    details: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of anything else worth keeping, such as the worst `passages`"
+    )
+    method: str | None = Field(
+        description="`exact`, or the sketch of the reference that the divergence is estimated from; NULL: exact"
+    )
+    delta_p: dict[str, Any] | None = Field(
+        sa_type=_JSON,
+        description="JSON of percentiles over positions of the true token's probability less the reference's",
+    )
+    errors: dict[str, Any] | None = Field(
+        sa_type=_JSON,
+        description="JSON of standard errors, by a bootstrap over windows, of what is no sum over windows",
+    )
 
 
 class ScoreWindow(Row, table=True):
@@ -501,6 +658,18 @@ class ScoreWindow(Row, table=True):
     delta_p_sq_sum: float | None = Field(description="squared difference of the true token's probability")
     bytes: int | None = Field(
         description="bytes of text that the scored tokens stand for; NULL where not counted"
+    )
+
+
+class ScorePositions(Row, table=True):
+    """The figures of every scored position of one window: percentiles, errors and worst passages come from here."""
+
+    __tablename__: ClassVar[str] = "score_positions"
+    run_key: int = Field(primary_key=True, foreign_key="score.run_key", description="its score")
+    window_index: int = Field(primary_key=True, description="as in `score_window`")
+    data: bytes = Field(
+        description="records of 20 bytes, little-endian: float32 `nll` and `kld` in nats and `delta_p`, int32 tokens"
+        " `reference_top` and `top`; NaN and -1: no reference, or logits that are not finite"
     )
 
 

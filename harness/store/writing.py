@@ -1,16 +1,17 @@
 """From records to rows. Every function works inside its caller's transaction and adds nothing that is there already.
 
-Owns the inserts. Imports SQLAlchemy Core, the tables and the records. Contract: facts are only ever added; the two
-columns that change are a session's status (with its end) and how often it was resumed.
+Owns the inserts. Imports SQLAlchemy Core, the tables and the records. Contract: facts are only ever added; the
+columns that change are a session's status (with its end), how often it was resumed, and a model's configuration from
+NULL to what its file says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects import sqlite
 
 from harness.store import evaluations, ids, records, traces
@@ -45,6 +46,11 @@ def machine(connection: Connection, record: records.MachineRecord) -> None:
     insert_missing(connection, "machine", [row])
 
 
+def machine_bench(connection: Connection, record: records.MachineBenchRecord) -> None:
+    """Adds what was measured of a machine."""
+    insert_missing(connection, "machine_bench", [{**asdict(record), "flags": list(record.flags)}])
+
+
 def environment(connection: Connection, record: records.EnvironmentRecord) -> None:
     """Adds an environment with its packages."""
     row = {
@@ -63,8 +69,15 @@ def environment(connection: Connection, record: records.EnvironmentRecord) -> No
 
 
 def model(connection: Connection, record: records.ModelRecord) -> None:
-    """Adds a model."""
+    """Adds a model; one that was stored without its configuration gets it."""
     insert_missing(connection, "model", [asdict(record)])
+    if record.configuration is not None:
+        models = table("model")
+        connection.execute(
+            update(models)
+            .where(models.c.id == record.id, models.c.configuration.is_(None))
+            .values(configuration=dict(record.configuration))
+        )
 
 
 def artifact(connection: Connection, record: records.ArtifactRecord) -> None:
@@ -77,7 +90,7 @@ def artifact(connection: Connection, record: records.ArtifactRecord) -> None:
         "files": [dict(one) for one in record.files],
     }
     insert_missing(connection, "artifact", [row])
-    made = {
+    made: dict[str, Any] = {
         "artifact_id": record.id,
         "model_id": record.model_id,
         "framework": record.framework,
@@ -93,8 +106,13 @@ def artifact(connection: Connection, record: records.ArtifactRecord) -> None:
     }
     key = ids.content_id("lineage", {**made, "made_at": record.made_at.isoformat()})
     # The peak is left out of the id: an artifact that an older version recorded stays one way of making it.
-    row = {**made, "id": key, "made_at": record.made_at, "made_peak_bytes": record.made_peak_bytes}
-    insert_missing(connection, "lineage", [row])
+    made_row = {
+        **made,
+        "id": key,
+        "made_at": record.made_at,
+        "made_peak_bytes": record.made_peak_bytes,
+    }
+    insert_missing(connection, "lineage", [made_row])
 
 
 def preparation(connection: Connection, record: records.PreparationRecord) -> None:
@@ -155,6 +173,27 @@ def plan(connection: Connection, session_id: str, planned: Sequence[records.Plan
         for one in planned
     ]
     insert_missing(connection, "planned_run", rows)
+
+
+def extend_plan(
+    connection: Connection, session_id: str, runs: Iterable[records.PlannedRunRecord]
+) -> list[records.PlannedRunRecord]:
+    """Adds runs behind the last planned one, in their order; gives them with their positions."""
+    planned = table("planned_run")
+    query = select(func.max(planned.c.position)).where(planned.c.session_id == session_id)
+    last = connection.execute(query).scalar()
+    begin = 0 if last is None else last + 1
+    added = [replace(one, position=begin + place) for place, one in enumerate(runs)]
+    plan(connection, session_id, added)
+    return added
+
+
+def cell_stop(connection: Connection, session_id: str, record: records.CellStopRecord) -> None:
+    """Adds what ended a cell's runs; what is stored already stays."""
+    row = asdict(record)
+    insert_missing(
+        connection, "cell_stop", [{"session_id": session_id, **row, "widths": dict(record.widths)}]
+    )
 
 
 def change_session(connection: Connection, session_id: str, changes: Mapping[str, Any]) -> None:
@@ -229,6 +268,8 @@ def run(connection: Connection, record: records.RunRecord, metrics: dict[str, in
         {"run_key": key, "position": position, **asdict(one)} for position, one in enumerate(record.energy)
     ]
     insert_missing(connection, "energy_reading", readings)
+    if record.timeline is not None:
+        _timeline(connection, key, record.timeline)
     if record.score is not None:
         _score(connection, key, record.score)
         link_score(connection, record.session_id, record.score.cells, key)
@@ -300,6 +341,23 @@ def _samples(
     insert_missing(connection, "trace", packed)
 
 
+def _timeline(connection: Connection, key: int, timeline: records.TimelineRecord) -> None:
+    row = {
+        "run_key": key,
+        "scope": timeline.scope,
+        "method": timeline.method,
+        "interval_s": timeline.interval_s,
+        "readings": timeline.readings,
+        "seconds": timeline.seconds,
+        "watcher_cpu_s": timeline.watcher_cpu_s,
+        "marks": [list(mark) for mark in timeline.marks],
+        "names": list(timeline.series),
+        "data": b"".join(traces.pack(numbers)[1] for numbers in timeline.series.values()),
+        "reason": timeline.reason,
+    }
+    insert_missing(connection, "memory_timeline", [row])
+
+
 def _score(connection: Connection, key: int, score: records.ScoreRecord) -> None:
     reference = None
     if score.reference_run_id is not None:
@@ -325,13 +383,20 @@ def _score(connection: Connection, key: int, score: records.ScoreRecord) -> None
         "finite": score.finite,
         "vocab_size": score.vocab_size,
         "details": dict(score.details),
+        "method": score.method,
+        "errors": dict(score.errors),
+        "delta_p": None if score.delta_p is None else dict(score.delta_p),
     }
     insert_missing(connection, "score", [row])
-    windows = []
+    windows, positions = [], []
     for one in score.windows:
         sums = asdict(one)
-        windows.append({"run_key": key, "window_index": sums.pop("window"), **sums})
+        place = {"run_key": key, "window_index": sums.pop("window")}
+        if (data := sums.pop("data")) is not None:
+            positions.append({**place, "data": data})
+        windows.append({**place, **sums})
     insert_missing(connection, "score_window", windows)
+    insert_missing(connection, "score_positions", positions)
     if score.verdict is not None:
         verdict(connection, key, score.artifact_id, score.verdict)
 

@@ -7,6 +7,7 @@ each with an id that stays and, where it cannot run here, the reason.
 
 from __future__ import annotations
 
+from harness.suite.auto import AutoRuns, runs_settings
 from harness.suite.cell import Cell, PlannedCell, RunSettings, Workload
 from harness.suite.expansion import expand
 from harness.suite.loader import load_suite, parse_suite, shipped_suites, suite_models
@@ -14,6 +15,7 @@ from harness.suite.schema import Scoring, Suite, json_schema, models_json_schema
 from harness.suite.selection import select
 
 __all__ = [
+    "AutoRuns",
     "Cell",
     "PlannedCell",
     "RunSettings",
@@ -25,6 +27,7 @@ __all__ = [
     "load_suite",
     "models_json_schema",
     "parse_suite",
+    "runs_settings",
     "select",
     "shipped_suites",
     "suite_models",

@@ -12,11 +12,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+#: What prompts are made of: uniform random token ids, or text.
+Prompt = Literal["random", "text"]
 
 #: A workload in one word, as in `Workload.__str__`.
 WORKLOAD_PATTERN = (
-    r"^pp([1-9][0-9]{0,7})(\+tg([0-9]{1,8}))?(@d([0-9]{1,8}))?(@t([1-9][0-9]{0,3}))?(@c([1-9][0-9]{0,3}))?$"
+    r"^pp([1-9][0-9]{0,7})(\+tg([0-9]{1,8}))?(@d([0-9]{1,8}))?(@t([1-9][0-9]{0,3}))?"
+    r"(@c([1-9][0-9]{0,3}))?(@b([1-9][0-9]{0,3}))?(@text)?$"
 )
 _WORKLOAD = re.compile(WORKLOAD_PATTERN, re.ASCII)
 
@@ -34,6 +38,8 @@ class Workload:
         depth: tokens already in the KV cache before the prefill.
         threads: compute threads; None: the machine's physical cores.
         concurrency: requests at the same time, each with a prompt of its own.
+        prompt: ``random`` token ids, or ``text``: cut out of the calibration text.
+        batch: sequences that each pass processes together; all other counts are of each of them.
     """
 
     prompt_tokens: int
@@ -41,9 +47,11 @@ class Workload:
     depth: int = 0
     threads: int | None = None
     concurrency: int = 1
+    prompt: Prompt = "random"
+    batch: int = 1
 
     def __str__(self) -> str:
-        """``pp512+tg128@d512@t4@c8``; what is zero, one request or not given is left out."""
+        """``pp512+tg128@d512@t4@c8@b2@text``; what is zero, one, random or not given is left out."""
         text = f"pp{self.prompt_tokens}"
         if self.decode_tokens:
             text += f"+tg{self.decode_tokens}"
@@ -51,7 +59,10 @@ class Workload:
             text += f"@d{self.depth}"
         if self.threads is not None:
             text += f"@t{self.threads}"
-        return text if self.concurrency == 1 else f"{text}@c{self.concurrency}"
+        if self.concurrency != 1:
+            text += f"@c{self.concurrency}"
+        text = text if self.batch == 1 else f"{text}@b{self.batch}"
+        return text if self.prompt == "random" else f"{text}@{self.prompt}"
 
     @classmethod
     def parse(cls, text: str) -> Workload:
@@ -64,13 +75,15 @@ class Workload:
         if match is None:
             hint = ": every workload begins with a prompt" if text.strip().startswith("tg") else ""
             raise ValueError(f"{text!r} is no workload such as pp512+tg128 or pp512+tg128@d512{hint}")
-        prompt, _, decode, _, depth, _, threads, _, concurrency = match.groups()
+        prompt, _, decode, _, depth, _, threads, _, concurrency, _, batch, text_prompt = match.groups()
         return cls(
             int(prompt),
             int(decode or 0),
             int(depth or 0),
             int(threads) if threads else None,
             int(concurrency or 1),
+            "text" if text_prompt else "random",
+            int(batch or 1),
         )
 
 
@@ -99,8 +112,8 @@ class Cell:
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def identity(self) -> dict[str, Any]:
-        """What the id is made of. Depth 0, default threads, one request and no options are left out."""
-        workload: dict[str, int] = {
+        """What the id is made of. What is 0, 1, random, the default or not given is left out."""
+        workload: dict[str, int | str] = {
             "decode_tokens": self.workload.decode_tokens,
             "prompt_tokens": self.workload.prompt_tokens,
         }
@@ -110,6 +123,10 @@ class Cell:
             workload["threads"] = self.workload.threads
         if self.workload.concurrency != 1:
             workload["concurrency"] = self.workload.concurrency
+        if self.workload.prompt != "random":
+            workload["prompt"] = self.workload.prompt
+        if self.workload.batch != 1:
+            workload["batch"] = self.workload.batch
         identity: dict[str, Any] = {
             "api": self.api,
             "device": self.device,
@@ -169,11 +186,16 @@ class RunSettings:
 
     Attributes:
         repetitions: timed passes in a run.
-        warmups: untimed passes first.
+        warmups: untimed passes first; with ``warmup_change`` at most.
         timeout_s: of one run.
         memory_limit_bytes: of one run, None: none.
-        runs: processes.
+        runs: processes; with ``runs_width`` at least.
         max_windows: windows that are scored at most, where that is not the suite's number; None: the suite's.
+        runs_width: runs repeat until the 95 % interval of the median is this narrow: half of it as a share of the
+            median. None: a fixed number.
+        runs_max: runs at most, where there is a width.
+        warmup_change: warm-up passes repeat until the newest lie within this share of each other; None: a fixed number.
+        warmup_max_s: no further warm-up pass begins after this time, where there is a change.
     """
 
     repetitions: int
@@ -182,6 +204,10 @@ class RunSettings:
     memory_limit_bytes: int | None
     runs: int = 3
     max_windows: int | None = None
+    runs_width: float | None = None
+    runs_max: int | None = None
+    warmup_change: float | None = None
+    warmup_max_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ compared with one. Imports nothing heavy. Contract: what a run took before is us
 from __future__ import annotations
 
 from harness.suite.cell import Cell, RunSettings
+from harness.worker.warmup import AGREEING_PASSES
 
 # A slow desktop processor: the guess is to be too long rather than too short.
 _START_S = 4.0
@@ -32,6 +33,10 @@ def expected_s(
     token_s = weights * nominal_bits(cell.precision) / 8 / _READ_BYTES_PER_S
     prompt_token_s = weights / _MULTIPLY_ADDS_PER_S
     workload = cell.workload
-    prompt_s = (workload.prompt_tokens + workload.depth) * prompt_token_s
-    one_pass = prompt_s + workload.decode_tokens * token_s
-    return round(runs * (_START_S + (settings.repetitions + settings.warmups) * one_pass), 1)
+    prompt_s = workload.batch * (workload.prompt_tokens + workload.depth) * prompt_token_s
+    # The weights are read once for all sequences of a batch; from some size on its arithmetic takes longer.
+    step_s = token_s if workload.batch == 1 else max(token_s, workload.batch * prompt_token_s)
+    one_pass = prompt_s + workload.decode_tokens * step_s
+    # Warm-up by rule: as many passes as have to agree, where nothing goes wrong.
+    warmups = settings.warmups if settings.warmup_change is None else min(settings.warmups, AGREEING_PASSES)
+    return round(runs * (_START_S + (settings.repetitions + warmups) * one_pass), 1)

@@ -16,10 +16,11 @@ from harness.errors import UsageError
 from harness.model.checked_yaml import Location, did_you_mean
 from harness.model.models import Model
 from harness.precision import default_first
-from harness.suite.cell import Cell, PlannedCell, Workload
+from harness.suite.auto import runs_settings, warmups_settings
+from harness.suite.cell import Cell, PlannedCell, Prompt, Workload
 from harness.suite.devices import DeviceWord, Target, targets, vocabulary
 from harness.suite.estimate import expected_s
-from harness.suite.fitting import too_large, too_long
+from harness.suite.fitting import too_large, too_long, unbatched
 from harness.suite.schema import Combination, Inclusion, Options, Suite
 from harness.worker.api import PRECISIONS, Backend, Host, ModelFacts, Recipe
 
@@ -122,7 +123,7 @@ class _Expansion:
             recipe=combo.recipe,
             device=combo.target.device,
             api=combo.target.api,
-            workload=replace(combo.workload, threads=threads),
+            workload=replace(combo.workload, threads=threads, prompt=self._prompt(combo)),
             options=dict(sorted((combo.options | combo.added_options).items())),
         )
         settings = replace(self._suite.settings, **combo.settings)
@@ -138,6 +139,9 @@ class _Expansion:
             )
         return PlannedCell(cell, reason, seconds, settings)
 
+    def _prompt(self, combo: _Combo) -> Prompt:
+        return "text" if "text" in (combo.workload.prompt, self._suite.prompt) else "random"
+
     def _reason(self, combo: _Combo) -> str | None:
         backend = self._frameworks[combo.framework]
         if combo.made is None:
@@ -145,6 +149,10 @@ class _Expansion:
         if combo.target.reason is not None:
             return combo.target.reason
         facts = self._model_facts(combo.model)
+        if facts.synthetic is not None and self._prompt(combo) == "text":
+            return "a synthetic model has no tokenizer, so its prompts cannot be text"
+        if combo.workload.threads is not None and not backend.takes_threads:
+            return f"{backend.title} decides on its threads alone: they are no axis of it"
         if combo.workload.depth and "stream" in backend.capabilities:
             return f"{backend.title} begins every request with an empty cache: it has no depth"
         if combo.workload.concurrency > 1 and "stream" not in backend.capabilities:
@@ -153,6 +161,7 @@ class _Expansion:
             (self._unwritten(backend, combo.made) if facts.synthetic is not None else None)
             or backend.unsupported(combo.made, facts)
             or backend.unusable(combo.made, combo.options | combo.added_options)
+            or unbatched(backend, combo.made, combo.workload)
             or too_long(combo.made, combo.workload)
             or too_large(combo.made, facts, self._host)
         )
@@ -441,7 +450,11 @@ def _add(entry: Inclusion, combo: _Combo) -> None:
     if entry.threads is not None:
         combo.threads = entry.threads
     combo.added_options |= (entry.options or {}).get(combo.framework, {})
-    for name in ("runs", "max_windows", "repetitions", "warmups", "timeout_s", "memory_limit_bytes"):
+    if entry.runs is not None:
+        combo.settings |= runs_settings(entry.runs)
+    if entry.warmups is not None:
+        combo.settings |= warmups_settings(entry.warmups)
+    for name in ("max_windows", "repetitions", "timeout_s", "memory_limit_bytes"):
         value = getattr(entry, name)
         if value is not None:
             combo.settings[name] = value

@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from harness.errors import UsageError
 from harness.model.checked_yaml import Document, Location, Strict
 from harness.model.models import ModelSpec, OptionValue
-from harness.model.quantities import DURATION_PATTERN, SIZE_PATTERN, duration_s, size_bytes
+from harness.model.quantities import SIZE_PATTERN, size_bytes
 from harness.paths import data_dir
-from harness.suite.cell import WORKLOAD_PATTERN, RunSettings, Workload
+from harness.suite.auto import AutoWarmups, Runs, Seconds, Warmups, runs_settings, warmups_settings
+from harness.suite.cell import WORKLOAD_PATTERN, Prompt, RunSettings, Workload
 from harness.worker.api import PRECISIONS, PrecisionClass, StaticShape, precision_class
 
 
@@ -56,7 +58,7 @@ def _workload(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     parsed = Workload.parse(value)
-    keys: dict[str, int | None] = {
+    keys: dict[str, int | str | None] = {
         "prompt_tokens": parsed.prompt_tokens,
         "decode_tokens": parsed.decode_tokens,
         "depth": parsed.depth,
@@ -65,6 +67,10 @@ def _workload(value: Any) -> Any:
         keys["threads"] = parsed.threads
     if parsed.concurrency != 1:
         keys["concurrency"] = parsed.concurrency
+    if parsed.prompt != "random":
+        keys["prompt"] = parsed.prompt
+    if parsed.batch != 1:
+        keys["batch"] = parsed.batch
     return keys
 
 
@@ -81,11 +87,23 @@ class WorkloadKeys(Strict):
     """Compute threads; the machine's physical cores where missing."""
     concurrency: int = Field(default=1, ge=1, lt=10**4, strict=True)
     """Requests at the same time, for frameworks that stream: servers."""
+    prompt: Prompt = "random"
+    """What prompts are made of: `random` token ids, or `text`."""
+    batch: int = Field(default=1, ge=1, lt=10**4, strict=True)
+    """Sequences of equal length that every pass processes together, each with a prompt and a KV cache of its own."""
 
     @property
     def workload(self) -> Workload:
         """As a plain value."""
-        return Workload(self.prompt_tokens, self.decode_tokens, self.depth, self.threads, self.concurrency)
+        return Workload(
+            self.prompt_tokens,
+            self.decode_tokens,
+            self.depth,
+            self.threads,
+            self.concurrency,
+            self.prompt,
+            self.batch,
+        )
 
 
 WorkloadText = Annotated[str, Field(pattern=WORKLOAD_PATTERN)]
@@ -105,18 +123,6 @@ Workloads = Annotated[
 Options = dict[str, dict[str, OptionValue]]
 OptionsAxis = Annotated[
     list[Options], BeforeValidator(_as_list, json_schema_input_type=Options | list[Options])
-]
-Seconds = Annotated[
-    float,
-    BeforeValidator(duration_s),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": DURATION_PATTERN},
-                {"type": "number", "exclusiveMinimum": 0},
-            ]
-        }
-    ),
 ]
 Bytes = Annotated[
     int,
@@ -161,14 +167,14 @@ class Inclusion(Combination):
     """Frameworks' own settings, as in the suite's `options`."""
     threads: int | None = Field(default=None, ge=1, lt=10**4, strict=True)
     """Compute threads."""
-    runs: int | None = Field(default=None, ge=1, le=10_000, strict=True)
-    """Processes per cell."""
+    runs: Runs | None = None
+    """Processes per cell; `auto`: until the interval is narrow enough."""
     max_windows: int | None = Field(default=None, ge=1, strict=True)
     """Windows that are scored at most: fewer for what is slow. Divergences compare only at equal positions."""
     repetitions: int | None = Field(default=None, ge=1, le=10_000, strict=True)
     """Timed passes in a run."""
-    warmups: int | None = Field(default=None, ge=0, le=1_000, strict=True)
-    """Untimed passes first."""
+    warmups: Warmups | None = None
+    """Untimed passes first; `auto`: until stable."""
     timeout_s: Seconds | None = Field(default=None, alias="timeout")
     """Time limit of one run."""
     memory_limit_bytes: Bytes | None = Field(default=None, alias="memory_limit")
@@ -190,6 +196,8 @@ class Scoring(Strict):
     """First position of a window that is scored; half of `window` where missing."""
     max_windows: int | None = Field(default=1, ge=1, strict=True)
     """Windows at most; null: the whole text."""
+    exact: bool = False
+    """Keep every log-probability of the reference, not a sketch fifty times smaller (divergence within 2 %)."""
 
     @model_validator(mode="after")
     def _positions_left(self) -> Self:
@@ -285,12 +293,14 @@ class Suite(Strict):
     exclude: list[Combination] = Field(default_factory=list)
     """Combinations to leave out, by any of their values; GitHub Actions' rules."""
 
-    runs: int = Field(default=3, ge=1, le=10_000, strict=True)
-    """Processes per cell."""
+    runs: Runs = 3
+    """Processes per cell; `auto`: until the interval of the median is narrow enough."""
     repetitions: int = Field(default=3, ge=1, le=10_000, strict=True)
     """Timed passes in each run."""
-    warmups: int = Field(default=1, ge=0, le=1_000, strict=True)
-    """Untimed passes first: stored, marked, left out of every figure."""
+    warmups: Warmups = Field(default_factory=AutoWarmups)
+    """Untimed passes first: stored, marked, left out of every figure; `auto`: until they are stable."""
+    prompt: Prompt = "random"
+    """What prompts are made of: `random` token ids, or `text`; part of a cell's identity where it is `text`."""
     timeout_s: Seconds = Field(default=600.0, alias="timeout")
     """Time limit of one run, such as `120s`, `10m`, `1h30m`."""
     memory_limit_bytes: Bytes | None = Field(default=None, alias="memory_limit")
@@ -359,7 +369,13 @@ class Suite(Strict):
     @property
     def settings(self) -> RunSettings:
         """How runs are made where no `include` says otherwise."""
-        return RunSettings(self.repetitions, self.warmups, self.timeout_s, self.memory_limit_bytes, self.runs)
+        return RunSettings(
+            repetitions=self.repetitions,
+            timeout_s=self.timeout_s,
+            memory_limit_bytes=self.memory_limit_bytes,
+            **runs_settings(self.runs),
+            **warmups_settings(self.warmups),
+        )
 
     def beside(self, path: str) -> Path:
         """A path that the suite names: relative ones begin at its folder."""
@@ -405,6 +421,27 @@ class Suite(Strict):
                 )
             folders.append(folder.resolve())
         return folders
+
+    def with_scoring(self, changes: Mapping[str, Any]) -> Suite:
+        """The suite with other keys of `scoring`; another window takes its stride and scored half along.
+
+        Raises:
+            UsageError: the keys do not fit together.
+        """
+        given = {} if self.scoring is None else self.scoring.model_dump()
+        if "window" in changes:
+            given = {key: value for key, value in given.items() if key not in ("stride", "score_from")}
+        try:
+            scoring = Scoring.model_validate({**given, **changes})
+        except ValidationError as error:
+            raise UsageError(
+                f"such scoring cannot be: {error.errors()[0]['msg'].removeprefix('Value error, ')}",
+                next_step="correct --window, --max-windows or the suite's `scoring:`",
+            ) from error
+        document = self._document
+        suite = self.model_copy(update={"scoring": scoring})
+        suite._document = document
+        return suite
 
     def corpus_file(self) -> Path | None:
         """The text that is scored; None where nothing is.

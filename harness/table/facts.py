@@ -34,7 +34,7 @@ class SampleFacts:
 
 @dataclass(frozen=True, slots=True)
 class MemoryFacts:
-    """The worker's own memory at the end of a phase, in order of time."""
+    """The worker's own memory at the end of a phase, in order of time; fields as in the store's ``MemoryRecord``."""
 
     phase: str
     peak_rss_bytes: int | None
@@ -42,6 +42,11 @@ class MemoryFacts:
     method: str = "VmHWM"
     reason: str | None = None
     allocator_peak_bytes: int | None = None
+    pss_bytes: int | None = None
+    uss_bytes: int | None = None
+    shares_reason: str | None = None
+    device_bytes: int | None = None
+    device_note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class EnergyFacts:
         phase: ``prefill`` or ``decode``.
         joules_per_token: gross.
         joules_per_token_net: less idle power.
-        meter: where it comes from, for a person: ``powercap package-0+dram-0``.
+        meter: where it comes from, for a person: ``powercap dram-0+package-0 (counter)``.
         drift: idle power drifted.
         reason: why ``joules_per_token`` is None.
     """
@@ -66,8 +71,58 @@ class EnergyFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkFacts:
+    """What a run's passes had to do, from the model's shape, its artifact, and the workload's tokens.
+
+    Attributes:
+        decode_bytes: touched weights and KV cache read for one decoded token, mean over the tokens; None where the
+            cache's type is not known.
+        decode_flops: operations of one decoded token, mean over the tokens; a multiply-add is two.
+        prefill_bytes: weights read once for the whole prompt, and its keys and values; None as above.
+        prefill_flops: operations of the whole prefill.
+    """
+
+    decode_bytes: float | None
+    decode_flops: float
+    prefill_bytes: float | None
+    prefill_flops: float
+
+
+@dataclass(frozen=True, slots=True)
+class BenchFacts:
+    """What a machine's memory and arithmetic can do.
+
+    Attributes:
+        read_bytes_per_s: memory read.
+        fp32_flops: operations per second of an fp32 matrix product.
+        int8_ops: the same of an int8 one; None where it was not measured.
+        last_level_cache_bytes: None where the system does not tell.
+        measured_at: the day.
+        doubt: why the read rate may be too low: disturbed, or not limited by the memory; None: it stands.
+    """
+
+    read_bytes_per_s: float
+    fp32_flops: float
+    int8_ops: float | None
+    last_level_cache_bytes: int | None
+    measured_at: str
+    doubt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
-    """One timed run: one process."""
+    """One timed run: one process.
+
+    Attributes:
+        touched_weight_bytes: weights that are read for one decoded token, from the model's shape.
+        analytic_kv_bytes: keys and values of the tokens in the cache at the end, by the type in force.
+        shape_reason: why both are None.
+        kv_reason: why the second is None where the first is not.
+        own_device: the device has memory of its own, beside the host's; None: not known.
+        untimed: why ``tokenize_s`` or ``detokenize_s`` is missing, by these names.
+        warmup_cap: how warm-up ended where it should have lasted until stable and did not; None elsewhere.
+        work: what its passes had to do; None for ``shape_reason``.
+    """
 
     id: str
     status: Status
@@ -79,6 +134,31 @@ class RunFacts:
     samples: tuple[SampleFacts, ...] = ()
     memory: tuple[MemoryFacts, ...] = ()
     energy: tuple[EnergyFacts, ...] = ()
+    touched_weight_bytes: int | None = None
+    analytic_kv_bytes: int | None = None
+    shape_reason: str | None = None
+    kv_reason: str | None = None
+    own_device: bool | None = None
+    untimed: Mapping[str, str] = field(default_factory=dict)
+    warmup_cap: str | None = None
+    work: WorkFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopFacts:
+    """What ended the repeating of a cell's runs.
+
+    Attributes:
+        ended_by: ``width``, ``cap`` or ``failed``.
+        width: asked for, as a share.
+        runs: that ended, suspect and failed ones included.
+        widths: reached, by metric; None with fewer than two runs behind it.
+    """
+
+    ended_by: str
+    width: float
+    runs: int
+    widths: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +190,8 @@ class WindowFacts:
     nll_sum: float
     kld_sum: float | None = None
     same_top: int | None = None
+    delta_p_sq_sum: float | None = None
+    bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +237,16 @@ class ScoreFacts:
         reference: the quality reference's windows on the same text and window; empty where there is none.
         quality_reference: what the reference is: ``llamacpp F32 (dequantised Q4_1)``.
         hints: the framework's settings in force while scoring.
+        quantiles: statistics over positions that are no sums, by metric: ``kld_median``, ``kld_p99`` ...
+        errors: their standard errors, where known.
     """
 
     windows: tuple[WindowFacts, ...]
     reference: tuple[WindowFacts, ...] = ()
     quality_reference: str | None = None
     hints: Mapping[str, str] = field(default_factory=dict)
+    quantiles: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +255,7 @@ class CellFacts:
 
     Attributes:
         workload: its text, such as ``pp512+tg128@d0``.
+        batch: sequences that each pass processes together; the counts of tokens are of each of them.
         options: the framework's settings that the suite asked for.
         reason: why the cell was planned as skipped, None where it was to run.
         baseline_precision: the framework's native half precision; None: it has fp32 only.
@@ -182,6 +269,7 @@ class CellFacts:
         tasks: metrics of evaluation tasks.
         tasks_status: status of the run that evaluated them; None where there was none.
         tasks_reason: why ``tasks`` is empty, None where none were asked for.
+        stop: what ended the repeating of runs; None where their number was fixed, or where it goes on.
     """
 
     framework: str
@@ -192,6 +280,7 @@ class CellFacts:
     workload: str
     prompt_tokens: int
     decode_tokens: int
+    batch: int = 1
     options: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
     baseline_precision: str | None = "fp16"
@@ -206,6 +295,7 @@ class CellFacts:
     tasks: tuple[TaskFacts, ...] = ()
     tasks_status: Status | None = None
     tasks_reason: str | None = None
+    stop: StopFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +320,7 @@ class SessionFacts:
         started: when, in ISO 8601 with its offset.
         details: what else stands under a table: suite, commit, trigger, seed ...
         energy_reason: why this session has no energy figures, None where a meter was read.
+        bench: what counts of the machine's benches; None where it was never benched.
     """
 
     id: str
@@ -239,6 +330,7 @@ class SessionFacts:
     started: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
     energy_reason: str | None = None
+    bench: BenchFacts | None = None
 
     def about(self) -> About:
         """The session without its cells."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from harness.precision import class_of
-from harness.table import estimates
+from harness.table import estimates, memory, utilisation
 from harness.table.facts import (
+    BenchFacts,
     CellFacts,
     MemoryFacts,
     RunFacts,
@@ -39,6 +40,9 @@ EMULATED = "emulated: its speed says nothing about silicon"
 
 #: Why a row has no tasks where nobody wanted any.
 NO_TASKS = "no tasks were asked for"
+
+_QUANTILES = ("kld_median", "kld_p99", "kld_p999", "kld_max", "delta_p_p1", "delta_p_median", "delta_p_p99")
+_DETAILS = ("bits_per_byte", "delta_p_rms", *_QUANTILES)
 
 #: Why a synthetic model's row has no accuracy.
 SYNTHETIC = "synthetic weights: there is no function to compare with"
@@ -90,15 +94,20 @@ class _Draft:
             self.intervals[key] = [max(low, interval[0]), min(high, interval[1])]
 
 
-def comparison_rows(facts: SessionFacts) -> list[Row]:
-    """The rows of one session, in the order of its cells."""
-    drafts = [_draft(facts, cell) for cell in facts.cells]
+def comparison_rows(facts: SessionFacts, *, with_suspect: bool = False) -> list[Row]:
+    """The rows of one session, in the order of its cells.
+
+    Args:
+        facts: of the session.
+        with_suspect: figures over suspect runs too, where a cell has others; the row is then suspect.
+    """
+    drafts = [_draft(facts, cell, with_suspect) for cell in facts.cells]
     for draft in drafts:
         _compare(draft, drafts)
     return [_row(draft) for draft in drafts]
 
 
-def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
+def _draft(facts: SessionFacts, cell: CellFacts, with_suspect: bool) -> _Draft:
     values: dict[str, Any] = dict.fromkeys(ROW_KEYS)
     for key in ("framework", "model", "precision", "recipe", "device", "workload"):
         values[key] = getattr(cell, key)
@@ -106,14 +115,15 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
         " ".join(f"{name}={value}" for name, value in sorted(cell.options.items())) or "defaults"
     )
     status, reason = status_of(cell)
-    done = [run for run in cell.runs if run.status == "ok"]
+    done = [_judged(run, cell, facts.bench) for run in cell.runs if run.status == "ok"]
     clean = [run for run in done if run.validity == "ok"]
+    used = done if with_suspect else clean or done
     values.update(
         status=status,
         reason=reason,
         runs=len(done),
-        validity=("ok" if clean else "suspect") if done else None,
-        flags=_flags(done, clean),
+        validity=("suspect" if any(run.validity != "ok" for run in used) else "ok") if done else None,
+        flags=[*_flags(done, clean, with_suspect), *_protocol_flags(cell, used)],
         session=facts.id,
         machine=facts.machine_id,
         precision_class=class_of(cell.precision),
@@ -123,10 +133,14 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
         or None,
         tasks=[asdict(task) for task in cell.tasks],
     )
-    draft = _Draft(cell, clean or done, values)
+    draft = _Draft(cell, used, values)
     if not cell.tasks:
         synthetic = SYNTHETIC if cell.synthetic else None
         draft.notes["tasks"] = synthetic or cell.tasks_reason or reason or NO_TASKS
+    if cell.stop is None:
+        draft.notes["stopped_by"] = reason or "the number of runs was fixed, or not all of them were made"
+    else:
+        values["stopped_by"] = cell.stop.ended_by
     if not done:
         draft.notes["validity"] = reason or "no run ended as ok"
     if values["precision_class"] is None:
@@ -135,10 +149,19 @@ def _draft(facts: SessionFacts, cell: CellFacts) -> _Draft:
         draft.notes["framework_version"] = reason or "no run told it"
     _artifact(draft)
     _speed(draft)
+    _utilisation(draft, facts.bench)
     _memory(draft)
     _energy(draft, facts.energy_reason)
     _quality(draft)
     return draft
+
+
+def _judged(run: RunFacts, cell: CellFacts, bench: BenchFacts | None) -> RunFacts:
+    """The run, suspect where its speed is more than the machine's memory can give."""
+    if utilisation.why_not_comparable(cell.device, bench, emulated=cell.emulated) or bench is None:
+        return run
+    flag = utilisation.impossible(run, _decode_tps_of(cell)(run), bench)
+    return run if flag is None else replace(run, validity="suspect", flags=(*run.flags, flag))
 
 
 def status_of(cell: CellFacts) -> tuple[Status, str | None]:
@@ -157,14 +180,33 @@ def status_of(cell: CellFacts) -> tuple[Status, str | None]:
     return worst[0], None if worst[0] == "ok" else worst[1] or "no reason was stored"
 
 
-def _flags(done: Sequence[RunFacts], clean: Sequence[RunFacts]) -> list[str]:
+def _flags(done: Sequence[RunFacts], clean: Sequence[RunFacts], with_suspect: bool) -> list[str]:
     seen: dict[str, None] = {}
     for run in done:
         for flag in run.flags:
             seen.setdefault(flag)
     flags = list(seen)
     if clean and len(clean) < len(done):
-        flags.insert(0, f"{len(done) - len(clean)} of {len(done)} runs suspect and left out of the figures")
+        what = "in the figures, as asked" if with_suspect else "left out of the figures"
+        flags.insert(0, f"{len(done) - len(clean)} of {len(done)} runs suspect and {what}")
+    return flags
+
+
+def _protocol_flags(cell: CellFacts, shown: Sequence[RunFacts]) -> list[str]:
+    """What the rules of repeating did not reach."""
+    flags = []
+    stop = cell.stop
+    if stop is not None and stop.ended_by == "cap":
+        wide = [
+            f"{name} ±{100 * width:.1f} %" if width is not None else f"{name} without an interval"
+            for name, width in sorted(stop.widths.items(), key=lambda each: ROW_KEYS.index(each[0]))
+            if width is None or width > stop.width
+        ]
+        told = ", ".join(wide) or "too few of them clean"
+        flags.append(f"stopped at the cap of {stop.runs} runs, not within ±{100 * stop.width:g} %: {told}")
+    capped = [run.warmup_cap for run in shown if run.warmup_cap is not None]
+    if capped:
+        flags.append(f"{len(capped)} of {len(shown)} runs {capped[0]}")
     return flags
 
 
@@ -192,20 +234,20 @@ def _artifact(draft: _Draft) -> None:
 # -- speed ---------------------------------------------------------------------------------------------------------
 
 
-def prefill_tps(sample: SampleFacts, prompt_tokens: int) -> float | None:
-    """Prompt tokens over prefill seconds."""
-    return _over(prompt_tokens, sample.values.get("prefill_s"))
+def prefill_tps(sample: SampleFacts, prompt_tokens: int, batch: int = 1) -> float | None:
+    """Prompt tokens of all sequences over prefill seconds."""
+    return _over(batch * prompt_tokens, sample.values.get("prefill_s"))
 
 
-def decode_tps(sample: SampleFacts, decode_tokens: int) -> float | None:
-    """Generated tokens over the sum of their forward times."""
+def decode_tps(sample: SampleFacts, decode_tokens: int, batch: int = 1) -> float | None:
+    """Generated tokens of all sequences over the sum of their forward times."""
     if sample.forward_ns:
-        return _over(len(sample.forward_ns), sum(sample.forward_ns) / 1e9)
-    return _over(decode_tokens, sample.values.get("decode_s"))
+        return _over(batch * len(sample.forward_ns), sum(sample.forward_ns) / 1e9)
+    return _over(batch * decode_tokens, sample.values.get("decode_s"))
 
 
 def stream_tps(sample: SampleFacts) -> float | None:
-    """``(n - 1) / (t_n - t_1)`` over token times; of concurrent requests the median."""
+    """``(n - 1) / (t_n - t_1)`` over token times; of concurrent requests the median, of a batch each sequence's."""
     return estimates.median(
         _known(
             _over(len(times) - 1, (times[-1] - times[0]) / 1e9)
@@ -215,13 +257,29 @@ def stream_tps(sample: SampleFacts) -> float | None:
     )
 
 
-def throughput_tps(sample: SampleFacts) -> float | None:
-    """Tokens of all requests over the time from the first submission to the last token."""
+def throughput_tps(sample: SampleFacts, batch: int = 1) -> float | None:
+    """Tokens of all requests or sequences over the time from the first submission to the last token."""
     if "wall_s" in sample.values:
         return _over(sample.values.get("tokens", 0), sample.values["wall_s"])
     if "ttft_s" not in sample.values or not sample.token_ns:
         return None
-    return _over(len(sample.token_ns), sample.token_ns[-1] / 1e9)
+    return _over(batch * len(sample.token_ns), sample.token_ns[-1] / 1e9)
+
+
+def tokenize_tps(sample: SampleFacts) -> float | None:
+    """Tokens of the fixed text over the seconds that tokenising it took."""
+    return _over(sample.values.get("text_tokens", 0), sample.values.get("tokenize_s"))
+
+
+def detokenize_tps(sample: SampleFacts) -> float | None:
+    """The same tokens over the seconds that detokenising them took."""
+    return _over(sample.values.get("text_tokens", 0), sample.values.get("detokenize_s"))
+
+
+def sampling_s_per_token(sample: SampleFacts) -> float | None:
+    """Seconds of choosing a token; one is chosen after the prefill and one after every decoded token."""
+    seconds = sample.values.get("sampling_s")
+    return seconds / len(sample.token_ns) if seconds is not None and sample.token_ns else None
 
 
 def _token_times(sample: SampleFacts) -> list[tuple[int, ...]]:
@@ -282,21 +340,23 @@ def _speed(draft: _Draft) -> None:
     none_prompted = "the workload has no prompt" if cell.prompt_tokens < 1 else "no sample holds it"
     gaps = "fewer than two tokens are timed"
     samples = [sample for run in draft.runs for sample in run.samples]
+    unsampled = "no sample holds it"
     if any("wall_s" in sample.values for sample in samples):
         none_generated = none_prompted = (
             "a client of a server sees only the stream, not its prefill and decode"
         )
+        unsampled = "the server samples by itself"
         if not any(sample.token_ns or sample.requests for sample in samples):
             gaps = "the server sends several tokens at once and does not say how many"
     per_run = (
         (
             "prefill_tps",
-            _over_repetitions(lambda sample: prefill_tps(sample, cell.prompt_tokens)),
+            _prefill_tps_of(cell),
             none_prompted,
         ),
         (
             "decode_tps",
-            _over_repetitions(lambda sample: decode_tps(sample, cell.decode_tokens)),
+            _decode_tps_of(cell),
             none_generated,
         ),
         ("ttft_s", _over_repetitions(ttft_s), none_prompted),
@@ -304,18 +364,64 @@ def _speed(draft: _Draft) -> None:
         ("itl_s_p99", lambda run: estimates.quantile(token_gaps_s(run.samples), 99), gaps),
         ("stream_tps", _over_repetitions(stream_tps), gaps),
         ("ttft_s_p99", lambda run: estimates.quantile(ttfts_s(run.samples), 99), "no sample holds it"),
-        ("throughput_tps", _over_repetitions(throughput_tps), "no sample holds the number of tokens"),
+        (
+            "throughput_tps",
+            _over_repetitions(lambda sample: throughput_tps(sample, cell.batch)),
+            "no sample holds the number of tokens",
+        ),
+        ("tokenize_tps", _over_repetitions(tokenize_tps), _untimed(draft, "tokenize_s")),
+        ("detokenize_tps", _over_repetitions(detokenize_tps), _untimed(draft, "detokenize_s")),
+        ("sampling_s_per_token", _over_repetitions(sampling_s_per_token), unsampled),
     )
     for key, value_of, why_not in per_run:
         _per_run(draft, key, value_of, why_not)
+
+
+def _untimed(draft: _Draft, name: str) -> str:
+    reasons = sorted({run.untimed[name] for run in draft.runs if name in run.untimed})
+    return "; ".join(reasons) or "no sample holds it"
+
+
+def _decode_tps_of(cell: CellFacts) -> Callable[[RunFacts], float | None]:
+    return _over_repetitions(lambda sample: decode_tps(sample, cell.decode_tokens, cell.batch))
+
+
+def _prefill_tps_of(cell: CellFacts) -> Callable[[RunFacts], float | None]:
+    return _over_repetitions(lambda sample: prefill_tps(sample, cell.prompt_tokens, cell.batch))
+
+
+def _utilisation(draft: _Draft, bench: BenchFacts | None) -> None:
+    cell, keys = draft.cell, ("mbu_decode", "mfu_prefill")
+    why_not = utilisation.why_not_comparable(cell.device, bench, emulated=cell.emulated)
+    if why_not is not None or bench is None:
+        for key in keys:
+            draft.notes[key] = draft.values["reason"] or why_not or utilisation.NEVER_BENCHED
+        return
+    decode, prefill = _decode_tps_of(cell), _prefill_tps_of(cell)
+    shares = {
+        "mbu_decode": {run.id: utilisation.mbu_decode(run, decode(run), bench) for run in draft.runs},
+        "mfu_prefill": {
+            run.id: utilisation.mfu_prefill(run, prefill(run), cell.prompt_tokens, bench)
+            for run in draft.runs
+        },
+    }
+    for key in keys:
+        of_run = shares[key]
+        reasons = sorted({share.reason for share in of_run.values() if share.reason})
+
+        def value_of(run: RunFacts, of_run: Mapping[str, utilisation.Share] = of_run) -> float | None:
+            return of_run[run.id].value
+
+        _per_run(draft, key, value_of, "; ".join(reasons) or "no run ended as ok")
+        if draft.values[key] is not None:
+            draft.notes[key] = utilisation.about_bench(bench)
 
 
 # -- memory and energy -----------------------------------------------------------------------------------------------
 
 
 def _peak(readings: Sequence[MemoryFacts]) -> int | None:
-    peaks = [reading.peak_rss_bytes for reading in readings if reading.peak_rss_bytes is not None]
-    return peaks[-1] if peaks else None
+    return memory.last(reading.peak_rss_bytes for reading in readings)
 
 
 def _highest(values: Iterable[int | None]) -> int | None:
@@ -334,7 +440,7 @@ def own_bytes(run: RunFacts) -> float | None:
 
 def _memory(draft: _Draft) -> None:
     reasons = sorted({reading.reason for run in draft.runs for reading in run.memory if reading.reason})
-    why_not = "; ".join(reasons) or "no memory reading was stored"
+    why_not = "; ".join(reasons) or memory.NO_READING
     _per_run(draft, "peak_rss_bytes", lambda run: _peak(run.memory), why_not)
     _per_run(
         draft,
@@ -342,7 +448,15 @@ def _memory(draft: _Draft) -> None:
         lambda run: _highest(reading.allocator_peak_bytes for reading in run.memory),
         "the framework tells no peak of an allocator of its own",
     )
-    for key in ("peak_rss_bytes", "allocator_peak_bytes"):
+    parts = {run.id: memory.breakdown(run) for run in draft.runs}
+    for key in memory.COLUMNS:
+        known = sorted({one.reasons[key] for one in parts.values() if key in one.reasons})
+
+        def value_of(run: RunFacts, key: str = key) -> float | None:
+            return getattr(parts[run.id], key)  # type: ignore[no-any-return]  # every column is bytes or None
+
+        _per_run(draft, key, value_of, "; ".join(known) or why_not)
+    for key in ("peak_rss_bytes", "allocator_peak_bytes", *memory.COLUMNS):
         value = draft.values[key]
         draft.values[key] = None if value is None else round(value)  # an even median may lie between
     draft.own_bytes = estimates.median(_known(own_bytes(run) for run in draft.runs))
@@ -379,7 +493,7 @@ def _quality(draft: _Draft) -> None:
         why = draft.cell.score_reason or draft.values["reason"] or "the artifact was not scored"
         if draft.cell.synthetic:
             why = SYNTHETIC
-        for key in ("perplexity", "perplexity_ratio", "kld_mean", "same_top", "quality_reference"):
+        for key in ("perplexity", "perplexity_ratio", "kld_mean", "same_top", "quality_reference", *_DETAILS):
             draft.notes[key] = why
         return
     windows = score.windows
@@ -393,6 +507,18 @@ def _quality(draft: _Draft) -> None:
         draft.notes["quality_reference"] = "no quality reference was computed"
     _divergence(draft, score, counts)
     _perplexity_ratio(draft, score)
+    _bits_per_byte(draft, score, nll)
+    _delta_p(draft, score, counts)
+    for key in _QUANTILES:
+        draft.put(
+            key,
+            score.quantiles.get(key),
+            "no quality reference was computed, or by a version that did not tell",
+        )
+        error = score.errors.get(key)
+        if error is not None and (value := draft.values[key]) is not None:
+            half = estimates.t95(max(1, len(windows) - 1)) * error
+            draft.bound(key, (value - half, value + half))
 
 
 def _divergence(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None:
@@ -418,6 +544,32 @@ def _perplexity_ratio(draft: _Draft, score: ScoreFacts) -> None:
     excess = [own.nll_sum - ref.nll_sum for own, ref in pairs]
     draft.put("perplexity_ratio", _exp(_mean(excess, counts)), "the log-likelihoods are not finite")
     draft.bound("perplexity_ratio", _exp_bounds(estimates.ratio_interval(excess, counts)))
+
+
+def _bits_per_byte(draft: _Draft, score: ScoreFacts, nll: Sequence[float]) -> None:
+    sizes = [window.bytes for window in score.windows if window.bytes is not None]
+    if len(sizes) < len(nll):
+        draft.put(
+            "bits_per_byte",
+            None,
+            "the model's tokens do not spell the text byte for byte, or were not counted",
+        )
+        return
+    bits = [value / math.log(2) for value in nll]
+    draft.put("bits_per_byte", _mean(bits, sizes), "the log-likelihoods are not finite")
+    draft.bound("bits_per_byte", estimates.ratio_interval(bits, sizes), 0.0)
+
+
+def _delta_p(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None:
+    squares = _known([window.delta_p_sq_sum for window in score.windows])
+    if len(squares) < len(counts):
+        draft.put("delta_p_rms", None, "no quality reference was computed")
+        return
+    mean = _mean(squares, counts)
+    draft.put("delta_p_rms", None if mean is None else math.sqrt(mean), "the logits are not finite")
+    bounds = estimates.ratio_interval(squares, counts)
+    if bounds is not None:
+        draft.bound("delta_p_rms", (math.sqrt(max(0.0, bounds[0])), math.sqrt(max(0.0, bounds[1]))))
 
 
 def _mean(sums: Sequence[float], counts: Sequence[int]) -> float | None:

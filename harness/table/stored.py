@@ -1,19 +1,33 @@
 """From the database's facts of a session to the table's.
 
 Owns this one translation; the only module of the table that knows the store. Contract: nothing is computed but energy
-per token; a run that was tried several times counts with its last attempt.
+per token and what follows from a model's shape (`harness.model.configuration`); a run that was tried several times
+counts with its last attempt.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
 from harness.frameworks import FrameworkEntry
+from harness.model import work
+from harness.model.configuration import (
+    ModelConfiguration,
+    kv_cache_bytes,
+    prefill_flops,
+    touched_weight_bytes,
+)
+from harness.model.kv_types import kv_cache_bits
 from harness.store import facts as stored
 from harness.store.evaluations import EvaluationFacts, TaskFacts
-from harness.store.records import SETUP_PHASE, EnergyRecord, SampleRecord
+from harness.store.records import SETUP_PHASE, CellRecord, EnergyRecord, MachineBenchRecord, SampleRecord
 from harness.table import facts as shown
 from harness.table.flips import flips
+
+#: Requests at the same time, each with a cache of its own: ``pp32+tg16@c4``.
+_CONCURRENCY = re.compile(r"@c(\d+)")
 
 
 def session_facts(session: stored.SessionFacts, entries: Mapping[str, FrameworkEntry]) -> shown.SessionFacts:
@@ -51,6 +65,21 @@ def session_facts(session: stored.SessionFacts, entries: Mapping[str, FrameworkE
             "edgebench": session.edgebench_version,
         },
         energy_reason="; ".join(sorted(reasons)) or None,
+        bench=None if session.bench is None else _bench(session.bench),
+    )
+
+
+def _bench(bench: MachineBenchRecord) -> shown.BenchFacts:
+    doubt = bench.reasons.get("read_bytes_per_s")
+    if bench.validity == "suspect":
+        doubt = f"the bench was disturbed ({bench.flags[0]})"
+    return shown.BenchFacts(
+        read_bytes_per_s=bench.read_bytes_per_s,
+        fp32_flops=bench.fp32_flops,
+        int8_ops=bench.int8_ops,
+        last_level_cache_bytes=bench.last_level_cache_bytes,
+        measured_at=f"{bench.measured_at:%Y-%m-%d}",
+        doubt=doubt,
     )
 
 
@@ -81,6 +110,7 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
         workload=plan.workload,
         prompt_tokens=plan.prompt_tokens,
         decode_tokens=plan.decode_tokens,
+        batch=plan.batch,
         options={key: str(value) for key, value in plan.options.items()},
         reason=cell.reason,
         baseline_precision=baseline,
@@ -88,13 +118,16 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
         emulated=any(run.device is not None and bool(run.device.get("emulated")) for run in cell.runs),
         synthetic=cell.synthetic,
         artifact=_artifact(cell),
-        runs=tuple(_run(run) for run in cell.timed()),
+        runs=tuple(run_facts(run, cell) for run in cell.timed()),
         score=None if score is None else _score(score),
         score_status=None if last is None else last.status,  # type: ignore[arg-type]  # checked by the database
         score_reason=unscored if last is None else last.reason,
         tasks=() if cell.evaluation is None else _tasks(cell.evaluation),
         tasks_status=None if evaluation is None else evaluation.status,  # type: ignore[arg-type]  # as above
         tasks_reason=unscored if evaluation is None else evaluation.reason,
+        stop=None
+        if cell.stop is None
+        else shown.StopFacts(cell.stop.ended_by, cell.stop.width, cell.stop.runs, cell.stop.widths),
     )
 
 
@@ -115,7 +148,8 @@ def _artifact(cell: stored.CellFacts) -> shown.ArtifactFacts | None:
     )
 
 
-def _run(run: stored.RunFacts) -> shown.RunFacts:
+def run_facts(run: stored.RunFacts, cell: stored.CellFacts) -> shown.RunFacts:
+    """One run of a cell, for the table or alone."""
     reason = run.reason if run.phase != SETUP_PHASE else f"set-up failed: {run.reason}"
     return shown.RunFacts(
         id=run.id,
@@ -125,7 +159,7 @@ def _run(run: stored.RunFacts) -> shown.RunFacts:
         flags=tuple(str(flag) for flag in run.flags),
         framework_version=run.framework_version,
         hints=run.hints,
-        samples=tuple(_sample(one) for one in run.samples if not one.warmup),
+        samples=tuple(sample_facts(one) for one in run.samples if not one.warmup),
         memory=tuple(
             shown.MemoryFacts(
                 one.phase,
@@ -134,14 +168,83 @@ def _run(run: stored.RunFacts) -> shown.RunFacts:
                 one.method,
                 reason=one.reason,
                 allocator_peak_bytes=one.allocator_peak_bytes,
+                pss_bytes=one.pss_bytes,
+                uss_bytes=one.uss_bytes,
+                shares_reason=one.shares_reason,
+                device_bytes=one.device_bytes,
+                device_note=one.device_note,
             )
             for one in run.memory
         ),
         energy=tuple(_energy(one) for one in run.energy),
+        untimed=run.details.get("text", {}).get("reasons", {}),
+        warmup_cap=_warmup_cap(run.details.get("warmup", {})),
+        own_device=_own_device(run),
+        **_shape(run, cell),
     )
 
 
-def _sample(sample: SampleRecord) -> shown.SampleFacts:
+def _own_device(run: stored.RunFacts) -> bool | None:
+    told = [one.device_shared for one in run.memory if one.device_shared is not None]
+    if told:
+        return not told[-1]
+    # Runs of older versions were not asked; the CPU has no memory but the host's.
+    return False if run.device is not None and run.device.get("id") == "cpu" else None
+
+
+def _shape(run: stored.RunFacts, cell: stored.CellFacts) -> dict[str, Any]:
+    """What follows from the model's shape for this run's artifact, tokens and cache type."""
+    if cell.configuration is None:
+        return {
+            "shape_reason": "the model's file describes no plain transformer, or it was stored by an older version"
+        }
+    if cell.artifact is None:
+        return {"shape_reason": "no artifact was stored"}
+    if cell.artifact.weight_bytes is None:
+        return {"shape_reason": "the weights are the server's own: it does not tell how large they are"}
+    shape = ModelConfiguration.from_dict(cell.configuration)
+    plan = cell.cell
+    tokens = plan.depth + plan.prompt_tokens + plan.decode_tokens
+    concurrent = _CONCURRENCY.search(plan.workload)
+    sequences = (int(concurrent[1]) if concurrent else 1) * plan.batch
+    bits = kv_cache_bits(run.hints, tokens)
+    return {
+        "touched_weight_bytes": touched_weight_bytes(shape, cell.artifact.weight_bytes),
+        "analytic_kv_bytes": None if bits is None else sequences * kv_cache_bytes(shape, tokens, *bits),
+        "kv_reason": "the framework does not tell the type of its KV cache" if bits is None else None,
+        "work": _work(shape, plan, cell.artifact.weight_bytes, bits),
+    }
+
+
+def _warmup_cap(warmup: Mapping[str, Any]) -> str | None:
+    if warmup.get("ended_by") not in ("passes", "seconds"):
+        return None
+    change = warmup.get("change")
+    apart = "too few to compare" if change is None else f"the last {100 * change:.0f} % apart"
+    return f"not stable after {warmup['passes']} warm-up passes ({apart})"
+
+
+def _work(
+    shape: ModelConfiguration, plan: CellRecord, weight_bytes: int, bits: work.Bits | None
+) -> shown.WorkFacts:
+    context = plan.depth + plan.prompt_tokens
+    # A workload without one of the two has no speed of it either: its work is never looked at.
+    decoded, prompt = max(1, plan.decode_tokens), max(1, plan.prompt_tokens)
+    return shown.WorkFacts(
+        decode_bytes=None
+        if bits is None
+        else work.decode_bytes(shape, weight_bytes, context, decoded, bits, plan.batch),
+        decode_flops=work.decode_flops(shape, context, decoded),
+        prefill_bytes=None
+        if bits is None
+        else work.prefill_bytes(shape, weight_bytes, plan.depth, prompt, bits, plan.batch),
+        prefill_flops=prefill_flops(shape, prompt, plan.depth),
+    )
+
+
+def sample_facts(sample: SampleRecord) -> shown.SampleFacts:
+    """A repetition as the definitions of the table's figures take it."""
+
     def trace(name: str) -> tuple[int, ...]:
         return tuple(int(value) for value in sample.traces.get(name, ()))
 
@@ -166,10 +269,16 @@ def _energy(record: EnergyRecord) -> shown.EnergyFacts:
         phase=record.phase,
         joules_per_token=per_token(record.gross_joules),
         joules_per_token_net=per_token(record.net_joules),
-        meter=" ".join(part for part in (record.meter, record.domain) if part) or None,
+        meter=_meter(record),
         drift=record.idle_drift,
         reason=record.reason,
     )
+
+
+def _meter(record: EnergyRecord) -> str | None:
+    """Where a figure comes from: ``powercap dram-0+package-0 (counter)``."""
+    method = f"({record.method})" if record.method else None
+    return " ".join(part for part in (record.meter, record.domain, method) if part) or None
 
 
 def _score(score: stored.ScoreFacts) -> shown.ScoreFacts:
@@ -178,6 +287,8 @@ def _score(score: stored.ScoreFacts) -> shown.ScoreFacts:
         reference=() if score.reference is None else _windows(score.reference),
         quality_reference=score.quality_reference,
         hints=score.hints,
+        quantiles=_quantiles(score),
+        errors=score.errors,
     )
 
 
@@ -210,8 +321,28 @@ def _tasks(evaluation: EvaluationFacts) -> tuple[shown.TaskFacts, ...]:
     return tuple(made)
 
 
+def _quantiles(score: stored.ScoreFacts) -> dict[str, float]:
+    """What a score tells of positions beyond sums, by metric; what it does not tell is left out."""
+    told = {
+        "kld_median": score.kld_median,
+        "kld_p99": score.kld_p99,
+        "kld_p999": score.kld_p999,
+        "kld_max": score.kld_max,
+    }
+    told |= {f"delta_p_{name}": (score.delta_p or {}).get(name) for name in ("p1", "median", "p99")}
+    return {name: value for name, value in told.items() if value is not None}
+
+
 def _windows(score: stored.ScoreFacts) -> tuple[shown.WindowFacts, ...]:
     return tuple(
-        shown.WindowFacts(one.window, one.positions, one.nll_sum, one.kld_sum, one.same_top)
+        shown.WindowFacts(
+            one.window,
+            one.positions,
+            one.nll_sum,
+            one.kld_sum,
+            one.same_top,
+            one.delta_p_sq_sum,
+            one.bytes,
+        )
         for one in score.windows
     )

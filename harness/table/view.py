@@ -47,14 +47,19 @@ SUSPECT, BROKEN, PARTIAL, FELL_BACK, MISSING = "†", "‡", "*", "§", "–"
 _TIMED = frozenset(
     {
         "prefill_tps", "decode_tps", "ttft_s", "itl_s_p50", "itl_s_p99", "stream_tps", "speedup_prefill",
-        "speedup_decode", "energy_joules_per_prefill_token", "energy_joules_per_decode_token",
+        "speedup_decode", "tokenize_tps", "detokenize_tps", "sampling_s_per_token", "throughput_tps",
+        "energy_joules_per_prefill_token", "energy_joules_per_decode_token",
+        "mbu_decode", "mfu_prefill",
     }
 )  # fmt: skip
+#: Shown unasked only where some row has one: a machine that was never benched needs no columns that say so.
+_WHERE_KNOWN = frozenset({"mbu_decode", "mfu_prefill"})
 _QUALITY = frozenset({"perplexity", "perplexity_ratio", "kld_mean", "same_top"})
 
 #: What a narrow terminal leaves out first.
 _DISPENSABLE = (
-    "precision_class", "claim_memory", "claim_speed_up", "perplexity_ratio", "speedup_prefill",
+    "precision_class", "claim_memory", "claim_speed_up", "mfu_prefill", "perplexity_ratio", "speedup_prefill",
+    "mbu_decode",
     "energy_joules_per_decode_token", "same_top", "memory_reduction", "device", "kld_mean",
 )  # fmt: skip
 
@@ -137,11 +142,17 @@ def shown_keys(
 ) -> tuple[list[str], list[str]]:
     """Keys at the left of a row, and keys of its figures."""
     left = column_names(row_keys) if row_keys else list(DEFAULT_ROWS)
-    figures = column_names(columns) if columns else list(DEFAULT_COLUMNS)
+    figures = column_names(columns) if columns else _default_figures(rows)
     for key in IDENTITY:
         if key not in left and key not in figures and _tells_apart(rows, left, key):
             left.append(key)
     return left, [key for key in figures if key not in left]
+
+
+def _default_figures(rows: Sequence[Row]) -> list[str]:
+    return [
+        key for key in DEFAULT_COLUMNS if key not in _WHERE_KNOWN or any(row[key] is not None for row in rows)
+    ]
 
 
 def _tells_apart(rows: Sequence[Row], left: Sequence[str], key: str) -> bool:

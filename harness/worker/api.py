@@ -25,7 +25,9 @@ from harness.worker.synthetic import SyntheticModel
 Tokens = npt.NDArray[np.int32]
 Logits = npt.NDArray[np.float32]
 
-Capability = Literal["prefill", "decode", "stream", "score", "tokenize", "make", "synthesize", "prefix"]
+Capability = Literal[
+    "prefill", "decode", "stream", "score", "tokenize", "make", "synthesize", "batch", "batch_depth", "prefix"
+]  # fmt: skip
 
 #: The canonical precisions, widest first. A recipe names exactly one.
 PRECISIONS: tuple[str, ...] = (
@@ -258,8 +260,9 @@ class LoadSpec:
         device: device id to run on; any other device is a failure, never a fall-back.
         api: API to reach it by.
         threads: compute threads.
-        context_tokens: room needed in the KV cache.
+        context_tokens: room needed in the KV cache, for each sequence.
         options: the framework's own settings by its own names; unknown ones are an error.
+        batch: sequences that every pass processes together; above 1 only where the capability ``batch`` is declared.
     """
 
     artifact: Path
@@ -268,6 +271,7 @@ class LoadSpec:
     threads: int
     context_tokens: int
     options: Mapping[str, str] = field(default_factory=dict)
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,11 +315,39 @@ class Stream:
     prompt_tokens: int | None = None
 
 
+class Tokenizer(ABC):
+    """A framework's own tokenizer, ready to be timed: a call does the work and nothing else.
+
+    Attributes:
+        bos: the BOS id that the model wants first, None: none. Told with the capability ``tokenize``.
+    """
+
+    bos: int | None = None
+
+    @abstractmethod
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of ``text``, without BOS; special tokens in it are plain text where the framework can do that."""
+
+    def tokenize_special(self, text: str) -> list[int]:
+        """The same, with words for special tokens (``<|im_end|>``) read as these tokens. Belongs to ``tokenize``."""
+        del text
+        raise Unsupported("this tokenizer reads no special tokens")
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of token ids; bytes that are no UTF-8, such as half a character at the end, become U+FFFD.
+
+        With the capability ``tokenize`` special tokens are written out.
+        """
+        del tokens
+        raise Unsupported("this tokenizer gives no text back")
+
+
 class Backend(ABC):
     """Adapter of one framework. Class attributes are declarations; methods run in the framework's environment.
 
     Order of calls in one process: `start`, then `versions` and `devices` as wanted, then either `make` /
-    `tokenize`, or `load` and any number of (`reset`, `prefill`, `decode`*, `sample`*) or `logits`, then `unload`.
+    `tokenizer`, or `load` and any number of (`reset`, `prefill`, `decode`*, `sample`*) or `logits`, then `unload`.
+    Loaded for a batch, `prefill_batch`, `decode_batch` and `sample_batch` take the places of those three.
     """
 
     framework: ClassVar[str]
@@ -326,6 +358,8 @@ class Backend(ABC):
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (("cpu", "cpu"),)
     #: A capability that is not named here is declared absent: the table shows the hole with its reason.
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"prefill", "decode", "score", "make"})
+    #: False where the framework decides on its threads alone: a workload that names a number cannot be run.
+    takes_threads: ClassVar[bool] = True
     #: Native half precision: the speed baseline. None: fp32 only.
     baseline_precision: ClassVar[str | None] = "fp16"
     #: True for test backends: never part of `all`.
@@ -397,6 +431,22 @@ class Backend(ABC):
     def sample(self) -> int:
         """Greedy choice from the newest logits."""
 
+    def prefill_batch(self, tokens: Tokens) -> None:
+        """Process ``tokens: int32[batch, n]``, row by row after what each sequence's part of the cache holds.
+
+        Sequences see nothing of each other. Returns when the last logits of all are computed. Declared by the
+        capability ``batch``; ``batch`` is that of `LoadSpec`, above 1. Without ``batch_depth`` the cache is empty.
+        """
+        raise Unsupported(f"{self.title} processes one sequence at a time here")
+
+    def decode_batch(self, tokens: Tokens) -> None:
+        """Process ``tokens: int32[batch]``, one for each sequence, in one pass; return when all logits are computed."""
+        raise Unsupported(f"{self.title} processes one sequence at a time here")
+
+    def sample_batch(self) -> Tokens:
+        """Greedy choices ``int32[batch]`` from the newest logits of each sequence."""
+        raise Unsupported(f"{self.title} processes one sequence at a time here")
+
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Teacher-forced logits of ``tokens: int32[n]`` from an empty cache.
 
@@ -435,25 +485,23 @@ class Backend(ABC):
         del phase
         return None
 
-    def tokenize(self, model: Path, text: str, special: bool = False) -> tuple[list[int], int | None]:
-        """Token ids of ``text`` without BOS, and the BOS id that the model wants first (None: none).
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """The framework's own tokenizer, valid until the next call or `unload`.
+
+        Where a model is loaded, of that one; asked after the timed passes. Where none is, of the model's own file:
+        declared by the capability ``tokenize``.
 
         Args:
-            model: the model's source file.
-            text: what to tokenise.
-            special: words for special tokens (``<|im_end|>``) are read as these tokens, not as plain text.
-        """
-        raise Unsupported(f"{self.title} has no tokenizer here")
+            model: the model's own file, for artifacts that hold no tokenizer; None for a synthetic model.
 
-    def detokenize(self, model: Path, tokens: Sequence[int]) -> str:
-        """Text of token ids by the tokenizer of the model's source file; special tokens are written out.
-
-        Bytes that are no UTF-8, such as half a character at the end, become U+FFFD. Belongs to ``tokenize``.
+        Raises:
+            Unsupported: it has none here; the message says why.
         """
+        del model
         raise Unsupported(f"{self.title} has no tokenizer here")
 
     def counters(self) -> Mapping[str, float]:
-        """The framework's own figures since `reset`. Empty where it has none.
+        """The framework's own figures since `reset`, of a batch those of the whole. Empty where it has none.
 
         ``prefill_s`` and ``decode_s``, and whatever else it counts of a phase, named ``prefill_`` or ``decode_`` and
         ending in its unit (``decode_cycles``).

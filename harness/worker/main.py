@@ -5,29 +5,31 @@ numpy and the worker half; the framework comes with the backend. Contract: that 
 
 Requests and the bodies of their answers (dataclasses of `harness.worker.api` and `.protocol` as `bodies` writes them):
 
-=========  =================================================  =======================================================
-method     request                                            result
-=========  =================================================  =======================================================
-hello      {}                                                 protocol, framework, versions, python, implementation,
-                                                              platform, pid, import_s, memory
-devices    {}                                                 devices: [Device]
-make       MakeRequest                                        Made, seconds, memory
-tokenize   model, text_file (UTF-8), out                      tokens (count), bos; ``out`` holds int32 little-endian
-load       LoadSpec                                           Loaded, load_s, memory
-timed      TimedSpec                                          samples: [Sample], memory
-energy     EnergySpec                                         EnergyWindow, memory
-score      ScoreSpec                                          ScoreResult, score_s, memory
-generate   tokens, count                                      tokens: the ``count`` greedy choices after ``tokens``
-more       count                                              tokens: as many greedy choices after those of ``generate``
-                                                              or ``more``, which must be the request before it
-likelihood PairsSpec                                          PairsResult
-encode     EncodeSpec                                         tokens: [ids of a text, without BOS], bos
-detokenize DetokenizeSpec                                     texts
-logits     tokens, first                                      positions, argmax, logprob (of the argmax), dtype, width,
-                                                              finite
-unload     {}                                                 {}
-exit       {}                                                 {}, and the process ends
-=========  =================================================  =======================================================
+==============  =========================================  =========================================================
+method          request                                    result
+==============  =========================================  =========================================================
+hello           {}                                         protocol, framework, versions, python, implementation,
+                                                           platform, pid, import_s, memory
+devices         {}                                         devices: [Device]
+make            MakeRequest                                Made, seconds, memory
+tokenize        model, text_file (UTF-8), out              tokens (count), bos; ``out`` holds int32 little-endian
+load            LoadSpec                                   Loaded, load_s, memory
+timed           TimedSpec                                  samples: [Sample], memory, warmup: Warmup, text: TextResult
+                                                           or null
+energy          EnergySpec                                 EnergyWindow, memory
+score           ScoreSpec                                  ScoreResult, score_s, memory
+generate        tokens, count                              tokens: the ``count`` greedy choices after ``tokens``
+generate_batch  tokens (a list for each sequence), count   tokens: the same for each sequence of a batch
+more            count                                      tokens: as many greedy choices after those of ``generate``
+                                                           or ``more``, which must be the request before it
+likelihood      PairsSpec                                  PairsResult
+encode          EncodeSpec                                 tokens: [ids of a text, without BOS], bos
+detokenize      DetokenizeSpec                             texts
+logits          tokens, first                              positions, argmax, logprob (of the argmax), dtype, width,
+                                                           finite
+unload          {}                                         {}
+exit            {}                                         {}, and the process ends
+==============  =========================================  =========================================================
 
 ``memory`` is always a list of MemoryReading. The first request that needs the framework imports it.
 """
@@ -45,12 +47,13 @@ from typing import Any
 
 import numpy as np
 
-from harness.worker import likelihood, scoring, timing
-from harness.worker.api import Backend, Loaded, LoadSpec, MakeRequest, Tokens
+from harness.worker import energy, likelihood, scoring, timing
+from harness.worker.api import Backend, Loaded, LoadSpec, MakeRequest, Tokens, Unsupported
 from harness.worker.bodies import to_body
 from harness.worker.memory import MemoryReader
 from harness.worker.protocol import VERSION, MemoryReading, Message, ProtocolError, ScoreSpec, TimedSpec
 from harness.worker.serving import Handler, Server, serve_lines
+from harness.worker.text import time_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,14 @@ class GenerateSpec:
     """Greedy choices after a prompt, from an empty cache."""
 
     tokens: list[int]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateBatchSpec:
+    """Greedy choices after prompts of equal length, from empty caches, computed together."""
+
+    tokens: list[list[int]]
     count: int
 
 
@@ -136,6 +147,7 @@ class Worker(Server):
         self._started: Backend | None = None
         self._loaded: Loaded | None = None
         self._context_tokens = 0
+        self._batch = 1
         self._newest = self._held = 0
         self._import_s = 0.0
         self._reader = MemoryReader()
@@ -147,9 +159,10 @@ class Worker(Server):
             "tokenize": (TokenizeSpec, self._tokenize),
             "load": (LoadSpec, self._load),
             "timed": (TimedSpec, self._timed),
-            "energy": (timing.EnergySpec, self._energy),
+            "energy": (energy.EnergySpec, self._energy),
             "score": (ScoreSpec, self._score),
             "generate": (GenerateSpec, self._generate),
+            "generate_batch": (GenerateBatchSpec, self._generate_batch),
             "more": (MoreSpec, self._more),
             "likelihood": (likelihood.PairsSpec, self._likelihood),
             "encode": (EncodeSpec, self._encode),
@@ -169,11 +182,12 @@ class Worker(Server):
             raise ProtocolError("nothing is loaded")
         return self._loaded
 
-    def _read_memory(self, phase: str) -> list[MemoryReading]:
+    def _read_memory(self, phase: str, *, in_timed_pass: bool = False) -> list[MemoryReading]:
         elsewhere = self._backend.memory(phase)
         if elsewhere is not None:
             return elsewhere
-        return [self._reader.read(phase, self._backend.allocator_peak_bytes())]
+        own_peak = self._backend.allocator_peak_bytes()
+        return [self._reader.read(phase, own_peak, in_timed_pass=in_timed_pass)]
 
     def _start(self) -> Backend:
         self._emit("phase", {"phase": "import", "done": 0, "total": 1})
@@ -219,16 +233,19 @@ class Worker(Server):
         return {**to_body(made), "seconds": seconds, "memory": to_body(self._read_memory("make"))}
 
     def _tokenize(self, spec: TokenizeSpec) -> dict[str, Any]:
-        ids, bos = self._backend.tokenize(spec.model, spec.text_file.read_text(encoding="utf-8"))
+        tokenizer = self._backend.tokenizer(spec.model)
+        ids = tokenizer.tokenize(spec.text_file.read_text(encoding="utf-8"))
         np.asarray(ids, dtype="<i4").tofile(spec.out)
-        return {"tokens": len(ids), "bos": bos}
+        return {"tokens": len(ids), "bos": tokenizer.bos}
 
     def _load(self, spec: LoadSpec) -> dict[str, Any]:
         backend = self._backend
         if self._loaded is not None:
             raise ProtocolError("something is loaded already; 'unload' comes first")
-        if spec.threads < 1 or spec.context_tokens < 1:
-            raise ValueError("threads and context_tokens must be at least 1")
+        if spec.threads < 1 or spec.context_tokens < 1 or spec.batch < 1:
+            raise ValueError("threads, context_tokens and batch must be at least 1")
+        if spec.batch > 1 and "batch" not in backend.capabilities:
+            raise Unsupported(f"{backend.title} processes one sequence at a time here")
         if not spec.artifact.exists():
             raise FileNotFoundError(f"no artifact at {spec.artifact}")
         self._emit("phase", {"phase": "load", "done": 0, "total": 1})
@@ -240,20 +257,35 @@ class Worker(Server):
             raise WrongDeviceError(
                 f"asked for {spec.device} ({spec.api}), the model runs on {loaded.device.id} ({loaded.device.api})"
             )
-        self._loaded, self._context_tokens = loaded, spec.context_tokens
+        self._loaded, self._context_tokens, self._batch = loaded, spec.context_tokens, spec.batch
         return {**to_body(loaded), "load_s": load_s, "memory": to_body(self._read_memory("load"))}
 
     def _timed(self, spec: TimedSpec) -> dict[str, Any]:
         vocab_size = self._model.vocab_size
         timing.check_timed(spec, self._context_tokens)
+        self._check_batch(spec.batch)
         result = timing.timed_passes(
             self._backend, spec, vocab_size=vocab_size, emit=self._emit, read_memory=self._read_memory
         )
-        return {"samples": to_body(result.samples), "memory": to_body(result.memory)}
+        if spec.text is not None:
+            self._emit("phase", {"phase": "text", "done": 0, "total": spec.repetitions})
+        text = None if spec.text is None else time_text(self._backend, spec.text, spec.repetitions)
+        if text is not None:
+            timed = (sample for sample in result.samples if not sample.warmup)
+            for sample, values in zip(timed, text.values, strict=True):
+                sample.values.update(values)
+        return {
+            "samples": to_body(result.samples),
+            "memory": to_body(result.memory),
+            "warmup": to_body(result.warmup),
+            "text": to_body(text),
+        }
 
-    def _energy(self, spec: timing.EnergySpec) -> dict[str, Any]:
+    def _energy(self, spec: energy.EnergySpec) -> dict[str, Any]:
         loaded = self._loaded
-        window = timing.energy_window(
+        if spec.phase != "idle" and self._batch > 1:
+            raise Unsupported("energy is measured of one sequence at a time, not of a batch")
+        window = energy.energy_window(
             self._backend if loaded is not None else None,
             spec,
             vocab_size=loaded.vocab_size if loaded is not None else 0,
@@ -264,6 +296,7 @@ class Worker(Server):
 
     def _score(self, spec: ScoreSpec) -> dict[str, Any]:
         vocab_size = self._model.vocab_size
+        self._check_batch(1)
         if spec.window > self._context_tokens:
             raise ValueError(
                 f"a window of {spec.window} does not fit into the context of {self._context_tokens}"
@@ -279,6 +312,7 @@ class Worker(Server):
             raise ValueError(
                 f"{len(tokens)} + {spec.count} tokens do not fit a context of {self._context_tokens}"
             )
+        self._check_batch(1)
         backend = self._backend
         backend.reset()
         backend.prefill(tokens)
@@ -288,6 +322,29 @@ class Worker(Server):
             chosen.append(backend.sample())
         self._newest, self._held = chosen[-1], len(tokens) + spec.count - 1
         return {"tokens": chosen}
+
+    def _generate_batch(self, spec: GenerateBatchSpec) -> dict[str, Any]:
+        rows = [self._token_ids(row) for row in spec.tokens]
+        self._check_batch(len(rows))
+        if len(rows) < 2:
+            raise ValueError("one sequence is no batch")
+        length = len(rows[0])
+        if any(len(row) != length for row in rows):
+            raise ValueError("the sequences of a batch have one length")
+        if spec.count < 1 or length + spec.count - 1 > self._context_tokens:
+            raise ValueError(f"{length} + {spec.count} tokens do not fit a context of {self._context_tokens}")
+        backend = self._backend
+        backend.reset()
+        backend.prefill_batch(np.stack(rows))
+        chosen = [backend.sample_batch()]
+        while len(chosen) < spec.count:
+            backend.decode_batch(chosen[-1])
+            chosen.append(backend.sample_batch())
+        return {"tokens": np.stack(chosen, axis=1).tolist()}
+
+    def _check_batch(self, batch: int) -> None:
+        if batch != self._batch:
+            raise ValueError(f"the model was loaded for a batch of {self._batch}, not of {batch}")
 
     def _more(self, spec: MoreSpec) -> dict[str, Any]:
         if self._before not in ("generate", "more"):
@@ -305,6 +362,7 @@ class Worker(Server):
         return {"tokens": chosen}
 
     def _likelihood(self, spec: likelihood.PairsSpec) -> dict[str, Any]:
+        self._check_batch(1)
         result = likelihood.loglikelihoods(
             self._backend,
             spec.pairs,
@@ -314,21 +372,17 @@ class Worker(Server):
         return dict(to_body(result))
 
     def _encode(self, spec: EncodeSpec) -> dict[str, Any]:
-        tokenize, bos = self._backend.tokenize, None
-        ids: list[list[int]] = []
-        for text in spec.texts:
-            # A backend that knows no special tokens need not know the word either.
-            one, bos = (
-                tokenize(spec.model, text, special=True) if spec.special else tokenize(spec.model, text)
-            )
-            ids.append(one)
-        return {"tokens": ids, "bos": bos}
+        tokenizer = self._backend.tokenizer(spec.model)
+        encode = tokenizer.tokenize_special if spec.special else tokenizer.tokenize
+        return {"tokens": [encode(text) for text in spec.texts], "bos": tokenizer.bos}
 
     def _detokenize(self, spec: DetokenizeSpec) -> dict[str, Any]:
-        return {"texts": [self._backend.detokenize(spec.model, tokens) for tokens in spec.tokens]}
+        tokenizer = self._backend.tokenizer(spec.model)
+        return {"texts": [tokenizer.detokenize(tokens) for tokens in spec.tokens]}
 
     def _logits(self, spec: LogitsSpec) -> dict[str, Any]:
         tokens = self._token_ids(spec.tokens)
+        self._check_batch(1)
         if not 0 <= spec.first < len(tokens):
             raise ValueError(f"first must be 0 .. {len(tokens) - 1}")
         positions: list[int] = []
@@ -364,7 +418,7 @@ class Worker(Server):
     def _unload(self, _: _Nothing) -> dict[str, Any]:
         if self._loaded is not None:
             self._backend.unload()
-            self._loaded = None
+            self._loaded, self._batch = None, 1
         return {}
 
     def _exit(self, _: _Nothing) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """The worker's own memory, as its kernel counts it.
 
 Owns reading and parsing. Imports the standard library only. Contract: bytes, or None where the system does not
-tell; the headline is the process's own high-water mark, never ``ru_maxrss``, which a child inherits from its parent.
-Reading costs some 50 microseconds and is done outside timed spans only; ``smaps`` is never read, because walking the
-page tables stalls the process that is measured.
+tell, with the reason; the headline is the process's own high-water mark, never ``ru_maxrss``, which a child inherits
+from its parent. Reading the counters costs some 50 microseconds and is done outside timed spans only. The proportional
+shares (``smaps_rollup``) are read between passes, never inside one that is timed: the kernel walks the page tables for
+them, some milliseconds per gigabyte.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 
 from harness.worker.protocol import MemoryReading
 
-_STATUS = Path("/proc/self/status")
+_SELF = Path("/proc/self")
+_IN_TIMED_PASS = "not read inside a timed pass"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,22 @@ class Usage:
     rss_bytes: int | None
     anon_bytes: int | None
     file_bytes: int | None
+    shared_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What of its pages is a process's own, in bytes, or the reason why that is not known.
+
+    Attributes:
+        pss_bytes: every page divided by the number of processes that map it.
+        uss_bytes: pages that no other process maps.
+        reason: why they are None.
+    """
+
+    pss_bytes: int | None = None
+    uss_bytes: int | None = None
+    reason: str | None = None
 
 
 class MemoryReader:
@@ -39,22 +57,26 @@ class MemoryReader:
     def __init__(self) -> None:
         self._peak: int | None = None
 
-    def read(self, phase: str, allocator_peak_bytes: int | None = None) -> MemoryReading:
+    def read(
+        self, phase: str, allocator_peak_bytes: int | None = None, *, in_timed_pass: bool = False
+    ) -> MemoryReading:
         """This process's memory now.
 
         Args:
             phase: the phase that has just ended.
             allocator_peak_bytes: the framework's own figure, passed through.
+            in_timed_pass: a timed pass is under way, its clock stopped: only counters are read.
         """
-        reading = _read(phase, allocator_peak_bytes)
+        shares = Shares(reason=_IN_TIMED_PASS) if in_timed_pass else read_shares(_SELF)
+        reading = _read(phase, allocator_peak_bytes, shares)
         if reading.peak_rss_bytes is not None:
             self._peak = max(reading.peak_rss_bytes, self._peak or 0)
         return dataclasses.replace(reading, peak_rss_bytes=self._peak)
 
 
-def _read(phase: str, allocator_peak_bytes: int | None) -> MemoryReading:
+def _read(phase: str, allocator_peak_bytes: int | None, shares: Shares) -> MemoryReading:
     if sys.platform == "linux":
-        method, usage = "VmHWM", parse_status(_STATUS.read_text())
+        method, usage = "VmHWM", parse_status((_SELF / "status").read_text())
     elif sys.platform == "darwin":
         method, usage = "max_phys_footprint", _darwin_usage()
     elif sys.platform == "win32":
@@ -69,21 +91,55 @@ def _read(phase: str, allocator_peak_bytes: int | None) -> MemoryReading:
         file_bytes=usage.file_bytes,
         method=method,
         allocator_peak_bytes=allocator_peak_bytes,
+        reason=None if usage.peak_rss_bytes is not None else f"{sys.platform} told no peak ({method})",
+        shared_bytes=usage.shared_bytes,
+        pss_bytes=shares.pss_bytes,
+        uss_bytes=shares.uss_bytes,
+        shares_reason=shares.reason,
     )
+
+
+def read_shares(process: Path) -> Shares:
+    """The proportional and the unique set size of a process, from its folder under ``/proc``."""
+    if sys.platform != "linux":
+        return Shares(reason=f"{sys.platform} does not tell what of a resident set is whose")
+    try:
+        text = (process / "smaps_rollup").read_text()
+    except OSError as error:
+        return Shares(reason=f"smaps_rollup cannot be read: {error.strerror or error}")
+    return parse_rollup(text)
+
+
+def parse_rollup(text: str) -> Shares:
+    """`Shares` from the text of Linux's ``/proc/PID/smaps_rollup``.
+
+    The unique set is clean and dirty private pages, huge ones (``Private_Hugetlb``) included.
+    """
+    found = _kilobytes(text)
+    private = [value for name, value in found.items() if name.startswith("Private_")]
+    if "Pss" not in found or not private:
+        return Shares(reason="smaps_rollup holds no Pss or no Private fields")
+    return Shares(found["Pss"], sum(private))
+
+
+def _kilobytes(text: str) -> dict[str, int]:
+    """The fields ``Name: N kB`` of a file of procfs, in bytes."""
+    found = {}
+    for line in text.splitlines():
+        name, _, rest = line.partition(":")
+        parts = rest.split()
+        if len(parts) == 2 and parts[1] == "kB" and parts[0].isascii() and parts[0].isdigit():
+            found[name] = int(parts[0]) * 1024
+    return found
 
 
 def parse_status(text: str) -> Usage:
     """`Usage` from the text of Linux's ``/proc/PID/status``.
 
-    ``RssShmem`` is in the resident set and in neither share. Fields that a kernel leaves out are None.
+    The resident set is the sum of the three shares. Fields that a kernel leaves out are None.
     """
-    found: dict[str, int] = {}
-    for line in text.splitlines():
-        name, _, rest = line.partition(":")
-        parts = rest.split()
-        if name in ("VmHWM", "VmRSS", "RssAnon", "RssFile") and len(parts) == 2 and parts[1] == "kB":
-            found[name] = int(parts[0]) * 1024
-    return Usage(found.get("VmHWM"), found.get("VmRSS"), found.get("RssAnon"), found.get("RssFile"))
+    found = _kilobytes(text)
+    return Usage(*(found.get(name) for name in ("VmHWM", "VmRSS", "RssAnon", "RssFile", "RssShmem")))
 
 
 class RusageInfoV4(ctypes.Structure):

@@ -33,6 +33,7 @@ Method = Literal[
     "likelihood",
     "encode",
     "detokenize",
+    "generate_batch",
     "logits",
     "evaluate",
     "answer",
@@ -88,20 +89,53 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmupRule:
+    """When warm-up is over, instead of after a fixed number of passes.
+
+    Attributes:
+        change: how far the newest passes may lie apart, as a share: 0.1 is 10 %.
+        min_s: warm-up lasts at least this long, unless the passes run out.
+        max_s: no further pass begins after this time.
+    """
+
+    change: float
+    min_s: float
+    max_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpec:
+    """A fixed text, tokenised and detokenised after the passes.
+
+    Attributes:
+        file: UTF-8.
+        model: the model's own file, for frameworks whose artifacts hold no tokenizer; None: there is none.
+    """
+
+    file: str
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class TimedSpec:
     """The timed passes of one run.
 
     Every repetition resets the cache, fills ``depth`` tokens untimed, then prefills ``prompt_tokens`` fresh
-    random tokens, then decodes ``decode_tokens`` one at a time, each forward pass timed apart from sampling.
+    tokens, then decodes ``decode_tokens`` one at a time, each forward pass timed apart from sampling. Of a batch, every
+    pass does so for all its sequences together, and the counts are of each sequence.
 
     Attributes:
         prompt_tokens: tokens of the timed prefill.
         decode_tokens: timed single-token forward passes.
         depth: tokens already in the KV cache before the prefill.
         repetitions: timed passes.
-        warmups: untimed passes first: stored, marked, excluded.
+        warmups: untimed passes first: stored, marked, excluded. With a ``warmup_rule``: at most.
         seed: seed of the token ids; every repetition draws its own.
         concurrency: requests at the same time, each with a prompt of its own; above 1 for streams only.
+        warmup_rule: warm up until stable; None: exactly ``warmups`` passes.
+        prompt_file: little-endian int32 ids that prompts are cut from; None: uniform random ids.
+        text: what is tokenised and detokenised after the passes; None: nothing.
+        batch: sequences processed together, each with tokens of its own; what was loaded has room for so many.
     """
 
     prompt_tokens: int
@@ -111,6 +145,10 @@ class TimedSpec:
     warmups: int
     seed: int
     concurrency: int = 1
+    warmup_rule: WarmupRule | None = None
+    prompt_file: str | None = None
+    text: TextSpec | None = None
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +162,12 @@ class Sample:
             framework's own counters as ``framework_prefill_s``, ``framework_decode_s`` and the like (``_cycles``). Of
             streams: ``ttft_s`` (the
             median of the requests'), ``wall_s`` (first submission to last arrival), ``tokens`` and ``arrivals`` of
-            all requests, ``prompt_tokens_told`` (of all prompts, by the server's count).
-        forward_ns: duration of each single-token forward pass.
-        token_ns: time of each token since the prompt was submitted; the first is the one the prefill gave. Empty for
-            concurrent requests, and where a server does not tell how many tokens it sent at once.
+            all requests, ``prompt_tokens_told`` (of all prompts, by the server's count). Beside the pass:
+            ``tokenize_s``, ``detokenize_s`` and ``text_tokens`` of a fixed text.
+        forward_ns: duration of each single-token forward pass; of a batch, one token of each sequence.
+        token_ns: time of each token since the prompt was submitted; the first is the one the prefill gave. Of a batch,
+            when every sequence had its token. Empty for concurrent requests, and where a server does not tell how many
+            tokens it sent at once.
         request_ns: of concurrent requests: for each its submission and the time of each of its tokens, since the
             first submission.
     """
@@ -154,6 +194,10 @@ class MemoryReading:
         method: which definition the peak has: ``VmHWM``, ``PeakWorkingSetSize``, ``max_phys_footprint``.
         allocator_peak_bytes: the framework's own figure, None where it keeps none.
         reason: why the peak is None, None where it is not.
+        shared_bytes: its share in shared memory (shmem, tmpfs), None where the system does not tell.
+        pss_bytes: proportional set size: each page divided by the processes that map it.
+        uss_bytes: unique set size: pages that nobody else maps.
+        shares_reason: why the last two are None, None where they are not.
     """
 
     phase: str
@@ -164,6 +208,10 @@ class MemoryReading:
     method: str
     allocator_peak_bytes: int | None = None
     reason: str | None = None
+    shared_bytes: int | None = None
+    pss_bytes: int | None = None
+    uss_bytes: int | None = None
+    shares_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +226,11 @@ class ScoreSpec:
             (logits at ``i`` predict token ``i + 1``), as llama.cpp's perplexity does with ``window / 2``.
         max_windows: windows at most.
         bos: id that replaces the first token of each window, None: none.
-        reference_in: log-probabilities of the quality reference, None when this is the reference.
-        reference_out: where to write this artifact's log-probabilities, None except for the reference.
+        reference_in: the quality reference's distributions, None when this is the reference.
+        reference_out: where to write this artifact's distributions, None except for the reference.
+        exact: write every log-probability, not sketches.
+        positions_out: where to write the figures of every scored position (`harness.worker.scoring.POSITION`), None:
+            nowhere.
     """
 
     tokens_file: str
@@ -190,6 +241,8 @@ class ScoreSpec:
     bos: int | None
     reference_in: str | None
     reference_out: str | None
+    exact: bool = True
+    positions_out: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +261,9 @@ class WindowScore:
 class ScoreResult:
     """What scoring gives: windows, and what cannot be had from sums over windows.
 
-    ``finite`` is False when any scored logit was NaN or infinite; then the sums hold only what could be had.
-    ``kld`` holds ``median``, ``p99``, ``p999``, ``max`` over positions, None without a reference.
+    ``finite`` is False when any scored logit was NaN or infinite; then the sums hold only what could be had. ``kld``
+    holds ``median``, ``p99``, ``p999``, ``max`` over positions, ``delta_p`` percentiles of the change of the true
+    token's probability; None without a reference.
     """
 
     windows: list[WindowScore]
@@ -217,3 +271,4 @@ class ScoreResult:
     finite: bool
     vocab_size: int
     details: dict[str, Any] = field(default_factory=dict)
+    delta_p: dict[str, float] | None = None

@@ -1,4 +1,4 @@
-"""Timed passes and energy windows: the same code for every framework.
+"""Timed passes: the same code for every framework.
 
 Owns the order of calls, the clock and the token ids. Imports numpy, `harness.worker.api` and the protocol. Contract: a
 timed span holds calls of the backend and clock readings, and nothing else: no write, no garbage collection, no reading
@@ -9,78 +9,42 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.random import PCG64, Generator  # here, so that it counts as import and not as the model's memory
 
 from harness.worker.api import Backend, Stream, Tokens, Unsupported
+from harness.worker.prompts import pass_tokens
+from harness.worker.prompts import random_tokens as random_tokens
 from harness.worker.protocol import MemoryReading, Sample, TimedSpec
+from harness.worker.warmup import Warmup, warmup_end
 
 #: Sends an event of this name and body to the runner.
 Emit = Callable[[str, dict[str, Any]], None]
-#: Reads the memory that counts at the end of the named phase.
-ReadMemory = Callable[[str], list[MemoryReading]]
 #: A monotonic clock, in nanoseconds.
 Clock = Callable[[], int]
 
 
+class ReadMemory(Protocol):
+    """Reads the memory that counts at the end of a phase; inside a timed pass counters only, no page tables."""
+
+    def __call__(self, phase: str, *, in_timed_pass: bool = False) -> list[MemoryReading]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class TimedResult:
-    """Samples in order of repetition, warm-ups first; one memory reading for each phase that took place."""
+    """Samples in order of repetition, warm-ups first; one memory reading for each phase that took place.
+
+    ``warmup``: how many passes warmed up, and what ended them.
+    """
 
     samples: list[Sample]
     memory: list[MemoryReading]
-
-
-@dataclass(frozen=True, slots=True)
-class EnergySpec:
-    """One long window of the same work, for an energy meter that the runner reads around it.
-
-    Attributes:
-        phase: the work: prefills, single-token decodes, or nothing.
-        seconds: the window lasts at least this long.
-        prompt_tokens: tokens of each prefill (``prefill`` only).
-        depth: tokens in the KV cache before the work.
-        seed: seed of the token ids.
-    """
-
-    phase: Literal["prefill", "decode", "idle"]
-    seconds: float
-    prompt_tokens: int = 0
-    depth: int = 0
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class EnergyWindow:
-    """What was done in a window.
-
-    Attributes:
-        phase: as asked.
-        tokens: tokens processed as that phase's work.
-        fill_tokens: tokens processed only to refill the cache inside the window; where this is not small beside
-            ``tokens``, energy per token is not that phase's.
-        passes: prefills, or single-token forward passes.
-        begin_s: `time.monotonic` at the beginning, comparable with the runner's on the same machine.
-        end_s: the same at the end.
-    """
-
-    phase: str
-    tokens: int
-    fill_tokens: int
-    passes: int
-    begin_s: float
-    end_s: float
-
-
-def random_tokens(seed: int, repetition: int, count: int, vocab_size: int) -> Tokens:
-    """Fresh uniform token ids, ``int32[count]`` in ``[0, vocab_size)``, the same for the same arguments everywhere."""
-    generator = Generator(PCG64([seed, repetition]))
-    return generator.integers(0, vocab_size, size=count, dtype=np.int32)
+    warmup: Warmup
 
 
 def check_timed(spec: TimedSpec, context_tokens: int) -> None:
@@ -88,12 +52,16 @@ def check_timed(spec: TimedSpec, context_tokens: int) -> None:
     for name in ("prompt_tokens", "decode_tokens", "depth", "repetitions", "warmups", "seed"):
         if getattr(spec, name) < 0:
             raise ValueError(f"{name} is negative")
+    if spec.warmup_rule is not None and not 0 < spec.warmup_rule.change < math.inf:
+        raise ValueError(f"warmup_rule.change is {spec.warmup_rule.change}, not a share above 0")
     if spec.repetitions == 0:
         raise ValueError("repetitions is 0: nothing to time")
     if spec.prompt_tokens == 0 and spec.decode_tokens == 0:
         raise ValueError("prompt_tokens and decode_tokens are both 0: nothing to time")
     if spec.concurrency < 1:
         raise ValueError("concurrency is below 1")
+    if spec.batch < 1:
+        raise ValueError("batch is below 1")
     _check_room(spec.depth + spec.prompt_tokens + spec.decode_tokens, context_tokens)
 
 
@@ -131,8 +99,9 @@ def timed_passes(
     """Run the warm-ups and the timed repetitions of a `TimedSpec` on a loaded backend.
 
     A ``phase`` event goes out before each pass, never within one: ``warmup``, then ``prefill``, ``decode`` or
-    ``prefill+decode``, with ``done`` and ``total`` passes of that kind. Memory is read at the end of the warm-ups,
-    after the first timed prefill (the token clock stands still meanwhile), and at the end.
+    ``prefill+decode``, with ``done`` and ``total`` passes of that kind (of warm-ups by rule: the most there may be).
+    Memory is read after the very first prefill (its peak is then no decode's; the token clock stands still meanwhile),
+    at the end of the warm-ups, and at the end.
     """
     streaming = only_streams(backend)
     if spec.concurrency > 1 and not streaming:
@@ -144,15 +113,9 @@ def timed_passes(
     )
 
     def between() -> None:
-        memory.extend(read_memory("prefill"))
+        memory.extend(read_memory("prefill", in_timed_pass=not spec.warmups))
 
-    for repetition in range(spec.warmups + spec.repetitions):
-        warmup = repetition < spec.warmups
-        done, total = (repetition, spec.warmups) if warmup else (repetition - spec.warmups, spec.repetitions)
-        emit("phase", {"phase": "warmup" if warmup else timed_phase, "done": done, "total": total})
-        first = repetition == spec.warmups
-        if first and spec.warmups:
-            memory.extend(read_memory("warmup"))
+    def take(repetition: int, *, warmup: bool) -> None:
         with _no_garbage_collection():
             samples.append(
                 stream_pass(backend, spec, repetition, warmup=warmup, vocab_size=vocab_size)
@@ -163,12 +126,40 @@ def timed_passes(
                     repetition,
                     warmup=warmup,
                     vocab_size=vocab_size,
-                    between=between if first and spec.prompt_tokens and spec.decode_tokens else None,
+                    between=between
+                    if repetition == 0 and spec.prompt_tokens and spec.decode_tokens
+                    else None,
                     clock=clock,
                 )
             )
+
+    begun = clock()
+    while (warmed := warmup_end(spec, samples, (clock() - begun) / 1e9)) is None:
+        emit("phase", {"phase": "warmup", "done": len(samples), "total": spec.warmups})
+        take(len(samples), warmup=True)
+    for done in range(spec.repetitions):
+        emit("phase", {"phase": timed_phase, "done": done, "total": spec.repetitions})
+        if done == 0 and warmed.passes:
+            memory.extend(read_memory("warmup"))
+        take(warmed.passes + done, warmup=False)
     memory.extend(read_memory("decode" if spec.decode_tokens else "prefill"))
-    return TimedResult(samples, memory)
+    return TimedResult(samples, memory, warmed)
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What a pass is made of: ``int32[n]`` and one token, or ``int32[batch, n]`` and ``int32[batch]``."""
+
+    prefill: Callable[[Tokens], None]
+    decode: Callable[[Any], None]
+    sample: Callable[[], Any]
+
+
+def calls_of(backend: Backend, batch: int) -> Calls:
+    """The calls of a backend that was loaded for ``batch`` sequences."""
+    if batch == 1:
+        return Calls(backend.prefill, backend.decode, backend.sample)
+    return Calls(backend.prefill_batch, backend.decode_batch, backend.sample_batch)
 
 
 def one_pass(
@@ -181,7 +172,7 @@ def one_pass(
     between: Callable[[], None] | None = None,
     clock: Clock = time.perf_counter_ns,
 ) -> Sample:
-    """One repetition: reset, fill, prefill, decode.
+    """One repetition: reset, fill, prefill, decode; of a batch, each call for all its sequences.
 
     Without a prompt the first token decoded is a random one, ``token_ns`` counts from the beginning of the decode, and
     there is no ``prefill_s`` or ``ttft_s``; without decoding there is no ``decode_s``.
@@ -195,12 +186,17 @@ def one_pass(
         between: called between prefill and decode; its time is taken out of ``token_ns``.
         clock: nanoseconds.
     """
-    ids = random_tokens(spec.seed, repetition, spec.depth + spec.prompt_tokens + 1, vocab_size)
-    fill, prompt = ids[: spec.depth], ids[spec.depth : spec.depth + spec.prompt_tokens]
-    token = int(ids[-1])
+    length = spec.depth + spec.prompt_tokens + 1
+    ids = pass_tokens(spec, repetition, spec.batch * length, vocab_size)
+    calls = calls_of(backend, spec.batch)
+    if spec.batch > 1:
+        ids = ids.reshape(spec.batch, length)
+    fill = np.ascontiguousarray(ids[..., : spec.depth])
+    prompt = np.ascontiguousarray(ids[..., spec.depth : length - 1])
+    token = ids[..., -1] if spec.batch > 1 else int(ids[-1])
     backend.reset()
     if spec.depth:
-        backend.prefill(fill)
+        calls.prefill(fill)
     before = dict(backend.counters())
     forward_ns: list[int] = [0] * spec.decode_tokens
     token_ns: list[int] = []
@@ -209,9 +205,9 @@ def one_pass(
 
     submitted = clock()
     if spec.prompt_tokens:
-        backend.prefill(prompt)
+        calls.prefill(prompt)
         computed = clock()
-        token = backend.sample()
+        token = calls.sample()
         chosen = clock()
         values["prefill_s"] = (computed - submitted) / 1e9
         values["ttft_s"] = (chosen - submitted) / 1e9
@@ -223,9 +219,9 @@ def one_pass(
         submitted += clock() - paused
     for index in range(spec.decode_tokens):
         begun = clock()
-        backend.decode(token)
+        calls.decode(token)
         computed = clock()
-        token = backend.sample()
+        token = calls.sample()
         chosen = clock()
         forward_ns[index] = computed - begun
         sampling_ns += chosen - computed
@@ -251,7 +247,7 @@ def stream_pass(
     if spec.depth or not spec.prompt_tokens:
         raise Unsupported(f"{backend.title} begins every request with a prompt and an empty cache")
     count = spec.prompt_tokens
-    ids = random_tokens(spec.seed, repetition, count * spec.concurrency, vocab_size)
+    ids = pass_tokens(spec, repetition, count * spec.concurrency, vocab_size)
     prompts = [ids[start : start + count] for start in range(0, len(ids), count)]
     streams = backend.stream(prompts, spec.decode_tokens + 1)
     begin = min(stream.submitted_ns for stream in streams)
@@ -294,98 +290,3 @@ def _own_counters(
         for name, value in after.items()
         if counted.get(name.partition("_")[0])
     }
-
-
-def energy_window(
-    backend: Backend | None, spec: EnergySpec, *, vocab_size: int, context_tokens: int, emit: Emit
-) -> EnergyWindow:
-    """Repeat one kind of work for at least ``spec.seconds``.
-
-    A ``window`` event with ``edge`` ``begin`` goes out right before the window and one with ``end`` right after it, so
-    that the runner reads its meter without the preparation.
-
-    Args:
-        backend: loaded; None is enough for ``idle``.
-        spec: the work.
-        vocab_size: token ids are below it.
-        context_tokens: room in the cache.
-        emit: sends the events.
-
-    Raises:
-        ValueError: the spec asks for work that does not fit.
-    """
-    work = _work(backend, spec, vocab_size, context_tokens)
-    tokens = fill_tokens = passes = 0
-    with _no_garbage_collection():
-        emit("window", {"edge": "begin", "phase": spec.phase, "monotonic_s": time.monotonic()})
-        begin = time.monotonic()
-        deadline = begin + spec.seconds
-        while (now := time.monotonic()) < deadline:
-            if work is None:
-                time.sleep(deadline - now)
-                continue
-            done, filled = next(work)
-            tokens += done
-            fill_tokens += filled
-            passes += 1
-        end = time.monotonic()
-        emit("window", {"edge": "end", "phase": spec.phase, "monotonic_s": end})
-    return EnergyWindow(spec.phase, tokens, fill_tokens, passes, begin, end)
-
-
-def _work(
-    backend: Backend | None, spec: EnergySpec, vocab_size: int, context_tokens: int
-) -> Iterator[tuple[int, int]] | None:
-    """Prepared work whose steps give (tokens of the phase, tokens of refilling); None for idle."""
-    if spec.seconds <= 0:
-        raise ValueError("seconds must be above 0")
-    if min(spec.prompt_tokens, spec.depth, spec.seed) < 0:
-        raise ValueError("prompt_tokens, depth and seed must not be negative")
-    if spec.phase == "idle":
-        return None
-    if backend is None:
-        raise ValueError(f"nothing is loaded for {spec.phase!r}")
-    if only_streams(backend):
-        raise Unsupported("a client of a server cannot tell the energy of prefill and decode apart")
-    if spec.phase == "prefill":
-        if spec.prompt_tokens == 0:
-            raise ValueError("prompt_tokens is 0: nothing to prefill")
-        _check_room(spec.depth + spec.prompt_tokens, context_tokens)
-        return _prefills(backend, spec, vocab_size)
-    if spec.phase == "decode":
-        _check_room(spec.depth + 1, context_tokens)
-        steps = _decodes(backend, spec, vocab_size, context_tokens)
-        next(steps)  # the first step fills the cache, outside the window
-        return steps
-    raise ValueError(f"unknown phase {spec.phase!r}")
-
-
-def _prefills(backend: Backend, spec: EnergySpec, vocab_size: int) -> Iterator[tuple[int, int]]:
-    repetition = 0
-    while True:
-        ids = random_tokens(spec.seed, repetition, spec.depth + spec.prompt_tokens, vocab_size)
-        backend.reset()
-        if spec.depth:
-            backend.prefill(ids[: spec.depth])
-        backend.prefill(ids[spec.depth :])
-        yield spec.prompt_tokens, spec.depth
-        repetition += 1
-
-
-def _decodes(
-    backend: Backend, spec: EnergySpec, vocab_size: int, context_tokens: int
-) -> Iterator[tuple[int, int]]:
-    repetition = 0
-    while True:
-        ids = random_tokens(spec.seed, repetition, spec.depth + 1, vocab_size)
-        backend.reset()
-        if spec.depth:
-            backend.prefill(ids[:-1])
-        if repetition == 0:
-            yield 0, 0
-        token = int(ids[-1])
-        for step in range(context_tokens - spec.depth):
-            backend.decode(token)
-            token = backend.sample()
-            yield 1, spec.depth if repetition and step == 0 else 0
-        repetition += 1

@@ -29,6 +29,8 @@ THREADS = 1
 #: A pattern that repeats makes any language model sure of what comes next, so that no near tie decides.
 PROMPT = [11, 25, 39, 52, 17] * 5
 OTHER = [61, 7, 33] * 8
+#: Prompts of one length for a batch.
+PROMPTS = [PROMPT[:24], OTHER, [45, 8, 90, 13] * 6]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Subject:
         device: device to load on.
         api: its API.
         context_tokens: room to load with.
+        model: the model's own file, for a tokenizer where the artifact holds none; None: there is none.
     """
 
     launch: Launch
@@ -52,6 +55,7 @@ class Subject:
     device: str = "cpu"
     api: str = "cpu"
     context_tokens: int = CONTEXT
+    model: Path | None = None
 
     def load_body(self, **changes: Any) -> dict[str, Any]:
         """The body of a load request, changed where wanted."""
@@ -199,15 +203,112 @@ class BackendContract:
             # Where they are kept: they leave out what the framework does around its own clock, and are not zero.
             assert not ratios or 0.5 < float(np.median(ratios)) <= 1.05
 
+    def test_a_fixed_text_is_tokenised_and_comes_back_or_there_is_a_reason(
+        self, subject: Subject, loaded: WorkerProcess, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "text.txt"
+        path.write_text(
+            "The library opens at nine, and the café beside it an hour later.\n", encoding="utf-8"
+        )
+        body = {"prompt_tokens": 8, "decode_tokens": 2, "depth": 0, "repetitions": 2, "warmups": 1, "seed": 5}
+        text = {"file": str(path), "model": None if subject.model is None else str(subject.model)}
+        timed = loaded.call("timed", {**body, "text": text}, timeout_s=TIMEOUT_S)
+        told = timed["text"]
+        for sample in timed["samples"]:
+            values, measured = sample["values"], not sample["warmup"]
+            for name in ("tokenize_s", "detokenize_s"):
+                assert (name in values) == (measured and name not in told["reasons"])
+                assert values.get(name, 1.0) > 0
+            assert values.get("text_tokens", 1.0) > 0
+        assert all(told["reasons"].values())
+        assert told["round_trip"] is (None if told["reasons"] else True)
+
     def test_the_peak_of_memory_never_falls(self, loaded: WorkerProcess) -> None:
         body = {"prompt_tokens": 8, "decode_tokens": 2, "depth": 0, "repetitions": 1, "warmups": 1, "seed": 5}
         readings = loaded.call("hello", {}, timeout_s=TIMEOUT_S)["memory"]
         for _ in range(2):
             readings += loaded.call("timed", body, timeout_s=TIMEOUT_S)["memory"]
-        assert [r["phase"] for r in readings] == ["import", *(["warmup", "prefill", "decode"] * 2)]
+        assert [r["phase"] for r in readings] == ["import", *(["prefill", "warmup", "decode"] * 2)]
         peaks = [reading["peak_rss_bytes"] for reading in readings]
         assert peaks == sorted(peaks)
         assert peaks[1] > peaks[0], "a loaded model takes memory"
+
+    # -- several sequences at once ---------------------------------------------------------------------------------
+
+    @pytest.fixture
+    def batching(self, subject: Subject) -> None:
+        if "batch" not in subject.capabilities:
+            pytest.skip("the backend declares no batches")
+
+    def test_a_batch_that_cannot_be_is_refused_when_it_is_loaded(
+        self, subject: Subject, fresh: WorkerProcess
+    ) -> None:
+        if "batch" in subject.capabilities:
+            pytest.skip("the backend declares batches")
+        with pytest.raises(WorkerRefused, match="one sequence at a time"):
+            fresh.call("load", subject.load_body(batch=3), timeout_s=TIMEOUT_S)
+
+    @pytest.mark.usefixtures("batching", "scoring")
+    def test_every_sequence_of_a_batch_gets_what_it_gets_alone(
+        self, subject: Subject, fresh: WorkerProcess
+    ) -> None:
+        batches = (PROMPTS, [PROMPTS[1], PROMPTS[2], PROMPTS[0]], [PROMPTS[0]] * 3)
+        fresh.call("load", subject.load_body(batch=3), timeout_s=TIMEOUT_S)
+        chosen = [_generate_batch(fresh, prompts, 12) for prompts in batches]
+        assert _generate_batch(fresh, PROMPTS, 12) == chosen[0], "a reset empties the cache of every sequence"
+        fresh.call("unload", {}, timeout_s=TIMEOUT_S)
+        fresh.call("load", subject.load_body(), timeout_s=TIMEOUT_S)
+        alone = [_generate(fresh, prompt, 12) for prompt in PROMPTS]
+        for prompts, rows in zip(batches, chosen, strict=True):
+            for prompt, row in zip(prompts, rows, strict=True):
+                body = {"tokens": prompt + row[:-1], "first": len(prompt) - 1}
+                forced = fresh.call("logits", body, timeout_s=TIMEOUT_S)["argmax"]
+                equal = sum(one == other for one, other in zip(forced, row, strict=True))
+                # Rounding differs with the size of a batch, as above; another sequence's tokens would show.
+                assert equal >= 10, f"{forced} against {row}"
+                assert row[0] == alone[PROMPTS.index(prompt)][0]
+        fresh.call("unload", {}, timeout_s=TIMEOUT_S)
+        same = sum(row == other for row, other in zip(chosen[0], alone, strict=True))
+        assert same >= 2, f"{chosen[0]} against {alone}"
+        assert len({tuple(row) for row in alone}) == 3, "prompts whose answers differ, or nothing is tested"
+
+    @pytest.mark.usefixtures("batching")
+    def test_samples_of_a_batch_are_complete_and_consistent(
+        self, subject: Subject, fresh: WorkerProcess
+    ) -> None:
+        body = {
+            "prompt_tokens": 32,
+            "decode_tokens": 6,
+            "depth": 0,
+            "repetitions": 3,
+            "warmups": 1,
+            "seed": 5,
+        }
+        fresh.call("load", subject.load_body(batch=3), timeout_s=TIMEOUT_S)
+        timed = fresh.call("timed", {**body, "batch": 3}, timeout_s=TIMEOUT_S)
+        with pytest.raises(WorkerRefused, match="loaded for a batch of 3, not of 1"):
+            fresh.call("timed", body, timeout_s=TIMEOUT_S)
+        with pytest.raises(WorkerRefused, match="energy is measured of one sequence"):
+            fresh.call("energy", {"phase": "decode", "seconds": 0.1}, timeout_s=TIMEOUT_S)
+        deep: dict[str, Any] = {"samples": []}
+        deep_body = {**body, "batch": 3, "depth": 8}
+        if "batch_depth" in subject.capabilities:
+            deep = fresh.call("timed", deep_body, timeout_s=TIMEOUT_S)
+        else:
+            with pytest.raises(WorkerRefused) as raised:
+                fresh.call("timed", deep_body, timeout_s=TIMEOUT_S)
+            assert raised.value.type == "Unsupported"
+        fresh.call("unload", {}, timeout_s=TIMEOUT_S)
+        for sample in [*timed["samples"], *deep["samples"]]:
+            values, forward, tokens = sample["values"], sample["forward_ns"], sample["token_ns"]
+            assert (len(forward), len(tokens)) == (6, 7)
+            assert min(forward) > 0
+            assert values["decode_s"] == pytest.approx(sum(forward) / 1e9, rel=1e-9)
+            assert 0 < values["prefill_s"] <= values["ttft_s"] == tokens[0] / 1e9
+        measured = [sample["values"] for sample in timed["samples"] if not sample["warmup"]]
+        for name in ("prefill_s", "decode_s"):
+            ratios = [v[f"framework_{name}"] / v[name] for v in measured if f"framework_{name}" in v]
+            assert not ratios or 0.5 < float(np.median(ratios)) <= 1.05
 
     # -- scoring ---------------------------------------------------------------------------------------------------
 
@@ -282,4 +383,11 @@ class BackendContract:
 def _generate(worker: WorkerProcess, tokens: list[int], count: int) -> list[int]:
     answer = worker.call("generate", {"tokens": tokens, "count": count}, timeout_s=TIMEOUT_S)
     chosen: list[int] = answer["tokens"]
+    return chosen
+
+
+def _generate_batch(worker: WorkerProcess, prompts: list[list[int]], count: int) -> list[list[int]]:
+    answer = worker.call("generate_batch", {"tokens": prompts, "count": count}, timeout_s=TIMEOUT_S)
+    chosen: list[list[int]] = answer["tokens"]
+    assert [len(row) for row in chosen] == [count] * len(prompts)
     return chosen

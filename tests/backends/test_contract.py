@@ -95,7 +95,8 @@ def _real(name: str, python: str | None, artifact: str | None, folder: Path) -> 
         recipe = next(r.name for r in entry.backend.recipes if r.precision == half and r.default)
         if name == "qnn":
             return _qnn_slice(workshop, launch, recipe, folder)
-        return Subject(launch, workshop.artifact(MODEL, name, recipe).entry, entry.backend.capabilities)
+        made, source = workshop.artifact(MODEL, name, recipe), workshop.model_file(MODEL)
+        return Subject(launch, made.entry, entry.backend.capabilities, model=source.path)
     return Subject(launch, Path(artifact), entry.backend.capabilities)
 
 

@@ -16,6 +16,7 @@ from harness.backends._llamacpp_log import (
     cache_types,
     fallbacks,
     flash_attention,
+    kv_unified,
     load_mode,
     offloaded_layers,
 )
@@ -71,6 +72,7 @@ def test_nothing_reported_is_nothing() -> None:
     assert buffer_bytes("", "model") == {}
     assert load_mode("") is None
     assert flash_attention("") is None
+    assert kv_unified("") is None
     assert offloaded_layers("") is None
     assert fallbacks("") == {}
     assert cache_types("") is None
@@ -82,6 +84,11 @@ def test_the_automatic_settings_are_read_back() -> None:
     assert flash_attention("resolve_fused_ops: Flash Attention not supported, set to disabled") == "off"
     required = "llama_init_from_model: enabling flash_attn since it is required for quantized V cache"
     assert flash_attention(required) == "on"
+
+
+def test_whether_sequences_share_a_cache_is_read_back() -> None:
+    assert kv_unified("llama_context: kv_unified            = false\n") == "0"
+    assert kv_unified("llama_context: kv_unified            = true\n") == "1"
 
 
 def test_the_types_of_the_cache_are_read_back() -> None:

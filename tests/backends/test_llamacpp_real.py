@@ -251,6 +251,35 @@ def test_a_quantised_v_cache_without_flash_attention_is_refused(bench: Bench) ->
         bench.load(bench.source, options=options)
 
 
+# -- batches -------------------------------------------------------------------------------------------------------
+
+
+def test_sequences_of_a_batch_have_caches_of_their_own_whatever_pieces_their_prompts_go_in(
+    bench: Bench,
+) -> None:
+    prompts = [[11, 25, 39, 52, 17] * 4, [61, 7, 33, 80, 9] * 4, [45, 8, 90, 13, 71] * 4]
+    one = bench.load(bench.source)
+    alone = [
+        bench.worker.call("generate", {"tokens": prompt, "count": 6}, timeout_s=TIMEOUT_S)["tokens"]
+        for prompt in prompts
+    ]
+    for n_batch in ("2048", "7"):  # 7: two tokens of each of the three at once
+        loaded = bench.load(bench.source, batch=3, options={"n_batch": n_batch, "n_ubatch": "4"})
+        hints = loaded["hints"]
+        assert (hints["n_seq_max"], hints["kv_unified"]) == ("3", "0")
+        assert int(hints["n_ctx"]) == 3 * int(one["hints"]["n_ctx"])
+        assert loaded["kv_cache_bytes"] == pytest.approx(3 * one["kv_cache_bytes"], rel=0.01)
+        body = {"tokens": prompts, "count": 6}
+        assert bench.worker.call("generate_batch", body, timeout_s=TIMEOUT_S)["tokens"] == alone
+
+
+def test_a_batch_that_does_not_fit_into_one_pass_is_refused(bench: Bench) -> None:
+    with pytest.raises(WorkerRefused, match="one token of each of 3 sequences does not fit into n_batch=2"):
+        bench.load(bench.source, batch=3, options={"n_batch": "2"})
+    with pytest.raises(WorkerRefused, match="n_seq_max must be <= 256"):
+        bench.load(bench.source, batch=257, context_tokens=8)
+
+
 # -- RPC -----------------------------------------------------------------------------------------------------------
 
 SERVER = """

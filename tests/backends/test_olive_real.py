@@ -136,6 +136,60 @@ def test_forced_tokens_compute_what_appended_ones_do(workshop: Workshop) -> None
     assert float(found.stdout.strip().splitlines()[-1]) < 1e-3
 
 
+BATCHED = """
+import sys
+from pathlib import Path
+import numpy as np
+import onnxruntime_genai as og
+from harness.backends import _ort_genai as running
+from harness.worker.api import LoadSpec, Unsupported
+
+prompts = np.asarray([[11, 25, 39, 52], [61, 7, 33, 80], [45, 8, 90, 13]], np.int32)
+tokens = np.asarray([[7, 2, 61], [5, 8, 30], [99, 98, 97]], np.int32)
+logits = []
+for batch in (3, 1):
+    spec = LoadSpec(Path(sys.argv[1]), "cpu", "cpu", 1, 64, {}, batch)
+    runner = running.Runner(og, spec, running.provider_for(spec), continuous=True)
+    assert runner.hints()["batch_size"] == str(batch)
+    if batch == 3:
+        for _ in range(2):
+            runner.reset()
+            runner.prefill_batch(prompts)
+            for column in tokens.T:
+                runner.decode_batch(column)
+        logits.append(runner._generator.get_logits()[:, -1].copy())
+        room = runner.kv_cache_bytes()
+        try:
+            runner.prefill_batch(prompts)
+        except Unsupported as refusal:
+            assert "no depth" in str(refusal)
+        else:
+            raise AssertionError("genai appends to a batch by now")
+    else:
+        rows = []
+        for prompt, forced in zip(prompts, tokens):
+            runner.reset()
+            runner.prefill(prompt)
+            for token in forced:
+                runner.decode(int(token))
+            rows.append(runner._generator.get_logits()[0, -1].copy())
+        logits.append(np.stack(rows))
+        assert room == 3 * runner.kv_cache_bytes()
+    runner.close()
+assert np.isfinite(logits[0]).all()
+print(float(np.abs(logits[0] - logits[1]).max()), float(np.abs(logits[1][0] - logits[1][1]).max()))
+"""
+
+
+def test_sequences_of_a_batch_have_the_logits_that_they_have_alone(workshop: Workshop) -> None:
+    artifact = workshop.artifact(MODEL, "olive", "FP32").entry
+    command = [str(workshop.environment("olive").python), "-c", BATCHED, str(artifact)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    found = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    from_alone, between_rows = map(float, found.stdout.strip().splitlines()[-1].split())
+    assert from_alone < 1e-3 < between_rows
+
+
 def test_half_precision_is_refused_on_the_cpu_with_the_reason(workshop: Workshop, tmp_path: Path) -> None:
     folder = tmp_path / "half"
     shutil.copytree(workshop.artifact(MODEL, "olive", "FP32").entry, folder)

@@ -137,7 +137,7 @@ def test_a_binary_for_a_named_soc_is_written_and_is_that_socs(artifacts: Slice) 
     ours, theirs = artifacts.folders["A16W8"] / "SM8650", artifacts.folders["A16W8_SM8750"] / "SM8750"
     for name in ("block", "token"):
         (one,), (other,) = ours.glob(f"{name}*.bin"), theirs.glob(f"{name}*.bin")
-        assert one.stat().st_size > artifacts.made["A16W8"].weight_bytes / 2
+        assert one.stat().st_size > (artifacts.made["A16W8"].weight_bytes or 0) / 2 > 0
         assert one.read_bytes() != other.read_bytes()
     manifest = json.loads((artifacts.folders["A16W8_SM8750"] / "manifest.json").read_text(encoding="utf-8"))
     assert list(manifest["compiled"]) == ["SM8750"]
@@ -167,7 +167,7 @@ def test_more_context_than_the_graph_has_is_refused(artifacts: Slice, worker: Wo
 
 
 def test_weights_are_counted_as_they_are_on_disk(artifacts: Slice) -> None:
-    sizes = {name: made.weight_bytes for name, made in artifacts.made.items()}
+    sizes = {name: made.weight_bytes or 0 for name, made in artifacts.made.items()}
     assert sizes["A16W4"] < sizes["A16W8"] == sizes["A8W8"] == sizes["A16W8_SM8750"] < sizes["FP16"]
     # Two layers and the output layer of 576 x 1024, and the table of as many rows, in 8 bits and little else.
     layers = 2 * (2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536)

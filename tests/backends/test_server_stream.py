@@ -18,9 +18,9 @@ from server_script import DONE, Scripted, piece, scripted
 from harness.backends import _server_process as processes
 from harness.backends._server_client import Endpoint, ServerError, parsed
 from harness.backends.server import Server, parse_options
-from harness.worker import timing
+from harness.worker import energy, timing
 from harness.worker.api import Host, LoadSpec, MakeRequest, ModelFacts, Unsupported
-from harness.worker.protocol import TimedSpec
+from harness.worker.protocol import MemoryReading, TimedSpec
 
 GOOD: list[float | bytes] = [0.1, piece("a"), 0.05, piece("b"), 0.05, piece("c"), piece("", "length"), DONE]
 PROMPT = np.arange(8, dtype=np.int32)
@@ -134,13 +134,12 @@ def test_nobody_there_is_said(gguf: Path) -> None:
 
 def test_concurrent_requests_are_submitted_together_and_timed_each(server: Scripted, gguf: Path) -> None:
     backend = load(server, gguf)
-    result = timing.timed_passes(
-        backend,
-        spec(4),
-        vocab_size=100,
-        emit=ignore,
-        read_memory=backend.memory,
-    )
+
+    def read_memory(phase: str, *, in_timed_pass: bool = False) -> list[MemoryReading]:
+        assert not in_timed_pass, "a stream is never interrupted"
+        return backend.memory(phase)
+
+    result = timing.timed_passes(backend, spec(4), vocab_size=100, emit=ignore, read_memory=read_memory)
     assert [sample.warmup for sample in result.samples] == [True, False, False]
     for sample in result.samples:
         assert [len(times) for times in sample.request_ns] == [4] * 4
@@ -203,6 +202,21 @@ def test_a_tree_is_summed(tmp_path: Path) -> None:
     assert processes.tree_usage([99], tmp_path) is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="smaps_rollup is Linux's")
+def test_a_trees_shares_are_summed_and_one_that_does_not_tell_makes_them_unknown(tmp_path: Path) -> None:
+    for pid, parent in ((10, 1), (11, 10)):
+        folder = tmp_path / str(pid)
+        folder.mkdir()
+        (folder / "stat").write_text(f"{pid} (a) S {parent} 0 0")
+        (folder / "smaps_rollup").write_text(f"Pss: {pid} kB\nPrivate_Dirty: 7 kB\n")
+    shares = processes.tree_shares([10], tmp_path)
+    assert (shares.pss_bytes, shares.uss_bytes, shares.reason) == (21 * 1024, 14 * 1024, None)
+    (tmp_path / "11" / "smaps_rollup").unlink()
+    shares = processes.tree_shares([10], tmp_path)
+    assert (shares.pss_bytes, shares.uss_bytes) == (None, None)
+    assert shares.reason == "smaps_rollup cannot be read: No such file or directory"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -232,9 +246,9 @@ def test_what_only_streams_refuses_the_rest(server: Scripted, gguf: Path) -> Non
             call()
     with pytest.raises(Unsupported, match="empty cache"):
         timing.stream_pass(backend, TimedSpec(8, 2, 4, 1, 0, 3), 0, warmup=False, vocab_size=9)
-    work = timing.EnergySpec("prefill", 1.0, 8)
+    work = energy.EnergySpec("prefill", 1.0, 8)
     with pytest.raises(Unsupported, match="energy"):
-        timing.energy_window(backend, work, vocab_size=9, context_tokens=64, emit=ignore)
+        energy.energy_window(backend, work, vocab_size=9, context_tokens=64, emit=ignore)
     backend.unload()
     with pytest.raises(RuntimeError, match="nothing is loaded"):
         backend.stream([PROMPT], 1)

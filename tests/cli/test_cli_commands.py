@@ -10,6 +10,7 @@ from fake_lab import SUITE, Lab
 
 from harness.backends.fake import Fake
 from harness.frameworks import frameworks
+from harness.machine.bench import MachineBench, Rate
 from harness.worker.api import PRECISIONS, Recipe, StaticShape
 
 
@@ -33,6 +34,40 @@ def test_the_doctor_says_for_each_thing_missing_what_would_bring_it(bare_lab: La
     assert report.json
     assert bare_lab.run("doctor").out.strip()
     assert not bare_lab.cache.exists()
+
+
+def test_the_doctor_measures_the_machine_and_stores_it_where_it_may(
+    bare_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = MachineBench(
+        threads=2,
+        array_bytes=268_435_456,
+        last_level_cache_bytes=33_554_432,
+        read=Rate(21e9, 20e9, 18e9, 30),
+        copy=Rate(19e9, 18e9, 17e9, 20),
+        fp32=Rate(180e9, 170e9, 90e9, 12),
+        int8=None,
+        reasons={"int8": "no OpenVINO environment is made"},
+        validity="suspect",
+        flags=("memory: steal time 3 % (limit 1 %)",),
+    )
+    monkeypatch.setattr("harness.runner.benching.measure", lambda **_: measured)
+    printed = bare_lab.run("doctor", "--bench", "--no-store")
+    assert printed.status == 0, printed.err
+    assert "memory read: 21 (20) GB/s" in printed.out
+    assert "no OpenVINO environment is made" in printed.out
+    assert "suspect: memory: steal time" in printed.out
+    assert not (bare_lab.folder / "results").exists()
+
+    told = bare_lab.run("doctor", "--bench", "--json").json
+    assert told["bench"]["stored"] is True
+    assert told["bench"]["read_bytes_per_s"] == 21e9
+    assert told["bench"]["int8_ops"] is None
+    assert told["bench"]["reasons"] == {"int8_ops": "no OpenVINO environment is made"}
+    machine = bare_lab.run("show", told["machine"]["id"], "--json").json
+    assert [one["id"] for one in machine["benches"]] == [told["bench"]["id"]]
+    assert bare_lab.run("doctor", "--json").json["bench"] is None
+    assert bare_lab.run("doctor", "--no-store").status == 2
 
 
 def test_environments_and_artifacts_are_listed_and_removed(lab: Lab) -> None:

@@ -16,6 +16,7 @@ from harness.cli import COMMANDS, LazyGroup, group
 #: What costs tenths of a second to import.
 HEAVY = {
     "alembic",
+    "altair",
     "numpy",
     "pandas",
     "psutil",
@@ -28,7 +29,10 @@ HEAVY = {
 }
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["table", "--help"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], ["run", "--help"], ["table", "--help"], ["plot", "roofline", "--help"]],
+)
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     code = (
         "import sys\nfrom harness.cli import main\n"

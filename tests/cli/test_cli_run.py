@@ -8,56 +8,7 @@ from pathlib import Path
 import pytest
 from fake_lab import SUITE, Lab
 
-#: The stable interface: issue and documentation name these keys, in this order.
-ROW_KEYS = [
-    "framework",
-    "model",
-    "precision",
-    "recipe",
-    "device",
-    "workload",
-    "status",
-    "reason",
-    "runs",
-    "prefill_tps",
-    "decode_tps",
-    "ttft_s",
-    "itl_s_p50",
-    "itl_s_p99",
-    "peak_rss_bytes",
-    "weight_bytes",
-    "bits_per_weight",
-    "energy_joules_per_prefill_token",
-    "energy_joules_per_decode_token",
-    "perplexity",
-    "perplexity_ratio",
-    "kld_mean",
-    "same_top",
-    "speedup_prefill",
-    "speedup_decode",
-    "memory_reduction",
-    "quality_reference",
-    "speed_baseline",
-    "artifact_verdict",
-    "validity",
-    "flags",
-    "stream_tps",
-    "intervals",
-    "tasks",
-    "session",
-    "machine",
-    "framework_version",
-    "precision_class",
-    "prepare_s",
-    "prepare_peak_bytes",
-    "fallbacks",
-    "emulated",
-    "synthetic",
-    "ttft_s_p99",
-    "throughput_tps",
-    "allocator_peak_bytes",
-    "options",
-]
+from harness.table.metrics import ROW_KEYS
 
 
 def test_a_session_from_run_to_table_show_and_resume(lab: Lab) -> None:
@@ -73,12 +24,22 @@ def test_a_session_from_run_to_table_show_and_resume(lab: Lab) -> None:
     rows = table.json["rows"]
     assert [row["precision"] for row in rows] == ["fp16", "int4"]
     for row in rows:
-        assert list(row) == ROW_KEYS
+        assert list(row) == list(ROW_KEYS)
         assert (row["status"], row["reason"], row["runs"]) == ("ok", None, 2)
         figures = [key for key in row if key.endswith(("_tps", "_s", "_p50", "_p99", "_bytes"))]
         assert row["allocator_peak_bytes"] is None, "the scripted framework has no allocator of its own"
-        figures.remove("allocator_peak_bytes")
-        assert all(row[key] > 0 for key in figures), row
+        assert row["device_bytes"] is None, "the CPU has no memory but the host's"
+        assert row["analytic_kv_bytes"] is row["residual_bytes"] is row["touched_weight_bytes"] is None, (
+            "no shape"
+        )
+        missing = {
+            "allocator_peak_bytes",
+            "device_bytes",
+            "analytic_kv_bytes",
+            "residual_bytes",
+            "touched_weight_bytes",
+        }
+        assert all(row[key] > 0 for key in figures if key not in missing), row
         assert row["bits_per_weight"] > 0
         assert row["kld_mean"] >= 0
         assert row["perplexity_ratio"] > 0
@@ -93,7 +54,28 @@ def test_a_session_from_run_to_table_show_and_resume(lab: Lab) -> None:
     assert len(timed) == 4
     run = lab.run("show", timed[0]["id"], "--json").json
     assert {sample["metric"] for sample in run["samples"]} >= {"prefill_s", "decode_s"}
+    parts, timeline = run["memory_breakdown"], run["memory_timeline"]
+    assert 0 < parts["import_bytes"] <= parts["load_peak_bytes"] <= parts["prefill_peak_bytes"]
+    assert parts["prefill_peak_bytes"] <= parts["decode_peak_bytes"] == parts["peak_rss_bytes"]
+    assert parts["residual_bytes"] is None
+    assert "no plain transformer" in parts["reasons"]["touched_weight_bytes"]
+    assert {"import", "load", "warmup", "prefill+decode"} <= {phase for phase, _ in timeline["marks"]}
+    assert max(timeline["series"]["time_ns"]) <= timeline["seconds"] * 1e9
+    words = lab.run("show", timed[0]["id"]).out
+    assert "residual_bytes" in words
+    assert "watcher_cpu_s=" in words
     assert run["harness_s"] > 0
+    state = run["machine_state"]
+    for name in ("calibration", "memory_calibration"):
+        assert state[f"{name}_before_s"] > 0
+        assert state[f"{name}_after_s"] > 0
+    window = state["window"]
+    known = {name for name, value in window.items() if value is not None} | set(window["missing"])
+    assert known >= {
+        "steal_share", "cpu_pressure_share", "memory_pressure_share", "involuntary_switches", "foreign_cores",
+        "worker_waited_s", "minor_faults", "major_faults", "swapped_bytes", "worker_swap_bytes",
+        "thermal_throttles", "throttles",
+    }  # fmt: skip
     assert lab.run("show", timed[0]["cell_id"], "--json").json["what"] == "cell"
     assert lab.run("show", run["artifact_id"], "--json").json["what"] == "artifact"
     assert lab.run("show", session).status == 0
@@ -232,3 +214,28 @@ def test_traceback_shows_where_an_error_comes_from_wherever_the_word_stands(bare
     assert "Traceback" not in bare_lab.run("run", "nosuch").err
     for words in (("--traceback", "run", "nosuch"), ("run", "nosuch", "--traceback")):
         assert "Traceback" in bare_lab.run(*words).err
+
+
+def test_a_batch_is_stored_with_its_size_and_counts_the_tokens_of_all_its_sequences(lab: Lab) -> None:
+    suite = (
+        SUITE.replace("runs: 2", "runs: 1").replace("[fp16, int4]", "fp16").replace("pp8+tg4", "pp8+tg4@b3")
+    )
+    lab.suite(suite + "repetitions: 1\n")
+    ran = lab.run("run", "fake.yaml", "--json")
+    assert ran.status == 0, ran.err
+    (row,) = ran.json["rows"]
+    assert (row["workload"], row["status"], row["kld_mean"] is not None) == ("pp8+tg4@b3", "ok", True)
+    values = dict(
+        lab.query(
+            "SELECT metric.name, sample.value FROM sample JOIN metric ON metric.key = sample.metric_key "
+            "WHERE NOT sample.warmup"
+        )
+    )
+    assert row["prefill_tps"] == pytest.approx(3 * 8 / values["prefill_s"])
+    assert row["decode_tps"] == pytest.approx(3 * 4 / values["decode_s"])
+    assert row["ttft_s"] == pytest.approx(values["ttft_s"])
+    assert 1 / row["itl_s_p50"] < row["decode_tps"], "a step gives three tokens"
+    [(cell_id, batch)] = lab.query("SELECT cell.id, batch FROM cell JOIN session_cell ON cell_id = cell.id")
+    assert batch == lab.run("show", cell_id, "--json").json["batch"] == 3
+    [(cache,)] = lab.query("SELECT kv_cache_bytes FROM run WHERE kind = 'timed'")
+    assert cache == 3 * 8 * 12, "room for 12 tokens of each sequence"

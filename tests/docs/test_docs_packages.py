@@ -18,6 +18,7 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 
 #: Every package that somebody who benchmarks on devices looks for.
 WANTED = (
+    "altair",
     "llama-cpp-python",
     "lm-eval",
     "mlx",

@@ -42,7 +42,12 @@ FRAMEWORKS: dict[str, type[api.Backend]] = {"here": Here, "elsewhere": Elsewhere
 
 def look(root: Path, **environments: EnvironmentFacts) -> DoctorReport:
     return doctor(
-        {"here": Here, "elsewhere": Elsewhere}, environments, cache=root / "cache", root=root, nvml=NoNvml
+        {"here": Here, "elsewhere": Elsewhere},
+        environments,
+        cache=root / "cache",
+        root=root,
+        nvml=NoNvml,
+        watch_s=0.01,
     )
 
 
@@ -71,5 +76,5 @@ def test_a_made_environment_shows_its_versions(tmp_path: Path) -> None:
 
 def test_the_report_is_json_and_creates_nothing(tmp_path: Path) -> None:
     text = json.dumps(look(tmp_path).to_dict())
-    assert {"machine", "state", "devices", "meters", "frameworks", "host"} == set(json.loads(text))
+    assert {"machine", "state", "devices", "meters", "frameworks", "host", "harms"} == set(json.loads(text))
     assert list(tmp_path.iterdir()) == []

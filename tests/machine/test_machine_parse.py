@@ -60,6 +60,33 @@ def test_context_switches_of_a_thread() -> None:
     assert parse.switches(text) == parse.Switches(12, 345)
 
 
+def test_page_faults_of_a_process_are_added_to_its_childrens() -> None:
+    stat = "7 (a (b) c) R 1 1 1 0 -1 4194560 1000 20 30 4 150 50 0 0 20 0 1 0 1 1 1"
+    assert parse.faults(stat) == parse.Faults(minor=1020, major=34)
+
+
+def test_a_threads_waiting_is_the_second_figure_of_its_schedstat() -> None:
+    assert parse.waited_ns("913647 6881431 2\n") == 6881431
+    assert parse.waited_ns("0 0") is None
+
+
+def test_swapping_counts_both_directions_and_needs_both() -> None:
+    assert parse.swapped_pages("pgfault 9\npswpin 30\npswpout 12\n") == 42
+    assert parse.swapped_pages("pswpin 30\n") is None
+
+
+def test_swap_of_a_process_and_areas_of_the_machine() -> None:
+    assert parse.swap_bytes("VmRSS:\t 9 kB\nVmSwap:\t      12 kB\n") == 12 * 1024
+    table = "Filename\tType\tSize\tUsed\tPriority\n/dev/zram0 partition 8388604 512 100\n"
+    assert (parse.swap_areas(table), parse.swap_areas(table.splitlines()[0] + "\n")) == (1, 0)
+
+
+def test_cache_sizes_as_sysfs_writes_them() -> None:
+    assert parse.size_bytes("32768K\n") == 32 * 2**20
+    assert parse.size_bytes("4M") == 4 * 2**20
+    assert parse.size_bytes("many") is None
+
+
 def test_cpu_models_have_their_vendors_name_or_their_parts() -> None:
     assert parse.cpu_model(EPYC) == "AMD EPYC 7B13"
     assert parse.cpu_model(PI) == "Arm parts 0xd05+0xd0b"
@@ -124,6 +151,13 @@ def test_no_text_makes_a_parser_fail(text: str) -> None:
         parse.pressure_avg10,
         parse.process_ticks,
         parse.switches,
+        parse.faults,
+        parse.waited_ns,
+        parse.swapped_pages,
+        parse.swap_bytes,
+        parse.swap_areas,
+        parse.size_bytes,
+        parse.pi_throttled,
         parse.cpu_model,
         parse.cgroup_quota,
         parse.cgroup_paths,

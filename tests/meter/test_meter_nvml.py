@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from harness.machine.accelerators import Absent, find_accelerators
-from harness.meter.base import MeterError, MissingMeter
-from harness.meter.nvml import NvmlMeter, find
+from harness.meter.base import Meter, MeterError, MissingMeter, Sources
+from harness.meter.nvml import NvmlMeter, NvmlPowerMeter, find
 
 
 class FakeNvml:
@@ -17,8 +17,9 @@ class FakeNvml:
     class NVMLError(Exception):
         """Any failure of NVML."""
 
-    def __init__(self, *boards: list[int | None]) -> None:
+    def __init__(self, *boards: list[int | None], watts: float | None = None) -> None:
         self.boards = [list(board) for board in boards]
+        self.watts = watts
         self.open = 0
 
     def nvmlInit(self) -> None:  # noqa: N802
@@ -50,9 +51,24 @@ class FakeNvml:
             raise self.NVMLError("Not Supported")
         return value
 
+    def nvmlDeviceGetPowerUsage(self, handle: int) -> int:  # noqa: N802
+        del handle
+        if self.watts is None:
+            raise self.NVMLError("Not Supported")
+        return round(self.watts * 1000)
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle: int) -> int:  # noqa: N802
+        if handle:
+            raise self.NVMLError("Not Supported")
+        return 250_000
+
+
+def looked_for(nvml: FakeNvml) -> list[Meter | MissingMeter]:
+    return find(Sources(modules={"pynvml": nvml}))
+
 
 def opened(nvml: FakeNvml) -> NvmlMeter:
-    meter = find(nvml)
+    [meter] = looked_for(nvml)
     assert isinstance(meter, NvmlMeter), meter
     return meter
 
@@ -74,16 +90,39 @@ def test_a_board_without_a_counter_is_left_out() -> None:
     assert opened(FakeNvml([None], [7])).domains == ("gpu:1",)
 
 
-def test_only_boards_without_counters_make_no_meter_and_close_nvml() -> None:
+def test_boards_without_counter_and_power_make_no_meter_and_close_nvml() -> None:
     nvml = FakeNvml([None])
-    missing = find(nvml)
+    [missing] = looked_for(nvml)
     assert isinstance(missing, MissingMeter)
-    assert missing.reason == "gpu:0 has no energy counter (NVML: Not Supported)"
+    assert missing.reason == (
+        "gpu:0 has neither energy counter (NVML: Not Supported) nor power (NVML: Not Supported)"
+    )
     assert nvml.open == 0
 
 
+def test_a_board_without_a_counter_is_sampled_and_labelled_so() -> None:
+    counted, sampled = looked_for(FakeNvml([7], [None], watts=120.0))
+    assert isinstance(counted, NvmlMeter)
+    assert isinstance(sampled, NvmlPowerMeter)
+    assert (counted.domains, counted.method) == (("gpu:0",), "counter")
+    assert (sampled.domains, sampled.method, sampled.resolution_s) == (("gpu:1",), "power", 0.1)
+    assert sampled.watts() == {"gpu:1": 120.0}
+
+
+def test_the_limit_is_the_one_in_force_where_a_board_tells_it() -> None:
+    assert opened(FakeNvml([1], [1])).limits_watts == {"gpu:0": 250.0}
+
+
+def test_a_board_that_falls_off_the_bus_is_an_error() -> None:
+    nvml = FakeNvml([1000, 2000, None])
+    meter = opened(nvml)
+    with meter.window() as window:
+        pass
+    assert (window.joules, window.reason) == (None, "NVML: Not Supported")
+
+
 def test_no_board_makes_no_meter() -> None:
-    missing = find(FakeNvml())
+    [missing] = looked_for(FakeNvml())
     assert isinstance(missing, MissingMeter)
     assert missing.reason == "NVML enumerates no card"
 

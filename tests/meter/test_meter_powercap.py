@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.meter import find_meters, meter_for, unavailable_reason
-from harness.meter.base import Meter, MeterError, MissingMeter, WrappingCounter
+from harness.meter.base import Meter, MeterError, MissingMeter, Sources, WrappingCounter
 from harness.meter.powercap import PowercapMeter, find, find_zones
 
 RANGE_UJ = 262_143_328_850
@@ -28,10 +27,28 @@ def put(path: Path, energy_uj: int) -> None:
     (path / "energy_uj").write_text(f"{energy_uj}\n", encoding="ascii")
 
 
-def opened(root: Path) -> PowercapMeter:
-    meter = find(root)
+class Clock:
+    """Monotonic seconds, ten more at every look: a counter may have grown by kilojoules meanwhile."""
+
+    def __init__(self, step: float = 10.0) -> None:
+        self.now = 0.0
+        self.step = step
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+def opened(root: Path, clock: Clock | None = None) -> PowercapMeter:
+    [meter] = find(Sources(root, clock=clock or Clock()))
     assert isinstance(meter, PowercapMeter), meter
     return meter
+
+
+def refused(root: Path) -> MissingMeter:
+    [missing] = find(Sources(root))
+    assert isinstance(missing, MissingMeter), missing
+    return missing
 
 
 def test_two_sockets_with_memory_are_four_domains_and_parts_of_packages_are_not_read(tmp_path: Path) -> None:
@@ -108,8 +125,7 @@ def test_a_counter_for_root_only_is_missing_with_the_next_step(
         return read(self, encoding=encoding, errors=errors)
 
     monkeypatch.setattr(Path, "read_text", refuse)
-    missing = find(tmp_path)
-    assert isinstance(missing, MissingMeter)
+    missing = refused(tmp_path)
     assert missing.reason.endswith("intel-rapl:0/energy_uj may be read by root only")
     assert "chmod a+r" in missing.next_step
 
@@ -118,46 +134,44 @@ def test_a_counter_for_root_only_is_missing_with_the_next_step(
 @pytest.mark.parametrize("text", ["", "garbage", "-5"])
 def test_a_counter_without_a_number_is_missing(tmp_path: Path, name: str, text: str) -> None:
     (zone(tmp_path, "intel-rapl:0", "package-0", 100) / name).write_text(text, encoding="ascii")
-    missing = find(tmp_path)
-    assert isinstance(missing, MissingMeter)
+    missing = refused(tmp_path)
     assert "holds no number" in missing.reason
 
 
-def test_without_any_meter_the_reason_names_every_kind(tmp_path: Path) -> None:
-    meters, missing = find_meters(tmp_path, nvml_module=NoLibrary)
-    assert meters == []
-    assert unavailable_reason(missing) == (
-        f"no energy meter: no powercap zone under {tmp_path}/class/powercap; NVML library not found"
-    )
-    assert all(each.next_step for each in missing)
+def test_a_counter_that_begins_anew_is_an_error_and_not_a_wrap(tmp_path: Path) -> None:
+    package = zone(tmp_path, "intel-rapl:0", "package-0", 5_000_000_000)
+    meter = opened(tmp_path, Clock(0.5))
+    put(package, 1_000)  # a wrap would mean 257 kJ in half a second
+    with pytest.raises(MeterError, match="package-0: the counter went back from 5000000000 to 1000"):
+        meter.read()
 
 
-def test_the_meter_of_a_cpu_has_a_package_and_that_of_a_gpu_its_board(tmp_path: Path) -> None:
-    zone(tmp_path, "intel-rapl:0", "package-0", 100)
-    meters, _ = find_meters(tmp_path, nvml_module=NoLibrary)
-    assert meter_for("cpu", meters) is meters[0]
-    assert meter_for("gpu:0", meters) is None
+def test_a_reset_within_a_window_leaves_it_without_joules(tmp_path: Path) -> None:
+    package = zone(tmp_path, "intel-rapl:0", "package-0", 5_000_000_000)
+    meter = opened(tmp_path, Clock(0.5))
+    with meter.window() as window:
+        put(package, 1_000)
+    assert window.joules is None
+    assert "went back" in (window.reason or "")
 
 
-def test_psys_alone_is_no_meter_of_a_cpu(tmp_path: Path) -> None:
-    zone(tmp_path, "intel-rapl:0", "psys", 100)
-    meters, _ = find_meters(tmp_path, nvml_module=NoLibrary)
-    assert meter_for("cpu", meters) is None
+def test_the_limit_of_a_zone_is_its_highest(tmp_path: Path) -> None:
+    package = zone(tmp_path, "intel-rapl:0", "package-0", 1)
+    for name, value in (
+        ("constraint_0_max_power_uw", 28_000_000),
+        ("constraint_0_power_limit_uw", 30_000_000),
+        ("constraint_1_max_power_uw", 0),
+        ("constraint_1_power_limit_uw", 64_000_000),
+    ):
+        (package / name).write_text(f"{value}\n", encoding="ascii")
+    zone(tmp_path, "intel-rapl:0:0", "dram", 1)
+    assert opened(tmp_path).limits_watts == {"package-0": 64.0}
 
 
-class NoLibrary:
-    """NVML where there is no driver."""
-
-    class NVMLError(Exception):
-        """Any failure."""
-
-    @staticmethod
-    def nvmlInit() -> None:  # noqa: N802
-        raise NVMLError_LibraryNotFound
-
-
-class NVMLError_LibraryNotFound(NoLibrary.NVMLError):  # noqa: N801
-    """The name that pynvml gives it."""
+def test_without_a_zone_there_is_no_meter(tmp_path: Path) -> None:
+    missing = refused(tmp_path)
+    assert missing.reason == f"no powercap zone under {tmp_path}/class/powercap"
+    assert missing.expected
 
 
 @given(st.integers(1, 10**15), st.data())
@@ -196,3 +210,17 @@ def test_a_meter_error_is_the_reason_and_nothing_else_is_swallowed(tmp_path: Pat
     assert (window.joules, window.reason) == (None, "gone")
     with pytest.raises(ZeroDivisionError), meter.window():
         _ = 1 / 0
+
+
+@given(st.integers(1, 10**15), st.integers(0, 10**15), st.integers(0, 10**15), st.integers(0, 10**15))
+def test_a_wrap_that_is_too_much_for_the_time_is_refused_and_any_other_counted(
+    full: int, first: int, raw: int, most: int
+) -> None:
+    counter = WrappingCounter(first, full)
+    step = raw - first if raw >= first else raw - first + max(full, first)
+    if raw < first and step > most:
+        with pytest.raises(MeterError):
+            counter.update(raw, most)
+        assert counter.total == 0
+    else:
+        assert counter.update(raw, most) == step

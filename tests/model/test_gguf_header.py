@@ -80,6 +80,18 @@ def test_facts_of_a_small_file(tmp_path: Path) -> None:
     assert facts.tensor_types == {"Q8_0": 96, "F32": 5}
     assert facts.weight_bytes == 3 * 34 + 20
     assert facts.metadata["some.flag"] is True
+    assert facts.arrays == {"tokenizer.ggml.tokens", "nested"}
+    assert (facts.embedding_parameters, facts.output_parameters, facts.expert_parameters) == (96, 0, 0)
+
+
+def test_embeddings_output_and_experts_are_told_apart(tmp_path: Path) -> None:
+    tensors = [
+        ("token_embd.weight", (32, 3), Q8_0),
+        ("blk.0.ffn_gate_exps.weight", (32, 4, 2), Q8_0),
+        ("output.weight", (32, 3), Q8_0),
+    ]
+    facts = check_gguf(_written(tmp_path, _build(tensors=tensors)))
+    assert (facts.embedding_parameters, facts.output_parameters, facts.expert_parameters) == (96, 96, 256)
 
 
 def test_the_facts_agree_with_the_gguf_package(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.runner.order import plan_runs, run_seed
+from harness.runner.order import plan_round, plan_runs, run_seed
 
 cells = st.lists(st.text("abcdef0123456789", min_size=4, max_size=8), unique=True, max_size=12)
 
@@ -55,3 +55,21 @@ def test_a_cell_may_have_runs_of_its_own_number() -> None:
     assert sorted(run.cell_id for run in planned) == ["fast", "fast", "fast", "slow"]
     assert [run.position for run in planned] == [0, 1, 2, 3]
     assert "slow" in {run.cell_id for run in planned[:2]}, "its one run is in the first round"
+
+
+@given(cells, st.integers(0, 2**31), st.integers(0, 40))
+def test_a_later_round_holds_every_cell_that_goes_on_once_whatever_order_they_come_in(
+    ids: list[str], seed: int, index: int
+) -> None:
+    planned = plan_round(dict.fromkeys(ids, index), seed)
+    assert sorted(run.cell_id for run in planned) == sorted(ids)
+    assert [run.position for run in planned] == list(range(len(ids)))
+    assert {run.index for run in planned} <= {index}
+    assert {run.seed for run in planned} <= {run_seed(seed, index)}
+    assert plan_round(dict.fromkeys(ids[::-1], index), seed) == planned
+
+
+def test_rounds_are_not_all_in_the_same_order() -> None:
+    ids = [f"{number:04x}" for number in range(8)]
+    orders = {tuple(run.cell_id for run in plan_round(dict.fromkeys(ids, index), 1)) for index in range(6)}
+    assert len(orders) > 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.runner.tree import oom_kills, tree_rss_bytes
+from harness.runner.tree import TreeMemory, oom_kills
 
 
 def _host(tmp_path: Path, cgroup: str, files: dict[str, str]) -> tuple[Path, Path]:
@@ -68,11 +68,14 @@ def test_the_resident_set_counts_descendants() -> None:
         process = psutil.Process(parent.pid)
         (child,) = process.children()
         both = process.memory_info().rss + child.memory_info().rss
-        assert tree_rss_bytes(parent.pid) == pytest.approx(both, rel=0.1)
+        tree = TreeMemory(parent.pid)
+        assert tree.rss_bytes() == pytest.approx(both, rel=0.1)
         parent.communicate(b"\n")
+    assert tree.rss_bytes() == 0
+    tree.close()
 
 
 def test_a_process_that_is_gone_has_no_resident_set() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
-    assert tree_rss_bytes(process.pid) == 0
+    assert TreeMemory(process.pid).rss_bytes() == 0

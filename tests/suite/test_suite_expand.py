@@ -27,6 +27,7 @@ class _Base:
     known_devices: tuple[tuple[str, str], ...] = (("cpu", "cpu"),)
     hidden = False
     capabilities: frozenset[str] = frozenset({"prefill", "decode"})
+    takes_threads = True
 
     @classmethod
     def unavailable(cls, host: Host, device: str, api: str) -> str | None:
@@ -64,6 +65,11 @@ class _Beta(_Base):
 class _Gamma(_Base):
     title = "Gamma"
     recipes = (_recipe("half", "fp16", default=True),)
+
+
+class _OwnThreads(_Gamma):
+    title = "OwnThreads"
+    takes_threads = False
 
 
 class _Streaming(_Gamma):
@@ -187,7 +193,7 @@ def test_include_follows_githubs_own_example() -> None:
     warm-ups for shape."""
     cells = _expand(
         "model: [small]\nframework: [alpha, beta]\nprecision: [fp16]\nworkload: [pp1, pp2]\n"
-        "include:\n"
+        "warmups: 1\ninclude:\n"
         "  - threads: 1\n"
         "  - {threads: 2, workload: pp1}\n"
         "  - {framework: alpha, warmups: 9}\n"
@@ -298,6 +304,17 @@ def test_threads_of_the_suite_hold_where_nothing_else_is_said() -> None:
     assert {(p.cell.framework, str(p.cell.workload)) for p in _expand(text)} == {
         ("alpha", "pp8@t2"), ("alpha", "pp9@t4"), ("beta", "pp8@t2"), ("beta", "pp9@t3"),
     }  # fmt: skip
+
+
+def test_threads_are_no_axis_of_a_framework_that_takes_none() -> None:
+    """A suite's own number is a wish for all; a workload that names one is about nothing else."""
+    text = "model: small\nframework: own\nprecision: fp16\nworkload: [pp8@t2, pp9]\nthreads: 4\n"
+    frameworks = cast("dict[str, type[Backend]]", {"own": _OwnThreads})
+    reasons = {str(p.cell.workload): p.reason for p in expand(_suite(text), frameworks, MODELS, HOST)}
+    assert reasons == {
+        "pp8@t2": "OwnThreads decides on its threads alone: they are no axis of it",
+        "pp9@t4": None,
+    }
 
 
 # -- mistakes -------------------------------------------------------------------------------------------------------
@@ -455,10 +472,13 @@ def test_any_expression_selects_or_gives_our_error(expression: str) -> None:
         ("pp8+tg2@c4", _Streaming, None),
         ("pp8+tg2@c4", _Gamma, "Gamma takes one request at a time here; concurrency is for servers"),
         ("pp8+tg2@c1", _Gamma, None),
+        ("pp8+tg2@b4", _Gamma, "Gamma processes one sequence at a time here"),
+        ("pp8+tg2@b4", _Streaming, "Streaming makes batches of the requests that it gets: ask for @c4"),
+        ("pp8+tg2@b1", _Gamma, None),
         ("pp8+tg2@d4", _Streaming, "Streaming begins every request with an empty cache: it has no depth"),
     ],
 )
-def test_concurrency_and_depth_are_for_those_that_can(
+def test_concurrency_batches_and_depth_are_for_those_that_can(
     workload: str, backend: type[_Base], reason: str | None
 ) -> None:
     words = {"model": "small", "framework": "one", "precision": "fp16", "workload": workload}

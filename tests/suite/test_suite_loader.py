@@ -28,6 +28,7 @@ from harness.suite import (
     shipped_suites,
     suite_models,
 )
+from harness.suite.auto import AutoWarmups
 from harness.worker.api import Host
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +81,8 @@ def test_everything_has_a_default_but_the_axes() -> None:
     suite = _suite(BASE)
     assert suite.title == "s"
     assert suite.device == ["cpu"]
-    assert (suite.runs, suite.repetitions, suite.warmups, suite.seed, suite.threads) == (3, 3, 1, 0, None)
+    assert (suite.runs, suite.repetitions, suite.seed, suite.threads) == (3, 3, 0, None)
+    assert (suite.warmups, suite.prompt) == (AutoWarmups(change=0.1, max=10, max_time=30), "random")
     assert (suite.timeout_s, suite.memory_limit_bytes) == (600.0, None)
     assert suite.scoring
     assert suite.scoring.corpus == "shipped"
@@ -91,13 +93,19 @@ def test_everything_has_a_default_but_the_axes() -> None:
 def test_values_are_read_as_people_write_them() -> None:
     suite = _suite(
         "model: m\nframework: all\nprecision: int4\nx-anchors: {anything: goes}\n"
-        "workload: [pp512@d64, {prompt_tokens: 8, decode_tokens: 4, threads: 2}]\n"
+        "workload: [pp512@d64, {prompt_tokens: 8, decode_tokens: 4, threads: 2},\n"
+        "  pp8@b4, {prompt_tokens: 8, batch: 3}]\n"
         "timeout: 1h30m\nmemory_limit: 2GiB\nscoring: {window: 64, max_windows: null}\n"
         "options: {openvino: {ENABLE: true, N: 4, HINT: f32}}\n"
     )
     assert (suite.model, suite.framework) == (["m"], ["all"])
     assert suite.workload
-    assert [entry.workload for entry in suite.workload] == [Workload(512, 0, 64), Workload(8, 4, 0, 2)]
+    assert [entry.workload for entry in suite.workload] == [
+        Workload(512, 0, 64),
+        Workload(8, 4, 0, 2),
+        Workload(8, batch=4),
+        Workload(8, batch=3),
+    ]
     assert (suite.timeout_s, suite.memory_limit_bytes) == (5400.0, 2**31)
     assert suite.scoring
     assert (suite.scoring.stride, suite.scoring.score_from, suite.scoring.max_windows) == (64, 32, None)
@@ -168,7 +176,7 @@ def test_any_data_gives_a_suite_or_our_error(data: Any) -> None:
         suite = _suite(text)
     except UsageError:
         return
-    assert suite.runs >= 1
+    assert suite.settings.runs >= 1
 
 
 def test_names_and_paths_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,3 +299,59 @@ def test_every_example_in_the_documentation_is_valid() -> None:
                 _suite(text + "".join(line for line in lines if line.split(":")[0] not in data))
             examples += 1
     assert examples >= 10
+
+
+# -- a number or a rule ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "runs"),
+    [
+        ("runs: 4\n", (4, None, None)),
+        ("runs: auto\n", (6, 0.02, 30)),
+        ("runs: {auto: {width: 1.5 %, min: 3, max: 9}}\n", (3, 0.015, 9)),
+        ("runs: {auto: {width: 0.05}}\n", (6, 0.05, 30)),
+    ],
+)
+def test_runs_are_a_number_or_a_rule_that_a_session_reads_back(
+    lines: str, runs: tuple[int, float | None, int | None]
+) -> None:
+    suite = _suite(BASE + lines)
+    jsonschema.Draft202012Validator(json_schema()).validate(suite.document.data)
+    settings = suite.settings
+    assert (settings.runs, settings.runs_width, settings.runs_max) == runs
+    again = parse_suite(parse_yaml(suite.model_dump_json(by_alias=True, exclude_none=True), Path("s.yaml")))
+    assert again.settings == settings
+
+
+@pytest.mark.parametrize(
+    ("lines", "warmups"),
+    [
+        ("warmups: 0\n", (0, None, None)),
+        ("warmups: auto\n", (10, 0.1, 30.0)),
+        ("warmups: {auto: {change: 5 %, max: 20, max_time: 2m}}\n", (20, 0.05, 120.0)),
+    ],
+)
+def test_warmups_are_a_number_or_a_rule(lines: str, warmups: tuple[int, float | None, float | None]) -> None:
+    settings = _suite(BASE + lines).settings
+    assert (settings.warmups, settings.warmup_change, settings.warmup_max_s) == warmups
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "step"),
+    [
+        ("runs: {auto: {widht: 1 %}}", '"runs": auto: unknown key "widht"', 'did you mean "width"?'),
+        ("runs: {auto: {min: 40}}", "auto: min is 40, above max, which is 30", ""),
+        ("runs: {auto: {width: 2}}", "auto.width: 2 is no share above 0 and at most 1", ""),
+        ("runs: sometimes", "'sometimes' is neither a whole number nor auto", ""),
+        ("warmups: {auto: {change: 1%%}}", "'1%%' is no share", ""),
+        ("warmups: {auto: [1]}", '"warmups": auto', ""),
+        ("prompt: poem", '"prompt"', ""),
+    ],
+)
+def test_a_wrong_rule_is_told_with_its_key(line: str, said: str, step: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        _suite(f"{BASE}{line}\n")
+    assert "s.yaml:5" in raised.value.what
+    assert said in raised.value.what
+    assert step in raised.value.next_step

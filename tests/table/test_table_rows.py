@@ -35,6 +35,12 @@ ISSUE_KEYS = [
     "ttft_s_p99", "throughput_tps",
     "allocator_peak_bytes",
     "options",
+    "import_bytes", "load_peak_bytes", "prefill_peak_bytes", "decode_peak_bytes", "touched_weight_bytes",
+    "analytic_kv_bytes", "residual_bytes", "device_bytes", "pss_bytes", "uss_bytes",
+    "tokenize_tps", "detokenize_tps", "sampling_s_per_token", "stopped_by",
+    "bits_per_byte", "kld_median", "kld_p99", "kld_p999", "kld_max",
+    "delta_p_rms", "delta_p_p1", "delta_p_median", "delta_p_p99",
+    "mbu_decode", "mfu_prefill",
 ]  # fmt: skip
 
 HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))
@@ -58,6 +64,23 @@ def test_rows_are_json_without_nan_and_every_hole_has_a_reason() -> None:
                 assert row.notes.get(key), f"{key} of {row['framework']} is null without a reason"
 
 
+def test_suspect_runs_are_left_out_and_counted_unless_they_are_asked_for() -> None:
+    facts = session(
+        cell(
+            "llamacpp",
+            "int4",
+            "Q4_K_M",
+            runs=(run("a", 0.1, 10, 300), run("b", 0.1, 40, 300, "steal time 4 %")),
+        )
+    )
+    (without,), (with_it,) = comparison_rows(facts), comparison_rows(facts, with_suspect=True)
+    assert (without["validity"], without["decode_tps"]) == ("ok", pytest.approx(100))
+    assert without["flags"] == ["1 of 2 runs suspect and left out of the figures", "steal time 4 %"]
+    assert (with_it["validity"], with_it["decode_tps"]) == ("suspect", pytest.approx((100 + 25) / 2))
+    assert with_it["flags"] == ["1 of 2 runs suspect and in the figures, as asked", "steal time 4 %"]
+    assert (without["runs"], with_it["runs"]) == (2, 2)
+
+
 def test_speed_is_tokens_over_seconds() -> None:
     row = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(run("r", 0.08, 10, 300),)))
     assert row["prefill_tps"] == pytest.approx(32 / 0.08)
@@ -67,6 +90,21 @@ def test_speed_is_tokens_over_seconds() -> None:
     assert row["itl_s_p50"] == pytest.approx(0.010)
     assert row["itl_s_p99"] == pytest.approx(0.010)
     assert row["intervals"] == {}, "one run has no spread"
+
+
+@given(st.integers(1, 512), st.sampled_from(["forward_ns", "decode_s"]))
+def test_a_batch_multiplies_throughputs_and_leaves_times_as_they_are(batch: int, told: str) -> None:
+    one = run("r", 0.08, 10, 300)
+    if told == "decode_s":
+        samples = tuple(replace(each, forward_ns=()) for each in one.samples)
+        one = replace(one, samples=samples)
+    alone = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(one,)))
+    row = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=(one,), batch=batch, workload=f"pp32+tg4@b{batch}"))
+    for key in ("prefill_tps", "decode_tps", "throughput_tps"):
+        assert row[key] == pytest.approx(batch * alone[key])
+    for key in ("ttft_s", "ttft_s_p99", "itl_s_p50", "itl_s_p99", "stream_tps"):
+        assert row[key] == alone[key]
+    assert alone["decode_tps"] == pytest.approx(100)
 
 
 def test_decode_speed_leaves_sampling_out_and_streaming_has_it() -> None:

@@ -55,6 +55,18 @@ class _Clocked(Backend):
         self._spend("sample", None, SAMPLE)
         return len(self.calls)
 
+    def prefill_batch(self, tokens: Tokens) -> None:
+        assert tokens.dtype == np.int32
+        assert tokens.flags.c_contiguous
+        self._spend("prefill_batch", tokens.tolist(), PREFILL)
+
+    def decode_batch(self, tokens: Tokens) -> None:
+        self._spend("decode_batch", tokens.tolist(), DECODE)
+
+    def sample_batch(self) -> Tokens:
+        self._spend("sample_batch", None, SAMPLE)
+        return np.asarray([len(self.calls), -len(self.calls), 0], dtype=np.int32)
+
     def counters(self) -> Mapping[str, float]:
         self.now += OUTSIDE
         return dict(self._count)
@@ -73,8 +85,8 @@ def _run(spec: TimedSpec, backend: _Clocked) -> tuple[timing.TimedResult, list[t
         backend.now += OUTSIDE
         events.append((name, body))
 
-    def read_memory(phase: str) -> list[MemoryReading]:
-        backend.calls.append(("memory", phase))
+    def read_memory(phase: str, *, in_timed_pass: bool = False) -> list[MemoryReading]:
+        backend.calls.append(("memory", "timed" if in_timed_pass else phase))
         backend.now += OUTSIDE
         return [MemoryReading(phase, 1, 1, 1, 0, "VmHWM")]
 
@@ -127,6 +139,46 @@ def test_each_token_that_is_chosen_is_the_next_that_is_decoded() -> None:
     ]
     positions = [index + 1 for index, (name, _) in enumerate(backend.calls) if name == "sample"]
     assert [token for name, token in calls if name == "decode"] == positions[:3]
+
+
+def test_a_batch_is_timed_as_one_sequence_is_with_prompts_of_their_own() -> None:
+    backend = _Clocked()
+    result, _ = _run(TimedSpec(8, 3, 5, 2, 0, 7, batch=3), backend)
+    alone, _ = _run(TimedSpec(8, 3, 5, 2, 0, 7), _Clocked())
+    for sample, other in zip(result.samples, alone.samples, strict=True):
+        assert (sample.forward_ns, sample.token_ns) == (other.forward_ns, other.token_ns)
+        assert sample.values["prefill_s"] == other.values["prefill_s"] == PREFILL / 1e9
+    calls = [call for call in backend.calls if call[0] not in ("event", "memory")]
+    names = [name for name, _ in calls]
+    step = ["decode_batch", "sample_batch"]
+    assert names == ["reset", "prefill_batch", "prefill_batch", "sample_batch", *step * 3] * 2
+    prompts = [tokens for name, tokens in calls if name == "prefill_batch"]
+    assert [np.shape(tokens) for tokens in prompts] == [(3, 5), (3, 8)] * 2
+    rows = [tuple(row[:5]) for tokens in prompts for row in tokens]
+    assert len(set(rows)) == len(rows), "fresh for every sequence and repetition"
+    positions = [index + 1 for index, (name, _) in enumerate(backend.calls) if name == "sample_batch"]
+    decoded = [tokens for name, tokens in calls if name == "decode_batch"]
+    assert decoded == [[at, -at, 0] for at in [*positions[:3], *positions[4:7]]]
+
+
+def test_a_batch_without_a_prompt_begins_with_a_random_token_each() -> None:
+    backend = _Clocked()
+    result, _ = _run(TimedSpec(0, 2, 0, 1, 0, 7, batch=3), backend)
+    (sample,) = result.samples
+    assert sample.values.keys() == {"decode_s", "sampling_s", "framework_decode_s"}
+    first = next(tokens for name, tokens in backend.calls if name == "decode_batch")
+    assert len(first) == 3
+    assert all(0 <= token < 100 for token in first)
+
+
+@given(st.integers(0, 2**31), st.integers(0, 5), st.integers(1, 40))
+def test_one_sequence_reads_the_tokens_that_it_read_before_there_were_batches(
+    seed: int, depth: int, prompt: int
+) -> None:
+    backend = _Clocked()
+    _run(TimedSpec(prompt, 0, depth, 1, 0, seed), backend)
+    seen = [token for name, tokens in backend.calls if name == "prefill" for token in tokens]
+    assert seen == timing.random_tokens(seed, 0, depth + prompt + 1, 100).tolist()[:-1]
 
 
 def test_garbage_is_not_collected_in_a_pass_and_is_again_after_it() -> None:
@@ -206,11 +258,20 @@ def test_events_go_out_before_passes_and_memory_is_read_once_a_phase() -> None:
         ("phase", {"phase": "prefill+decode", "done": 0, "total": 2}),
         ("phase", {"phase": "prefill+decode", "done": 1, "total": 2}),
     ]
-    assert [reading.phase for reading in result.memory] == ["warmup", "prefill", "decode"]
+    # Within the warm-up, so that the peak after the first prefill is no decode's and no timed pass is interrupted.
+    assert [reading.phase for reading in result.memory] == ["prefill", "warmup", "decode"]
     names = [name for name, _ in backend.calls]
     one_pass = ["reset", "prefill", "sample", "decode", "sample"]
     with_reading = ["reset", "prefill", "sample", "memory", "decode", "sample"]
-    assert names == ["event", *one_pass, "event", "memory", *with_reading, "event", *one_pass, "memory"]
+    assert names == ["event", *with_reading, "event", "memory", *one_pass, "event", *one_pass, "memory"]
+    assert ("memory", "timed") not in backend.calls
+
+
+def test_without_a_warm_up_the_reading_after_the_first_prefill_knows_that_it_is_inside_a_timed_pass() -> None:
+    backend = _Clocked()
+    result, _ = _run(TimedSpec(8, 1, 0, 1, 0, 7), backend)
+    assert [reading.phase for reading in result.memory] == ["prefill", "decode"]
+    assert [what for name, what in backend.calls if name == "memory"] == ["timed", "decode"]
 
 
 @given(st.integers(0, 2**31), st.integers(0, 50), st.integers(0, 300), st.integers(1, 200_000))
@@ -228,106 +289,10 @@ def test_random_tokens_are_ids_of_the_vocabulary(seed: int, repetition: int, cou
         (TimedSpec(0, 0, 4, 1, 0, 0), "both 0"),
         (TimedSpec(1, 1, 0, 0, 0, 0), "repetitions is 0"),
         (TimedSpec(1, -1, 0, 1, 0, 0), "decode_tokens is negative"),
+        (TimedSpec(1, 1, 0, 1, 0, 0, batch=0), "batch is below 1"),
         (TimedSpec(500, 300, 201, 1, 0, 0), "1001 tokens do not fit into the context of 1000"),
     ],
 )
 def test_a_spec_that_cannot_be_run_says_why(spec: TimedSpec, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         timing.check_timed(spec, 1000)
-
-
-class _Stepping:
-    """`time` for an energy window: every look at the clock is a tenth of a second later."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def monotonic(self) -> float:
-        self.now += 0.1
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
-def _energy(
-    spec: timing.EnergySpec, backend: _Clocked | None, monkeypatch: pytest.MonkeyPatch, context: int = 1000
-) -> tuple[timing.EnergyWindow, list[tuple[str, float]], _Stepping]:
-    clock = _Stepping()
-    monkeypatch.setattr(timing, "time", clock)
-    edges: list[tuple[str, float]] = []
-
-    def emit(name: str, body: dict[str, Any]) -> None:
-        assert name == "window"
-        edges.append((body["edge"], body["monotonic_s"]))
-
-    window = timing.energy_window(backend, spec, vocab_size=100, context_tokens=context, emit=emit)
-    return window, edges, clock
-
-
-def test_an_energy_window_repeats_prefills_for_at_least_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = _Clocked()
-    window, edges, _ = _energy(timing.EnergySpec("prefill", 1.0, 16, 0, 3), backend, monkeypatch)
-    assert window.end_s - window.begin_s >= 1.0
-    prompts = [tokens for name, tokens in backend.calls if name == "prefill"]
-    assert window.passes == len(prompts)
-    assert window.passes > 1
-    assert window.tokens == 16 * window.passes
-    assert window.fill_tokens == 0
-    assert len({tuple(prompt) for prompt in prompts}) == len(prompts), "a cached prompt would cost nothing"
-    assert [edge for edge, _ in edges] == ["begin", "end"]
-    assert edges[0][1] <= window.begin_s < window.end_s == edges[1][1]
-
-
-def test_tokens_that_only_refill_the_cache_are_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    window, _, _ = _energy(timing.EnergySpec("prefill", 1.0, 16, 40, 3), _Clocked(), monkeypatch)
-    assert window.tokens == 16 * window.passes
-    assert window.fill_tokens == 40 * window.passes
-
-
-def test_a_decode_window_fills_its_depth_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = _Clocked()
-    window, _, _ = _energy(timing.EnergySpec("decode", 1.0, 0, 40, 3), backend, monkeypatch)
-    assert [name for name, _ in backend.calls].count("prefill") == 1
-    assert window.tokens == window.passes == [name for name, _ in backend.calls].count("decode")
-    assert window.fill_tokens == 0
-
-
-def test_a_decode_window_starts_over_when_the_context_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = _Clocked()
-    window, _, _ = _energy(timing.EnergySpec("decode", 1.0, 0, 6, 3), backend, monkeypatch, context=8)
-    resets = [name for name, _ in backend.calls].count("reset")
-    assert resets > 1
-    assert window.fill_tokens == 6 * (resets - 1)
-    assert window.tokens == window.passes
-
-
-def test_an_idle_window_sleeps_and_needs_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    window, _, clock = _energy(timing.EnergySpec("idle", 2.0), None, monkeypatch)
-    assert (window.tokens, window.passes) == (0, 0)
-    assert window.end_s - window.begin_s >= 2.0
-    assert len(clock.slept) == 1
-
-
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        (timing.EnergySpec("prefill", 1.0), "prompt_tokens is 0"),
-        (timing.EnergySpec("idle", 0.0), "seconds"),
-        (timing.EnergySpec("decode", 1.0, depth=1000), "do not fit"),
-        (timing.EnergySpec("decode", 1.0, depth=-1), "negative"),
-        (timing.EnergySpec("nap", 1.0), "unknown phase 'nap'"),  # type: ignore[arg-type]
-    ],
-)
-def test_an_energy_window_that_cannot_be_says_why(
-    spec: timing.EnergySpec, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        _energy(spec, _Clocked(), monkeypatch)
-
-
-def test_work_without_a_model_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="nothing is loaded"):
-        _energy(timing.EnergySpec("decode", 1.0), None, monkeypatch)

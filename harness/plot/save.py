@@ -1,0 +1,57 @@
+"""A chart as a file: SVG, PNG, HTML, or its Vega-Lite JSON.
+
+Owns the formats. Imports altair and vl-convert when it is called. Contract: looking at the file needs no network.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import EdgebenchError, UsageError
+from harness.files import write_atomically
+
+if TYPE_CHECKING:
+    import altair as alt
+
+#: By the end of the file's name.
+FORMATS = (".svg", ".png", ".html", ".json")
+#: Pixels of a PNG for each of the chart's: sharp in print.
+_SCALE = 2.0
+
+
+def check_format(path: Path) -> None:
+    """Raise UsageError where the end of the name is no format."""
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(
+            f"{path} is of no known format", next_step=f"let its name end in {', '.join(FORMATS)}"
+        )
+
+
+def save_chart(chart: alt.LayerChart, path: Path) -> None:
+    """Write a chart in the format that its name ends in.
+
+    Raises:
+        UsageError: no such format.
+        EdgebenchError: the file cannot be written.
+    """
+    check_format(path)
+    kind = path.suffix.lower()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if kind == ".png":
+            import vl_convert
+
+            path.write_bytes(vl_convert.vegalite_to_png(chart.to_json(), scale=_SCALE))
+        elif kind == ".svg":
+            import vl_convert
+
+            write_atomically(path, vl_convert.vegalite_to_svg(chart.to_json()))
+        elif kind == ".html":
+            write_atomically(path, chart.to_html(inline=True))  # with its scripts inside
+        else:
+            write_atomically(path, chart.to_json(indent=2) + "\n")
+    except OSError as error:
+        raise EdgebenchError(
+            f"{path} cannot be written: {error.strerror}", next_step="name another file with --out"
+        ) from error
