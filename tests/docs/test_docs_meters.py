@@ -116,5 +116,5 @@ def test_the_example_of_a_meter_is_one(tmp_path: Path) -> None:
     assert window.joules == {"npu:0": 2.5}
     with meter, meter.window() as window:
         counter.write_text("1\n")
-    assert window.reason == "acme: the counter went back"
+    assert window.reason == "acme: the counter of npu:0 went back (was the driver reloaded?)"
     assert (meter.min_window_s, meter.limits_watts) == (1.0, {"npu:0": 15.0})
