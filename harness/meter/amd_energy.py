@@ -12,13 +12,14 @@ from pathlib import Path
 
 from harness.machine.files import read_text
 from harness.meter.base import Meter, MeterError, MissingMeter, Sources
+from harness.meter.counted import CounterMeter
 from harness.meter.sysfs import hwmon, integer
 
 _NAME = re.compile("amd_energy")
 _SOCKET = re.compile(r"Esocket(\d+)")
 
 
-class AmdEnergyMeter(Meter):
+class AmdEnergyMeter(CounterMeter):
     """Socket counters in microjoules, which the driver accumulates in 64 bits: they do not wrap.
 
     Args:
@@ -29,24 +30,18 @@ class AmdEnergyMeter(Meter):
     """
 
     name = "amd_energy"
-    method = "counter"
+    joules_per_unit = 1e-6
+    set_back = "was the driver reloaded"
     # The registers move every millisecond; what the driver adds in between is not told, so this is cautious.
     resolution_s = 0.1
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         self.domains = tuple(sorted(files))
         self._files = {domain: files[domain] for domain in self.domains}
-        self._first = {domain: integer(file) for domain, file in self._files.items()}
-        self._last = dict(self._first)
+        self.open()
 
-    def read(self) -> dict[str, float]:
-        """Joules by package since the meter was opened."""
-        now = {domain: integer(file) for domain, file in self._files.items()}
-        for domain, value in now.items():
-            if value < self._last[domain]:
-                raise MeterError(f"amd_energy: the counter of {domain} went back (was the driver reloaded?)")
-        self._last = now
-        return {domain: (now[domain] - self._first[domain]) / 1e6 for domain in self.domains}
+    def units(self) -> dict[str, int]:
+        return {domain: integer(file) for domain, file in self._files.items()}
 
 
 def find(sources: Sources) -> list[Meter | MissingMeter]:

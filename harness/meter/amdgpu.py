@@ -14,6 +14,7 @@ from pathlib import Path
 
 from harness.machine.files import read_int
 from harness.meter.base import Meter, MeterError, MissingMeter, Sources
+from harness.meter.counted import CounterMeter
 from harness.meter.sampled import SampledMeter
 from harness.meter.sysfs import hwmon, integer
 
@@ -22,7 +23,7 @@ PERIOD_S = 0.1
 _NAME = re.compile("amdgpu")
 
 
-class AmdGpuMeter(Meter):
+class AmdGpuMeter(CounterMeter):
     """Cards with an energy counter, in microjoules.
 
     Args:
@@ -33,24 +34,18 @@ class AmdGpuMeter(Meter):
     """
 
     name = "amdgpu"
-    method = "counter"
     resolution_s = PERIOD_S
+    joules_per_unit = 1e-6
+    set_back = "was the card reset"
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
         self.domains = tuple(sorted(folders))
         self.limits_watts = _limits(folders)
         self._files = {domain: folders[domain] / "energy1_input" for domain in self.domains}
-        self._first = {domain: integer(file) for domain, file in self._files.items()}
-        self._last = dict(self._first)
+        self.open()
 
-    def read(self) -> dict[str, float]:
-        """Joules by card since the meter was opened."""
-        now = {domain: integer(file) for domain, file in self._files.items()}
-        for domain, value in now.items():
-            if value < self._last[domain]:
-                raise MeterError(f"amdgpu: the energy counter of {domain} went back (was the card reset?)")
-        self._last = now
-        return {domain: (now[domain] - self._first[domain]) / 1e6 for domain in self.domains}
+    def units(self) -> dict[str, int]:
+        return {domain: integer(file) for domain, file in self._files.items()}
 
 
 class AmdGpuPowerMeter(SampledMeter):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.meter.base import Meter, MeterError, MissingMeter, Sources
+from harness.meter.counted import CounterMeter
 
 MODULE = "zeus_apple_silicon"
 
@@ -22,7 +23,7 @@ _FIELDS = {
 }
 
 
-class AppleMeter(Meter):
+class AppleMeter(CounterMeter):
     """Cumulative counters of the SoC.
 
     Args:
@@ -33,20 +34,19 @@ class AppleMeter(Meter):
     """
 
     name = "apple"
-    method = "counter"
+    set_back = "did the machine sleep"
     # Apple tells no period; the counters were designed for tools that ask a few times a second.
     resolution_s = 0.1
-    resolution_joules = 0.001
+    resolution_joules = joules_per_unit = 0.001
 
     def __init__(self, monitor: Any) -> None:
         self._monitor = monitor
-        self._first = self._millijoules()
-        self._last = dict(self._first)
+        self.open()
         self.domains = tuple(sorted(self._first))
         if not self.domains:
             raise MeterError("this chip tells the energy of none of its parts")
 
-    def _millijoules(self) -> dict[str, int]:
+    def units(self) -> dict[str, int]:
         try:
             told = self._monitor.get_cumulative_energy()
         except RuntimeError as error:
@@ -57,17 +57,6 @@ class AppleMeter(Meter):
             if values[0] is not None:
                 found[domain] = sum(int(value) for value in values if value is not None)
         return found
-
-    def read(self) -> dict[str, float]:
-        """Joules by domain since the meter was opened."""
-        now = self._millijoules()
-        for domain in self.domains:
-            if domain not in now:
-                raise MeterError(f"apple: {domain} is not told any more")
-            if now[domain] < self._last[domain]:
-                raise MeterError(f"apple: the energy counter of {domain} went back")
-        self._last = now
-        return {domain: (now[domain] - self._first[domain]) / 1000 for domain in self.domains}
 
 
 def find(sources: Sources) -> list[Meter | MissingMeter]:

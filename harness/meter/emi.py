@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from harness.meter.base import Meter, MeterError, MissingMeter, Sources
+from harness.meter.counted import CounterMeter
 
 #: Control codes of emi.h.
 GET_VERSION, GET_METADATA_SIZE, GET_METADATA, GET_MEASUREMENT = 0x224000, 0x224004, 0x224008, 0x22400C
@@ -94,7 +95,7 @@ def domain_of(channel: str) -> str | None:
     return {"PKG": f"package-{found[1]}", "DRAM": f"dram-{found[1]}"}.get(found[2].upper())
 
 
-class EmiMeter(Meter):
+class EmiMeter(CounterMeter):
     """The channels of all EMI devices.
 
     Args:
@@ -105,20 +106,19 @@ class EmiMeter(Meter):
     """
 
     name = "emi"
-    method = "counter"
+    set_back = "did the machine sleep"
     # Windows tells no period; this is cautious: providers refresh their counters more often.
     resolution_s = 0.1
-    resolution_joules = JOULES_PER_UNIT
+    resolution_joules = joules_per_unit = JOULES_PER_UNIT
 
     def __init__(self, devices: Sequence[tuple[Device, Sequence[str]]]) -> None:
         self._devices = devices
-        self._first = self._units()
-        self._last = dict(self._first)
+        self.open()
         self.domains = tuple(sorted(self._first))
         if not self.domains:
             raise MeterError("EMI: no device has a channel")
 
-    def _units(self) -> dict[str, int]:
+    def units(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for device, names in self._devices:
             try:
@@ -134,15 +134,6 @@ class EmiMeter(Meter):
                 if domain is not None:
                     found[domain] = energy
         return found
-
-    def read(self) -> dict[str, float]:
-        """Joules by domain since the meter was opened."""
-        now = self._units()
-        for domain, value in now.items():
-            if value < self._last[domain]:
-                raise MeterError(f"EMI: the counter of {domain} went back (did the machine sleep?)")
-        self._last = now
-        return {domain: (now[domain] - self._first[domain]) * JOULES_PER_UNIT for domain in self.domains}
 
 
 def find(sources: Sources) -> list[Meter | MissingMeter]:

@@ -104,7 +104,7 @@ def device_paths() -> list[str]:
     if status != 0:
         raise OSError(f"listing the energy meters failed with the status {status}")
     # Texts one behind the other, each ended by a zero, the last one empty.
-    return [path for path in buffer[:].split("\0") if path]
+    return [path for path in "".join(buffer[:]).split("\0") if path]
 
 
 def open_devices() -> list[WindowsDevice]:

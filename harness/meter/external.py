@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import psutil
 
@@ -48,7 +48,7 @@ class ExternalMeter(Meter):
     """
 
     name = "external"
-    method = "power"
+    method: Literal["counter", "power"] = "power"
 
     def __init__(self, command: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self._command = list(command)

@@ -13,13 +13,14 @@ from typing import Any
 
 from harness.machine.accelerators import load_nvml, nvml_reason
 from harness.meter.base import Meter, MeterError, MissingMeter, Sources
+from harness.meter.counted import CounterMeter
 from harness.meter.sampled import SampledMeter
 
 #: Counter and power are updated about so often.
 PERIOD_S = 0.1
 
 
-class NvmlMeter(Meter):
+class NvmlMeter(CounterMeter):
     """Board counters in millijoules.
 
     Args:
@@ -31,32 +32,22 @@ class NvmlMeter(Meter):
     """
 
     name = "nvml"
-    method = "counter"
     resolution_s = PERIOD_S
-    resolution_joules = 0.001
+    resolution_joules = joules_per_unit = 0.001
+    set_back = "was the driver reloaded"
 
     def __init__(self, nvml: Any, handles: Mapping[str, Any]) -> None:
         self._nvml = nvml
         self._handles = dict(handles)
         self.domains = tuple(sorted(handles))
         self.limits_watts = _limits(nvml, handles)
-        self._first = self._millijoules()
-        self._last = dict(self._first)
+        self.open()
 
-    def _millijoules(self) -> dict[str, int]:
+    def units(self) -> dict[str, int]:
         return {
             domain: _asked(self._nvml, self._nvml.nvmlDeviceGetTotalEnergyConsumption, handle)
             for domain, handle in self._handles.items()
         }
-
-    def read(self) -> dict[str, float]:
-        """Joules by board since the meter was opened."""
-        now = self._millijoules()
-        for domain, value in now.items():
-            if value < self._last[domain]:
-                raise MeterError(f"NVML: the energy counter of {domain} went back (was the driver reloaded?)")
-        self._last = now
-        return {domain: (now[domain] - self._first[domain]) / 1000 for domain in self.domains}
 
 
 class NvmlPowerMeter(SampledMeter):

@@ -41,13 +41,18 @@ class PowercapMeter(Meter):
         self.domains = tuple(sorted(zones))
         self.limits_watts = {domain: watts for domain in zones if (watts := _limit_watts(zones[domain]))}
         self._clock = clock
-        self._read_at = clock()
         self._files = {domain: zones[domain] / "energy_uj" for domain in self.domains}
-        ranges = {domain: integer(zones[domain] / "max_energy_range_uj") for domain in self.domains}
+        self._ranges = {domain: integer(zones[domain] / "max_energy_range_uj") for domain in self.domains}
+        self.max_gap_s = min(self._ranges.values()) / 1e6 / PLAUSIBLE_WATTS
+        self.open()
+
+    def open(self) -> None:
+        """Counts from now on."""
+        self._read_at = self._clock()
         self._counters = {
-            domain: WrappingCounter(integer(self._files[domain]), ranges[domain]) for domain in self.domains
+            domain: WrappingCounter(integer(file), self._ranges[domain])
+            for domain, file in self._files.items()
         }
-        self.max_gap_s = min(ranges.values()) / 1e6 / PLAUSIBLE_WATTS
 
     def read(self) -> dict[str, float]:
         """Joules by domain since the meter was opened."""

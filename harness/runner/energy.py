@@ -100,7 +100,8 @@ class EnergyProbe:
         self._device = device
         self._clock = clock
         found = meter_for(device, source.meters) if source.meters else source.missing
-        self._meter, self._reason = (found, "") if isinstance(found, Meter) else (None, found)
+        self._meter = found if isinstance(found, Meter) else None
+        self._reason = "" if isinstance(found, Meter) else found
         self._open: AbstractContextManager[EnergyWindow] | None = None
         self._windows: list[EnergyWindow] = []
         self._deadline = 0.0
@@ -203,7 +204,9 @@ class EnergyProbe:
             context = spec.depth + tokens
         return self._run(worker, spec)
 
-    def _call(self, worker: WorkerProcess, method: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _call(
+        self, worker: WorkerProcess, method: Literal["energy", "load", "unload"], body: dict[str, Any]
+    ) -> dict[str, Any]:
         return worker.call(method, body, timeout_s=max(0.001, self._deadline - self._clock()))
 
     def _run(self, worker: WorkerProcess, spec: EnergySpec) -> _Load:

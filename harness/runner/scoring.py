@@ -107,6 +107,7 @@ def score_spec(
         reference_out=None if reference_out is None else str(reference_out),
         exact=scoring.exact,
         positions_out=None if positions_out is None else str(positions_out),
+        text_file=str(tokens.text.resolve()),
     )
 
 

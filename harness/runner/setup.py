@@ -58,6 +58,7 @@ class TokenFile:
         bos: id that the model wants first, None: none.
         corpus: name of the text.
         corpus_sha256: of the text.
+        text: the text's file.
     """
 
     path: Path
@@ -65,6 +66,7 @@ class TokenFile:
     bos: int | None
     corpus: str
     corpus_sha256: str
+    text: Path
 
 
 class Workshop:
@@ -365,4 +367,4 @@ class Workshop:
                 staging.replace(path)
                 write_atomically(meta, json.dumps({"count": answer["tokens"], "bos": answer["bos"]}))
             facts = json.loads(meta.read_text(encoding="utf-8"))
-        return TokenFile(path, facts["count"], facts["bos"], corpus.name, corpus_sha256)
+        return TokenFile(path, facts["count"], facts["bos"], corpus.name, corpus_sha256, corpus)

@@ -52,6 +52,7 @@ from harness.worker.api import Backend, Loaded, LoadSpec, MakeRequest, Tokens, U
 from harness.worker.bodies import to_body
 from harness.worker.memory import MemoryReader
 from harness.worker.protocol import VERSION, MemoryReading, Message, ProtocolError, ScoreSpec, TimedSpec
+from harness.worker.same_tokens import check_tokens
 from harness.worker.serving import Handler, Server, serve_lines
 from harness.worker.text import time_text
 
@@ -301,6 +302,7 @@ class Worker(Server):
             raise ValueError(
                 f"a window of {spec.window} does not fit into the context of {self._context_tokens}"
             )
+        check_tokens(self._backend, spec)
         begin = time.perf_counter()
         result = scoring.score(self._backend, spec, vocab_size=vocab_size, emit=self._emit)
         score_s = time.perf_counter() - begin

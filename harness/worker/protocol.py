@@ -231,6 +231,7 @@ class ScoreSpec:
         exact: write every log-probability, not sketches.
         positions_out: where to write the figures of every scored position (`harness.worker.scoring.POSITION`), None:
             nowhere.
+        text_file: the text; an artifact with a tokenizer of its own must make the same ids of it. None: not asked.
     """
 
     tokens_file: str
@@ -243,6 +244,7 @@ class ScoreSpec:
     reference_out: str | None
     exact: bool = True
     positions_out: str | None = None
+    text_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from meter_trees import write
@@ -40,7 +41,7 @@ class Still(Meter):
     """Measures nothing that moves."""
 
     name = "still"
-    method = "counter"
+    method: Literal["counter", "power"] = "counter"
     resolution_s = 0.1
 
     def __init__(

@@ -196,7 +196,7 @@ def test_a_file_for_root_only_is_missing_with_the_next_step(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monitor(tmp_path, 1, name, **{file: 5, **others})
+    write(monitor(tmp_path, 1, name), **{file: 5, **others})
     read = Path.read_text
 
     def refuse(self: Path, encoding: str | None = None, errors: str | None = None) -> str:

@@ -222,7 +222,8 @@ def test_idle_power_that_drifts_is_flagged(lab: Lab) -> None:
 
     lab.call = warmer  # type: ignore[method-assign]
     prefill, _ = lab.measure().records
-    assert (prefill.idle_watts_before, prefill.idle_watts_after) == (pytest.approx(10.0), pytest.approx(12.0))
+    assert prefill.idle_watts_before == pytest.approx(10.0)
+    assert prefill.idle_watts_after == pytest.approx(12.0)
     assert prefill.idle_drift is True
     assert prefill.idle_watts == pytest.approx(11.0)
 
@@ -289,8 +290,10 @@ def test_without_a_meter_no_window_is_run_and_the_reason_is_every_records() -> N
 
 
 def test_a_backend_that_cannot_tell_its_phases_apart_says_so(lab: Lab) -> None:
-    def refuse(*_: Any, timeout_s: float) -> dict[str, Any]:
-        assert timeout_s
+    def refuse(method: str, body: dict[str, Any], *, timeout_s: float) -> dict[str, Any]:
+        assert method == "energy"
+        assert body
+        assert timeout_s > 0
         raise WorkerRefused("no", type_="Unsupported", message="a client of a server", traceback="")
 
     lab.call = refuse  # type: ignore[method-assign]
