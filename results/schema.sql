@@ -1,4 +1,4 @@
--- The results database, schema 0009. Made from harness/store/tables.py by
+-- The results database, schema 0010. Made from harness/store/tables.py by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
@@ -327,6 +327,30 @@ CREATE TABLE energy_reading (
 )
  WITHOUT ROWID;
 
+-- What evaluating tasks on an artifact gave; device, environment and hints are its run's.
+CREATE TABLE evaluation (
+	run_key INTEGER NOT NULL,
+	evaluation_key VARCHAR NOT NULL,
+	artifact_id VARCHAR NOT NULL,
+	settings JSON NOT NULL,
+	chat_template BOOLEAN NOT NULL,
+	items_limit INTEGER,
+	max_length INTEGER NOT NULL,
+	environment_id VARCHAR NOT NULL,
+	lm_eval_version VARCHAR NOT NULL,
+	truncated INTEGER NOT NULL,
+	reference_run_key INTEGER,
+	quality_reference VARCHAR,
+	details JSON NOT NULL,
+	CONSTRAINT pk_evaluation PRIMARY KEY (run_key),
+	CONSTRAINT fk_evaluation_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key"),
+	CONSTRAINT fk_evaluation_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id),
+	CONSTRAINT fk_evaluation_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id),
+	CONSTRAINT fk_evaluation_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key")
+);
+CREATE INDEX ix_evaluation_artifact_id ON evaluation (artifact_id);
+CREATE INDEX ix_evaluation_evaluation_key ON evaluation (evaluation_key);
+
 -- The memory of a run's worker at the end of a phase.
 CREATE TABLE memory_reading (
 	run_key INTEGER NOT NULL,
@@ -450,6 +474,18 @@ CREATE TABLE score_window (
 )
  WITHOUT ROWID;
 
+-- Which evaluation stands for a cell in a session: made there, or earlier under the same key.
+CREATE TABLE session_evaluation (
+	session_id VARCHAR NOT NULL,
+	cell_id VARCHAR NOT NULL,
+	run_key INTEGER NOT NULL,
+	CONSTRAINT pk_session_evaluation PRIMARY KEY (session_id, cell_id),
+	CONSTRAINT fk_session_evaluation_session_id_session FOREIGN KEY(session_id) REFERENCES session (id),
+	CONSTRAINT fk_session_evaluation_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id),
+	CONSTRAINT fk_session_evaluation_run_key_evaluation FOREIGN KEY(run_key) REFERENCES evaluation (run_key)
+)
+ WITHOUT ROWID;
+
 -- Which score stands for a cell in a session: measured there, or earlier under the same scoring key.
 CREATE TABLE session_score (
 	session_id VARCHAR NOT NULL,
@@ -461,6 +497,47 @@ CREATE TABLE session_score (
 	CONSTRAINT fk_session_score_run_key_score FOREIGN KEY(run_key) REFERENCES score (run_key)
 )
  WITHOUT ROWID;
+
+-- What the model said to one item of one task.
+CREATE TABLE task_answer (
+	run_key INTEGER NOT NULL,
+	task VARCHAR NOT NULL,
+	item INTEGER NOT NULL,
+	item_sha256 VARCHAR NOT NULL,
+	loglikelihoods BLOB,
+	text TEXT,
+	CONSTRAINT pk_task_answer PRIMARY KEY (run_key, task, item),
+	CONSTRAINT fk_task_answer_run_key_evaluation FOREIGN KEY(run_key) REFERENCES evaluation (run_key)
+);
+
+-- The value of one metric for one item: the unit of flips and McNemar's test.
+CREATE TABLE task_item (
+	run_key INTEGER NOT NULL,
+	position SMALLINT NOT NULL,
+	item INTEGER NOT NULL,
+	value FLOAT NOT NULL,
+	CONSTRAINT pk_task_item PRIMARY KEY (run_key, position, item),
+	CONSTRAINT fk_task_item_run_key_evaluation FOREIGN KEY(run_key) REFERENCES evaluation (run_key)
+)
+ WITHOUT ROWID;
+
+-- One metric of one task over all its items, or of a group of tasks.
+CREATE TABLE task_result (
+	run_key INTEGER NOT NULL,
+	position SMALLINT NOT NULL,
+	task VARCHAR NOT NULL,
+	metric VARCHAR NOT NULL,
+	version VARCHAR NOT NULL,
+	n INTEGER NOT NULL,
+	value FLOAT NOT NULL,
+	stderr FLOAT,
+	num_fewshot INTEGER,
+	higher_is_better BOOLEAN,
+	corpus_sha256 VARCHAR,
+	CONSTRAINT pk_task_result PRIMARY KEY (run_key, position),
+	CONSTRAINT uq_task_result_run_key_task_metric UNIQUE (run_key, task, metric),
+	CONSTRAINT fk_task_result_run_key_evaluation FOREIGN KEY(run_key) REFERENCES evaluation (run_key)
+);
 
 -- Whether an artifact computes the model's function, as one score showed it.
 CREATE TABLE verdict (

@@ -49,6 +49,7 @@ def write_gguf(path: Path) -> None:
     """A model file with one tensor, which the scripted framework looks no deeper into, and a token for each byte."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_embedding_length(64)
+    writer.add_eos_token_id(3)
     writer.add_tokenizer_model("llama")
     writer.add_token_list([f"<0x{byte:02X}>" for byte in range(256)])
     writer.add_token_types([gguf.TokenType.BYTE] * 256)

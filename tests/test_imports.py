@@ -14,7 +14,10 @@ import pytest
 import harness
 
 ROOT = Path(harness.__file__).resolve().parent
-WORKER_HALF = sorted([*(ROOT / "worker").glob("**/*.py"), *(ROOT / "backends").glob("**/*.py")])
+#: With lm-eval's process, which has an environment of its own as frameworks have.
+WORKER_HALF = sorted(
+    path for room in ("worker", "backends", "evaluation") for path in (ROOT / room).glob("**/*.py")
+)
 
 #: What a backend may import, inside functions: its framework. Helper modules carry their backend's name after ``_``.
 FRAMEWORK_MODULES = {
@@ -30,7 +33,7 @@ FRAMEWORK_MODULES = {
     "qnn": {"gguf", "onnx", "onnxruntime", "onnxruntime_qnn"},
 }
 #: The package itself holds nothing but its docstring and version.
-SHARED = ("harness.worker", "harness.backends")
+SHARED = ("harness.worker", "harness.backends", "harness.evaluation")
 
 
 def _imports(tree: ast.AST, inside_function: bool = False) -> Iterator[tuple[str, int, bool]]:
@@ -53,6 +56,8 @@ def _imports(tree: ast.AST, inside_function: bool = False) -> Iterator[tuple[str
 
 
 def _framework_of(path: Path) -> set[str]:
+    if path.parent.name == "evaluation":
+        return {"lm_eval", "jinja2"}
     if path.parent.name != "backends":
         return set()
     name = path.stem.removeprefix("_")

@@ -420,21 +420,34 @@ class Scorer:
         self._heads, self._head_size = int(config["num_key_value_heads"]), int(config["head_size"])
         kinds = {node.name: node.type for node in self._session.get_inputs()}
         self._inputs = set(kinds)
+        self._cache: list[Any] = []
         self._cache_type = np.float16 if "float16" in kinds[self._past[0] % 0] else np.float32
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """As `harness.worker.api.Backend.logits`, in blocks of `SCORE_BLOCK` tokens behind a growing cache."""
+        empty = np.zeros((1, self._heads, 0, self._head_size), self._cache_type)
+        self._cache = [self._ort.OrtValue.ortvalue_from_numpy(empty) for _ in range(2 * self._layers)]
+        return self._rows(tokens, 0, first)
+
+    def logits_from(self, tokens: Tokens, kept: int, first: int) -> Iterator[tuple[int, Logits]]:
+        """The same, with the first ``kept`` tokens of the cache left in it."""
+        self._cache = [
+            self._ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value.numpy()[:, :, :kept]))
+            for value in self._cache
+        ]
+        return self._rows(tokens, kept, first)
+
+    def _rows(self, tokens: Tokens, start: int, first: int) -> Iterator[tuple[int, Logits]]:
+        """From ``start`` on, behind what the cache holds."""
         ids = np.ascontiguousarray(tokens, np.int64).reshape(1, -1)
         count = ids.shape[1]
-        empty = np.zeros((1, self._heads, 0, self._head_size), self._cache_type)
         pairs = [
             (past % layer, present % layer)
             for layer in range(self._layers)
             for past, present in zip(self._past, self._present, strict=True)
         ]
-        cache = [self._ort.OrtValue.ortvalue_from_numpy(empty) for _ in pairs]
         wanted = [self._logits, *(present for _, present in pairs)]
-        for begin in range(0, count, SCORE_BLOCK):
+        for begin in range(start, count, SCORE_BLOCK):
             end = min(begin + SCORE_BLOCK, count)
             feed: dict[str, Any] = {
                 "input_ids": ids[:, begin:end],
@@ -446,8 +459,8 @@ class Scorer:
                 for name, value in feed.items()
                 if name in self._inputs
             }
-            values |= {past: value for (past, _), value in zip(pairs, cache, strict=True)}
-            rows, *cache = self._session.run_with_ort_values(wanted, values)
+            values |= {past: value for (past, _), value in zip(pairs, self._cache, strict=True)}
+            rows, *self._cache = self._session.run_with_ort_values(wanted, values)
             if end > first:
                 skip = max(first - begin, 0)
                 yield begin + skip, rows.numpy()[0, skip:].astype(np.float32, copy=False)

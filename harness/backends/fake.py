@@ -6,7 +6,7 @@ script it does what the script says, where it says. It is never part of ``all``,
 ``EDGEBENCH_FAKE=1``.
 
 A script is JSON, an object from stage to a list of actions. Stages are ``import``, ``start``, ``versions``,
-``devices``, ``make``, ``tokenize``, ``load``, ``reset``, ``prefill``, ``decode``, ``sample``, ``logits``,
+``devices``, ``make``, ``tokenize``, ``load``, ``reset``, ``prefill``, ``decode``, ``sample``, ``logits``, ``cut``,
 ``tokenizer``, ``detokenize``, ``unload``.
 It comes from the environment variable ``EDGEBENCH_FAKE_SCRIPT`` and, from ``load`` on, from the load option
 ``script``, stage by stage.
@@ -27,7 +27,8 @@ device     id, api                                               (load) reports 
 nan        positions: list                                       (logits) NaN there
 threads    threads                                               (load) reports that number of threads
 narrow     vocab_size                                            (load) has logits of another width
-bos        id                                                    (tokenize) tells a BOS
+bos        id                                                    (tokenizer) tells a BOS
+cut                                                              (cut) refuses to keep a part of its cache
 size       bytes                                                 (make) makes an artifact of that many weight bytes
 =========  ====================================================  =======================================================
 """
@@ -72,6 +73,8 @@ from harness.worker.api import (
 PARAMETERS = 65_536
 VOCAB_SIZE = 256
 ENTRY = "fake.json"
+#: The one special token, a word that is a single id where special tokens are read.
+SPECIAL, SPECIAL_ID = "<|end|>", 3
 SCRIPT_VARIABLE = "EDGEBENCH_FAKE_SCRIPT"
 
 #: Common bytes of English, most frequent first: text is then more likely than noise, as it is to a real model.
@@ -165,7 +168,7 @@ _ACTS = {
     "spawn": _act_spawn,
 }
 #: Actions that the stage itself looks up.
-_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size", "threads"})
+_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size", "threads", "cut"})
 
 
 class Script:
@@ -249,18 +252,25 @@ class _Model:
 class _Bytes(Tokenizer):
     """A token is a byte."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, bos: int | None) -> None:
         self._script = script
+        self.bos = bos
 
     def tokenize(self, text: str) -> list[int]:
         """The bytes of the text."""
         self._script.run("tokenize")
         return list(text.encode())
 
+    def tokenize_special(self, text: str) -> list[int]:
+        """The bytes of the text, with `SPECIAL` as one token."""
+        self._script.run("tokenize")
+        return list(text.encode().replace(SPECIAL.encode(), bytes([SPECIAL_ID])))
+
     def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of the bytes."""
         self._script.run("detokenize")
-        return bytes(tokens).decode()
+        pieces = (SPECIAL.encode() if token == SPECIAL_ID else bytes([token]) for token in tokens)
+        return b"".join(pieces).decode(errors="replace")
 
 
 class Fake(Backend):
@@ -282,7 +292,7 @@ class Fake(Backend):
     )
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (("cpu", "cpu"), ("npu:0", "fake-npu"))
     capabilities = frozenset(
-        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch", "batch_depth"}
+        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch", "batch_depth", "prefix"}
     )
 
     def __init__(self) -> None:
@@ -293,6 +303,7 @@ class Fake(Backend):
         self._held = 0
         self._room = 0
         self._newest: list[Logits] = []
+        self._scored = [0]  # states of `logits`: the first, and after each of the tokens
         self._counters = {"prefill_s": 0.0, "decode_s": 0.0}
 
     @classmethod
@@ -438,13 +449,24 @@ class Fake(Backend):
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Blocks of 16 positions."""
+        self._scored = [0]
+        return self._rows(tokens, first)
+
+    def logits_from(self, tokens: Tokens, kept: int, first: int) -> Iterator[tuple[int, Logits]] | None:
+        """The same, from the state after the tokens that are kept; a script may say ``cut`` to refuse."""
+        if "cut" in self._script.run("cut"):
+            return None
+        del self._scored[kept + 1 :]
+        return self._rows(tokens, first)
+
+    def _rows(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         settings = self._script.run("logits")
         model = self._loaded()
         bad = set(settings["nan"]["positions"]) if "nan" in settings else set()
-        state = 0
         rows: list[Logits] = []
-        for position, token in enumerate(tokens):
-            state = model.advance(state, int(token))
+        for position in range(len(self._scored) - 1, len(tokens)):
+            state = model.advance(self._scored[-1], int(tokens[position]))
+            self._scored.append(state)
             if position < first:
                 continue
             row = model.logits(state)
@@ -455,17 +477,11 @@ class Fake(Backend):
                 yield position + 1 - len(rows), np.stack(rows)
                 rows = []
 
-    def tokenize(self, model: Path, text: str) -> tuple[list[int], int | None]:
-        """The bytes of the text."""
-        del model
-        settings = self._script.run("tokenize")
-        return list(text.encode()), int(settings["bos"]["id"]) if "bos" in settings else None
-
     def tokenizer(self, model: Path | None) -> Tokenizer:
         """Bytes, for any model."""
         del model
-        self._script.run("tokenizer")
-        return _Bytes(self._script)
+        settings = self._script.run("tokenizer")
+        return _Bytes(self._script, int(settings["bos"]["id"]) if "bos" in settings else None)
 
     def counters(self) -> Mapping[str, float]:
         """What `prefill` and `decode` took."""

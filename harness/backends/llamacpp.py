@@ -91,7 +91,7 @@ class LlamaCpp(Backend):
         ("gpu:0", "rpc"),
     )
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch", "batch_depth"}
+        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch", "batch_depth", "prefix"}
     )
     baseline_precision: ClassVar[str | None] = "fp16"
 
@@ -103,6 +103,7 @@ class LlamaCpp(Backend):
         self._model: int | None = None
         self._context: int | None = None
         self._threadpool: ggml.Threadpool | None = None
+        self._vocabulary_of: tuple[Path, int] | None = None
         self._vocab_size = 0
         self._batch_tokens = 0
         self._token = np.zeros(1, dtype=np.int32)
@@ -257,9 +258,24 @@ class LlamaCpp(Backend):
             notes={**notes, "tensor_types": by_type(tensors)},
         )
 
-    def tokenize(self, model: Path, text: str) -> tuple[list[int], int | None]:
-        """Token ids by the vocabulary inside a GGUF file; special tokens in the text are read as plain text."""
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        """By the vocabulary inside the artifact, or inside the model's GGUF file where nothing is loaded."""
         llama = self._llama
+        if self._model is not None:
+            vocab = llama.llama_model_get_vocab(self._model)
+        elif model is not None:
+            vocab = self._vocabulary(model)
+        else:
+            raise Unsupported("a synthetic model has no vocabulary")
+        if llama.llama_vocab_type(vocab) == llama.LLAMA_VOCAB_TYPE_NONE:
+            raise Unsupported("this artifact has no vocabulary")
+        return VocabularyTokenizer(llama, vocab)
+
+    def _vocabulary(self, model: Path) -> Any:
+        """The vocabulary of a GGUF file, which is read once and kept; the weights stay where they are."""
+        llama = self._llama
+        if self._vocabulary_of is not None and self._vocabulary_of[0] == model:
+            return llama.llama_model_get_vocab(self._vocabulary_of[1])
         _, log = self._started()
         params = llama.llama_model_default_params()
         params.vocab_only = True
@@ -271,21 +287,10 @@ class LlamaCpp(Backend):
             raise RuntimeError(
                 f"llama.cpp cannot read the vocabulary of {model.name}: {log.problem('no reason given')}"
             )
-        try:
-            vocab = llama.llama_model_get_vocab(handle)
-            bos = int(llama.llama_vocab_bos(vocab)) if llama.llama_vocab_get_add_bos(vocab) else None
-            return VocabularyTokenizer(llama, vocab).tokenize(text), bos
-        finally:
-            llama.llama_model_free(handle)
-
-    def tokenizer(self, model: Path | None) -> Tokenizer:
-        """By the vocabulary inside the artifact."""
-        del model
-        self._loaded()
-        vocab = self._llama.llama_model_get_vocab(self._model)
-        if self._llama.llama_vocab_type(vocab) == self._llama.LLAMA_VOCAB_TYPE_NONE:
-            raise Unsupported("this artifact has no vocabulary")
-        return VocabularyTokenizer(self._llama, vocab)
+        if self._vocabulary_of is not None:
+            llama.llama_model_free(self._vocabulary_of[1])
+        self._vocabulary_of = model, handle
+        return llama.llama_model_get_vocab(handle)
 
     # -- computing --------------------------------------------------------------------------------------------------
 
@@ -379,22 +384,37 @@ class LlamaCpp(Backend):
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Logits at ``first .. n-1``, in views of llama.cpp's own buffer of at most 128 rows and 64 MiB."""
+        self.reset()
+        return self._rows(tokens, 0, first)
+
+    def logits_from(self, tokens: Tokens, kept: int, first: int) -> Iterator[tuple[int, Logits]] | None:
+        """The same, on what is left of the cache; a recurrent model's cannot be cut."""
+        llama = self._llama
+        memory = llama.llama_get_memory(self._loaded())
+        # Of a sliding window the cells before the cut may be gone: then llama.cpp would compute from holes.
+        if llama.llama_memory_seq_pos_min(memory, 0) != 0 or not llama.llama_memory_seq_rm(
+            memory, 0, kept, -1
+        ):
+            return None
+        return self._rows(tokens, kept, first)
+
+    def _rows(self, tokens: Tokens, start: int, first: int) -> Iterator[tuple[int, Logits]]:
+        """Processes from ``start`` on, with logits from ``first`` on."""
         context, llama = self._loaded(), self._llama
         tokens = np.ascontiguousarray(tokens, dtype=np.int32)
-        self.reset()
-        if first > 0:
-            self.prefill(tokens[:first])
+        if first > start:
+            self.prefill(tokens[start:first])
         rows = max(1, min(_BLOCK_ROWS, self._batch_tokens, _BLOCK_BYTES // (4 * self._vocab_size)))
         wanted = np.ones(rows, dtype=np.int8)
         flags = wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
-        for start in range(first, len(tokens), rows):
-            part = tokens[start : start + rows]
+        for begin in range(first, len(tokens), rows):
+            part = tokens[begin : begin + rows]
             batch = llama.llama_batch_get_one(_ids(part), len(part))
             batch.logits = flags
             self._check(llama.llama_decode(context, batch))
             llama.llama_synchronize(context)
             yield (
-                start,
+                begin,
                 np.ctypeslib.as_array(llama.llama_get_logits(context), shape=(len(part), self._vocab_size)),
             )
 

@@ -112,7 +112,9 @@ class MLX(Backend):
     recipes = _recipes()
     known_devices = (("cpu", "cpu"), ("gpu:0", "metal"), ("gpu:0", "cuda"))
     takes_threads = False
-    capabilities = frozenset({"prefill", "decode", "score", "make", "synthesize", "batch", "batch_depth"})
+    capabilities = frozenset(
+        {"prefill", "decode", "score", "make", "synthesize", "batch", "batch_depth", "prefix"}
+    )
 
     def __init__(self) -> None:
         self._mx: Any = None
@@ -380,14 +382,24 @@ class MLX(Backend):
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Through the cache, so that no more than a block of positions has logits at once."""
-        mx = self._mx
         self.reset()
-        self._fill(tokens[np.newaxis, :first])
+        return self._rows(tokens, 0, first)
+
+    def logits_from(self, tokens: Tokens, kept: int, first: int) -> Iterator[tuple[int, Logits]] | None:
+        """The same, on what is left of the cache; a rotating one that has turned cannot be cut."""
+        caches = self._lm.models.cache
+        if not caches.can_trim_prompt_cache(self._cache):
+            return None
+        caches.trim_prompt_cache(self._cache, self._cache[0].offset - kept)
+        return self._rows(tokens, kept, first)
+
+    def _rows(self, tokens: Tokens, start: int, first: int) -> Iterator[tuple[int, Logits]]:
+        mx = self._mx
+        self._fill(tokens[np.newaxis, start:first])
         for begin in range(first, len(tokens), _BLOCK):
             block = self._forward(tokens[np.newaxis, begin : begin + _BLOCK])[0].astype(mx.float32)
             mx.eval(block, [layer.state for layer in self._cache])
             yield begin, np.array(block, copy=False)
-        self.reset()
 
     def tokenizer(self, model: Path | None) -> Tokenizer:
         """mlx-lm's, where the artifact holds a tokenizer: what is made from GGUF weights does not."""

@@ -223,7 +223,7 @@ class Olive(Backend):
         ("gpu:0", "webgpu"),
     )
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "make", "synthesize", "batch"}
+        {"prefill", "decode", "score", "make", "synthesize", "batch", "prefix"}
     )
     #: The model builder's fp16 graphs fail on ONNX Runtime's CPU provider at the first decode.
     baseline_precision: ClassVar[str | None] = None
@@ -380,6 +380,10 @@ class Olive(Backend):
                 self._runner = None
             self._scorer = running.Scorer(self._ort, self._spec, running.provider_for(self._spec))
         yield from self._scorer.logits(tokens, first)
+
+    def logits_from(self, tokens: Tokens, kept: int, first: int) -> Iterator[tuple[int, Logits]] | None:
+        """The same, on what is left of the scoring session's cache."""
+        return None if self._scorer is None else self._scorer.logits_from(tokens, kept, first)
 
     def tokenizer(self, model: Path | None) -> Tokenizer:
         """onnxruntime-genai's, from the files beside the graph."""

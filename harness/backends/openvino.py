@@ -159,7 +159,7 @@ class OpenVINO(Backend):
     )
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "make", "synthesize", "batch", "batch_depth"}
+        {"prefill", "decode", "score", "make", "synthesize", "batch", "batch_depth", "prefix"}
     )
 
     def __init__(self) -> None:
@@ -344,11 +344,25 @@ class OpenVINO(Backend):
             self._compile(last_only=False)
         self._request.reset_state()
         self._past = 0
+        return self._rows(tokens, first)
+
+    def logits_from(self, tokens: Tokens, kept: int, first: int) -> Iterator[tuple[int, Logits]] | None:
+        """The same, on what is left of the cache: its states are `[batch, heads, tokens, width]`."""
+        states = self._request.query_state()
+        if any(len(state.state.shape) != 4 or state.state.shape[2] != self._past for state in states):
+            return None
+        for state in states:
+            state.state = self._ov.Tensor(np.ascontiguousarray(state.state.data[:, :, :kept]))
+        self._past = kept
+        return self._rows(tokens, first)
+
+    def _rows(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
+        """From what the cache holds on."""
         ids = np.ascontiguousarray(tokens, np.int64).reshape(1, -1)
         count = ids.shape[1]
         if len(self._mask) < count:
             self._mask = np.ones(count, np.int64)
-        for begin in range(0, count, SCORE_BLOCK):
+        for begin in range(self._past, count, SCORE_BLOCK):
             end = min(begin + SCORE_BLOCK, count)
             block = np.ascontiguousarray(ids[:, begin:end])
             positions = np.arange(begin, end, dtype=np.int64).reshape(1, -1)

@@ -14,7 +14,7 @@ from harness.errors import EdgebenchError
 if TYPE_CHECKING:
     from harness.environment import EnvironmentManager
     from harness.environment.plan import Role
-    from harness.worker.api import Backend
+    from harness.environment.tools import Tenant
 
 EPILOG = """\b
 Examples:
@@ -84,9 +84,10 @@ def list_(as_json: bool) -> None:
 def make(framework_ids: tuple[str, ...], overrides: tuple[str, ...]) -> None:
     """Make the environments of frameworks now, instead of at their first run."""
     from harness.environment import Override, check_overrides
+    from harness.environment.tools import TOOLS
     from harness.frameworks import framework
 
-    backends = [framework(name).backend for name in framework_ids]
+    backends = [TOOLS[name] if name in TOOLS else framework(name).backend for name in framework_ids]
     parsed = [Override.parse(text) for text in overrides]
     check_overrides(parsed, backends)
     manager = _manager()
@@ -131,6 +132,7 @@ def remove(key: str) -> None:
 @click.option("--all", "everything", is_flag=True, help="Every environment, also those that are current.")
 def clean(everything: bool) -> None:
     """Remove what no current pin asks for, and what was left half-made. Built wheels stay."""
+    from harness.environment.tools import TOOLS
     from harness.frameworks import frameworks
 
     manager = _manager()
@@ -140,10 +142,12 @@ def clean(everything: bool) -> None:
             if entry.error is not None:
                 continue
             keep += _keys(manager, entry.backend)
+        for tool in TOOLS.values():
+            keep += _keys(manager, tool)
     click.echo(f"{manager.clean(keep) / 1e6:.0f} MB freed")
 
 
-def _keys(manager: EnvironmentManager, backend: type[Backend]) -> list[str]:
+def _keys(manager: EnvironmentManager, backend: Tenant) -> list[str]:
     """Keys of every environment that this backend's pins ask for."""
     keys: list[str] = []
     roles: tuple[Role, ...] = ("runtime", "converter")

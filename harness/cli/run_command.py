@@ -34,6 +34,7 @@ Examples:
   edgebench run full --dry-run                         the plan, with reasons; creates nothing
   edgebench run my-suite.yaml -k "openvino and int4"   only these cells
   edgebench run quickstart --with "openvino==2026.5.0" another version, this session only
+  edgebench run quickstart --task arc_easy --task-limit 100
   edgebench run quickstart --corpus my.txt --window 512 --max-windows 20
   edgebench run quickstart --option openvino.INFERENCE_PRECISION_HINT=f32
 """
@@ -78,6 +79,24 @@ class RunsType(click.ParamType[int | Literal["auto"]]):
     metavar="FRAMEWORK.NAME=VALUE",
     help="A framework's own setting, by its own name; part of the cells' identity.",
 )
+@click.option(
+    "--task",
+    "task_names",
+    multiple=True,
+    metavar="NAME",
+    help="Evaluate this lm-eval task, instead of the suite's tasks; may be given several times.",
+)
+@click.option(
+    "--task-path",
+    "task_paths",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="A folder of task files of your own; Python functions that they name are run.",
+)
+@click.option(
+    "--task-limit", type=click.IntRange(1), help="Items of each task at most, instead of the suite's number."
+)
 @models_option
 @click.option(
     "--runs",
@@ -112,6 +131,9 @@ def command(
     resume: bool,
     overrides: tuple[str, ...],
     options: tuple[str, ...],
+    task_names: tuple[str, ...],
+    task_paths: tuple[Path, ...],
+    task_limit: int | None,
     model_files: tuple[Path, ...],
     runs: int | Literal["auto"] | None,
     seed: int | None,
@@ -129,6 +151,7 @@ def command(
     files, 130 when interrupted.
     """
     from harness.runner import front
+    from harness.runner.tasks import TaskRequest
 
     request = front.Request(
         suite=suite,
@@ -139,13 +162,15 @@ def command(
         runs=runs,
         seed=seed,
         trigger=trigger,
+        tasks=TaskRequest(task_names, task_paths, task_limit),
         scoring=_scoring(corpus, window, max_windows),
     )
-    changed = expression or overrides or options or model_files or runs or seed is not None or request.scoring
-    if resume and (changed or dry_run):
+    changed = (expression, overrides, options, model_files, request.tasks, request.scoring, runs, dry_run)
+    if resume and (any(changed) or seed is not None):
         raise UsageError(
             "--resume goes on with a session as it was planned",
-            next_step="leave out -k, --with, --option, --models, --runs, --seed, --corpus, --window, --max-windows "
+            next_step="leave out -k, --with, --option, --task, --task-path, --task-limit, --models, --runs, --seed, "
+            "--corpus, --window, --max-windows "
             "and --dry-run",
         )
     if dry_run:

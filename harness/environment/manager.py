@@ -32,6 +32,7 @@ from harness.environment.record import (
     read_manifest,
     write_manifest,
 )
+from harness.environment.tools import Tenant
 from harness.errors import EdgebenchError, UsageError
 from harness.files import (
     Progress,
@@ -42,7 +43,6 @@ from harness.files import (
     silent,
     tree_bytes,
 )
-from harness.worker.api import Backend
 
 #: An import that takes longer does not work; the slowest framework needs about ten seconds on a busy machine.
 _IMPORT_TIMEOUT_S = 300
@@ -63,7 +63,7 @@ class EnvironmentManager:
 
     def find(
         self,
-        backend: type[Backend],
+        backend: Tenant,
         variant: str = "cpu",
         overrides: Sequence[Override] = (),
         role: Role = "runtime",
@@ -78,7 +78,7 @@ class EnvironmentManager:
 
     def key(
         self,
-        backend: type[Backend],
+        backend: Tenant,
         variant: str = "cpu",
         overrides: Sequence[Override] = (),
         role: Role = "runtime",
@@ -88,7 +88,7 @@ class EnvironmentManager:
 
     def ensure(
         self,
-        backend: type[Backend],
+        backend: Tenant,
         variant: str = "cpu",
         overrides: Sequence[Override] = (),
         role: Role = "runtime",
@@ -97,7 +97,7 @@ class EnvironmentManager:
         """The environment, made if it is missing. Where one environment serves both roles, both give that one.
 
         Args:
-            backend: the framework's backend.
+            backend: the framework's backend, or a tool.
             variant: build variant, one of `Requirements.build`.
             overrides: of the whole session; those that are not for this framework are ignored.
             role: ``runtime`` or ``converter``.

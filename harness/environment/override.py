@@ -16,9 +16,10 @@ from packaging.tags import sys_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from harness.environment.pins import distributions
+from harness.environment.tools import Tenant
 from harness.errors import UsageError
 from harness.files import file_sha256
-from harness.worker.api import Backend, Requirements
+from harness.worker.api import Requirements
 
 #: ``llamacpp=./x.whl``, and neither ``openvino==2026.5.0`` nor ``openvino<=2026``.
 _PREFIXED = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(?!=)(.*)", re.DOTALL)
@@ -157,7 +158,7 @@ def applicable(
     return tuple(chosen[name] for name in sorted(chosen))
 
 
-def check_overrides(overrides: Sequence[Override], backends: Iterable[type[Backend]]) -> None:
+def check_overrides(overrides: Sequence[Override], backends: Iterable[Tenant]) -> None:
     """Whether each override changes at least one of the frameworks.
 
     Raises:

@@ -16,9 +16,10 @@ from packaging.utils import canonicalize_name
 from harness.environment import host
 from harness.environment.override import Override, applicable
 from harness.environment.pins import Pin, lock_of, top_level
+from harness.environment.tools import Tenant
 from harness.errors import EdgebenchError, UsageError
 from harness.files import key_of
-from harness.worker.api import Backend, Requirements
+from harness.worker.api import Requirements
 
 Role = Literal["runtime", "converter"]
 
@@ -115,7 +116,7 @@ class Plan:
         return f"{self.framework}-{self.role}-{self.variant}-{self.key}"
 
 
-def make_plan(backend: type[Backend], variant: str, overrides: Sequence[Override], role: Role) -> Plan:
+def make_plan(backend: Tenant, variant: str, overrides: Sequence[Override], role: Role) -> Plan:
     """What to ask of pip. Where one environment serves both roles, both plans are the runtime's.
 
     Raises:

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from harness.environment.pins import LOCKS, parse_lock
+from harness.environment.tools import TOOLS
 from harness.errors import EdgebenchError, UsageError
 from harness.files import write_atomically
 from harness.frameworks import frameworks
@@ -31,7 +32,11 @@ _HEADER = "# Written by `python -m harness.environment.relock`. Pins of the {fra
 
 def locked() -> dict[str, tuple[str, Requirements]]:
     """Every requirement set that has a lock: (framework id, requirements) by the lock's file name."""
-    found = {}
+    found = {
+        tool.requirements.lock: (id_, tool.requirements)
+        for id_, tool in TOOLS.items()
+        if tool.requirements.lock is not None
+    }
     for id_, entry in frameworks().items():
         if entry.error is not None:
             continue

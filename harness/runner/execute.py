@@ -85,14 +85,24 @@ class Execution:
     peak_seen_bytes: int | None = None
     timeline: TimelineRecord | None = None
     device_memory: dict[str, DeviceMemory] = field(default_factory=dict)
+    _entered: float = field(default_factory=time.monotonic, repr=False)
+
+    def enter(self, phase: str) -> None:
+        """A phase begins: the one before it has taken this long."""
+        now = time.monotonic()
+        self.seconds[self.phase] = self.seconds.get(self.phase, 0.0) + now - self._entered
+        self._entered, self.phase = now, phase
 
 
-class _Deadline:
+class Deadline:
+    """The end of a run's time."""
+
     def __init__(self, timeout_s: float) -> None:
         self._end = time.monotonic() + timeout_s
         self.timeout_s = timeout_s
 
     def left_s(self) -> float:
+        """Seconds until then, never 0: a time-out of nothing would be none."""
         return max(0.001, self._end - time.monotonic())
 
 
@@ -123,7 +133,7 @@ def execute(
     """
     method: Literal["timed", "score"] = "timed" if isinstance(work, TimedSpec) else "score"
     execution = Execution()
-    deadline = _Deadline(limits.timeout_s)
+    deadline = Deadline(limits.timeout_s)
     timeline = memory or NoWatch()
 
     def on_event(message: Message) -> None:
@@ -134,15 +144,7 @@ def execute(
         elif energy is not None:
             energy.on_event(message)
 
-    began = time.monotonic()
-
-    def enter(phase: str) -> None:
-        nonlocal began
-        now = time.monotonic()
-        execution.seconds[execution.phase] = execution.seconds.get(execution.phase, 0.0) + now - began
-        began = now
-        execution.phase = phase
-
+    enter = execution.enter
     try:
         with WorkerProcess(
             launch, log=log, memory_limit_bytes=limits.memory_bytes, on_event=on_event
@@ -171,7 +173,7 @@ def execute(
                 execution.peak_seen_bytes = worker.peak_seen_bytes
                 execution.timeline = timeline.stop()
     except WorkerError as failure:
-        _explain(execution, failure, limits)
+        explain(execution, failure, limits)
     if execution.status == "ok" and method == "score" and execution.result.get("finite") is False:
         # The sums exist only in part: the artifact's verdict says so, the run itself did its work.
         execution.reason = "some logits are not finite"
@@ -185,7 +187,7 @@ def _device_memory(worker: WorkerProcess, execution: Execution) -> DeviceMemory:
     return device_memory((worker.pid, *descendants(worker.pid)), execution.loaded["device"])
 
 
-def _explain(execution: Execution, failure: WorkerError, limits: Limits) -> None:
+def explain(execution: Execution, failure: WorkerError, limits: Limits) -> None:
     """Status, reason and evidence of a run whose worker did not do as asked."""
     if failure.phase is not None:
         execution.phase = failure.phase

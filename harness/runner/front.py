@@ -8,6 +8,7 @@ when the process is killed.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -33,6 +34,7 @@ from harness.runner.session import Outcome, SessionJob, SessionRunner
 from harness.runner.setup import Workshop
 from harness.runner.stopping import Outcome as RunOutcome
 from harness.runner.stopping import outcome_of
+from harness.runner.tasks import TaskPlan, TaskRequest
 from harness.store import Store
 from harness.store.facts import CellFacts
 from harness.store.records import (
@@ -40,6 +42,7 @@ from harness.store.records import (
     MachineRecord,
     PlannedCellRecord,
     PlannedRunRecord,
+    RunKind,
     RunRecord,
     SessionRecord,
 )
@@ -73,6 +76,7 @@ class Request:
         seed: None: the suite's.
         trigger: ``manual``, ``nightly``, ``gate``, ``pytest``.
         scoring: keys of the suite's ``scoring`` that are replaced; a corpus is an absolute path. Empty: none.
+        tasks: tasks on top of the suite's.
     """
 
     suite: str | Path
@@ -84,6 +88,7 @@ class Request:
     seed: int | None = None
     trigger: str = "manual"
     scoring: Mapping[str, Any] = field(default_factory=dict)
+    tasks: TaskRequest = field(default_factory=TaskRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ class Plan:
     models: Mapping[str, Model]
     entries: Mapping[str, FrameworkEntry]
     overrides: tuple[Override, ...]
+    tasks: TaskPlan | None = None
 
 
 def usable_frameworks() -> dict[str, FrameworkEntry]:
@@ -137,11 +143,13 @@ def make_plan(request: Request) -> Plan:
     overrides = tuple(Override.parse(text) for text in request.overrides)
     named = {planned.cell.framework for planned in cells}
     check_overrides(overrides, [backend for name, backend in backends.items() if name in named])
+    tasks = TaskPlan.of(suite, request.tasks)
     if suite.scoring_of() is not None:
         _check_corpus(suite)
+    if suite.scoring_of() is not None or tasks is not None:
         wanted = {planned.cell.model for planned in cells if planned.reason is None}
         _check_references({name for name in wanted if models[name].synthetic is None}, models, entries)
-    return Plan(request, suite, tuple(cells), models, entries, overrides)
+    return Plan(request, suite, tuple(cells), models, entries, overrides, tasks)
 
 
 def _own_rule(suite: Suite) -> AutoRuns:
@@ -195,16 +203,24 @@ def begin_session(plan: Plan, store: Store) -> str:
     """Store a new session with its plan; gives its id."""
     machine_id = record_machine(store)
     runnable = [planned for planned in plan.cells if planned.reason is None]
-    scored = [
+    # Whatever rests on logits: of a function that can be compared, by a framework that gives them.
+    judged = [
         planned.cell.id
         for planned in runnable
-        if plan.suite.scoring_of() is not None
-        and plan.models[planned.cell.model].synthetic is None
+        if plan.models[planned.cell.model].synthetic is None
         and "score" in plan.entries[planned.cell.framework].backend.capabilities
     ]
-    scores = [PlannedRunRecord(cell_id, "score", 0, position) for position, cell_id in enumerate(scored)]
+    kinds: list[RunKind] = []
+    if plan.suite.scoring_of() is not None:
+        kinds.append("score")
+    if plan.tasks is not None:
+        kinds.append("tasks")
+    untimed = [
+        PlannedRunRecord(cell_id, kind, 0, position)
+        for position, (kind, cell_id) in enumerate(itertools.product(kinds, judged))
+    ]
     timed = [
-        PlannedRunRecord(run.cell_id, "timed", run.index, len(scores) + run.position, run.seed)
+        PlannedRunRecord(run.cell_id, "timed", run.index, len(untimed) + run.position, run.seed)
         for run in plan_runs(
             {planned.cell.id: planned.settings.runs for planned in runnable}, plan.suite.seed
         )
@@ -230,6 +246,7 @@ def begin_session(plan: Plan, store: Store) -> str:
             "model_files": [str(path.resolve()) for path in plan.request.model_files],
             "scoring": dict(plan.request.scoring),
             "threads": plan.suite.threads or physical_cores(),
+            "tasks": None if plan.tasks is None else plan.tasks.to_settings(),
         },
     )
     cells = [
@@ -242,7 +259,7 @@ def begin_session(plan: Plan, store: Store) -> str:
         )
         for position, planned in enumerate(plan.cells)
     ]
-    session_id = store.start_session(record, cells, [*scores, *timed])
+    session_id = store.start_session(record, cells, [*untimed, *timed])
     store.record_skipped(
         RunRecord(
             session_id=session_id,
@@ -334,7 +351,11 @@ def carry_out(
         progress.close()
     # Of the whole session: a resumed one may have failed before it was interrupted.
     facts = store.session_facts(session_id)
-    last = [run for cell in facts.cells for run in (*cell.timed(), *cell.scorings()[-1:])]
+    last = [
+        run
+        for cell in facts.cells
+        for run in (*cell.timed(), *cell.scorings()[-1:], *cell.evaluations()[-1:])
+    ]
     failed = outcome.failures or any(run.status not in ("ok", "skipped") for run in last)
     store.end_session(session_id, "failed" if failed else "ok")
     return outcome
@@ -395,6 +416,7 @@ def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: Session
             one.cell.id: _outcomes(one, cells[one.cell.id]) for one in facts.cells if one.cell.id in cells
         },
         stopped={one.cell.id for one in facts.cells if one.stop is not None},
+        tasks=TaskPlan.of_settings(settings.get("tasks")),
     )
     workshop = Workshop(
         models=models,

@@ -27,6 +27,7 @@ class Launch:
         backend: ``module:Class``.
         packages: top-level import names and the folders (or single files) to import them from; ``harness`` is one.
         env: environment variables on top of the runner's own.
+        program: module whose ``serve`` answers requests; the workers' unless given.
         standard_pipes: the protocol goes through the worker's standard input and output instead of two descriptors
             of its own, which only POSIX systems hand on (docs/decisions/0006).
     """
@@ -35,6 +36,7 @@ class Launch:
     backend: str
     packages: Mapping[str, Path] = field(default_factory=lambda: {"harness": _HARNESS})
     env: Mapping[str, str] = field(default_factory=dict)
+    program: str = "harness.worker.main"
     standard_pipes: bool = sys.platform == "win32"
 
     def command(self, read_fd: int, write_fd: int) -> list[str]:
@@ -53,6 +55,7 @@ class Launch:
             *("--parent-pid", str(os.getpid())),
             *packages,
             *("--backend", self.backend),
+            *("--program", self.program),
         ]
 
 
@@ -72,3 +75,14 @@ def launch_for(
     """
     entry = framework(framework_) if isinstance(framework_, str) else framework_
     return Launch(python=python, backend=entry.value, packages=entry.packages, env=dict(env or {}))
+
+
+def launch_of_tool(program: str, python: Path, env: Mapping[str, str]) -> Launch:
+    """The launch of a process that serves the same protocol without a framework.
+
+    Args:
+        program: its module, inside ``harness``.
+        python: interpreter of its environment.
+        env: environment variables on top of the runner's own.
+    """
+    return Launch(python=python, backend="none:None", env=dict(env), program=program)

@@ -16,6 +16,7 @@ from harness.machine.device_memory import DeviceMemory
 from harness.machine.validity import Calibrations
 from harness.runner.calibrate import Calibration
 from harness.runner.execute import Execution
+from harness.store.evaluation_records import EvaluationRecord
 from harness.store.records import (
     SETUP_PHASE,
     MemoryRecord,
@@ -78,6 +79,7 @@ def run_record(
     duration_s: float,
     harness_s: float,
     score: ScoreRecord | None = None,
+    evaluation: EvaluationRecord | None = None,
 ) -> RunRecord:
     """A run that had a worker."""
     validity, flags = verdict(surroundings.window, calibrations=surroundings.calibrations())
@@ -127,6 +129,7 @@ def run_record(
         energy=execution.energy,
         timeline=execution.timeline,
         score=score,
+        evaluation=evaluation,
         details={**frame.details, **timed_details(execution)},
     )
 
@@ -178,10 +181,10 @@ def worker_seconds(execution: Execution) -> dict[str, float]:
 def measured_seconds(execution: Execution, surroundings: Surroundings) -> float:
     """Seconds that belong to the measurement itself; everything else of a run is the runner's own work.
 
-    Import, load, warm-up, timed passes, scoring and idle windows, and the calibrations around them.
+    Import, load, warm-up, timed passes, scoring, tasks and idle windows, and the calibrations around them.
     """
     own = execution.hello.get("import_s", 0.0)
-    own += sum(execution.seconds.get(phase, 0.0) for phase in ("load", "timed", "score", "energy"))
+    own += sum(execution.seconds.get(phase, 0.0) for phase in ("load", "timed", "score", "energy", "tasks"))
     return float(own + surroundings.before.took_s + surroundings.after.took_s)
 
 

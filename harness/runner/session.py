@@ -48,7 +48,10 @@ from harness.runner.scoring import (
 from harness.runner.setup import TokenFile, Workshop
 from harness.runner.stopping import Outcome as RunOutcome
 from harness.runner.stopping import StopRule, decide, expected_runs, outcome_of, widths
+from harness.runner.tasks import TaskPlan, TaskRunner
+from harness.runner.workplace import Workplace
 from harness.store import Store
+from harness.store.evaluation_records import EvaluationRecord
 from harness.store.records import PlannedRunRecord, RunKind, RunRecord, ScoreRecord
 from harness.suite import Cell, RunSettings, Scoring, Suite
 from harness.worker.api import LoadSpec
@@ -73,6 +76,7 @@ class SessionJob:
         seed: of the order and the token ids.
         outcomes: of the timed runs that are stored already, by cell and index.
         stopped: cells whose repeating has ended already.
+        tasks: what is evaluated, None: nothing.
     """
 
     session_id: str
@@ -85,6 +89,7 @@ class SessionJob:
     seed: int
     outcomes: Mapping[str, Mapping[int, RunOutcome]] = field(default_factory=dict)
     stopped: Collection[str] = ()
+    tasks: TaskPlan | None = None
 
 
 @dataclass(slots=True)
@@ -153,13 +158,21 @@ class SessionRunner:
         missing = [planned for planned in self._job.missing if planned.cell_id in ready]
         groups = self._scoring_groups([ready[run.cell_id] for run in missing if run.kind == "score"])
         timed = [run for run in missing if run.kind == "timed"]
+        tasks = self._task_runner()
+        evaluated = [ready[run.cell_id] for run in missing if run.kind == "tasks"]
+        task_groups = tasks.groups(evaluated) if tasks is not None else []
         self._left = [(group[0].cell.id, "score") for group in groups]
+        self._left += [(group[0].cell.id, "tasks") for group in task_groups]
         self._left += [(run.cell_id, "timed") for run in timed]
         self._progress.begin(len(self._left), 0)
         for group in groups:
             self._score_group(group)
             self._left.pop(0)
         broken = self._broken_cells(ready)
+        for group in task_groups:
+            assert tasks is not None, "there are groups"
+            tasks.evaluate(group, broken.get(group[0].cell.id))
+            self._left.pop(0)
         for run in timed:
             self._timed_run(ready[run.cell_id], run, broken.get(run.cell_id))
             self._left.pop(0)
@@ -191,7 +204,7 @@ class SessionRunner:
                     told.add(str(error))
                     self._progress.note(f"✗ {error.what}\n  next: {error.next_step}")
                 self._store.record_run(
-                    setup_failure(self._frame(cell_id, first.kind, first.index, None), error)
+                    setup_failure(self.frame(cell_id, first.kind, first.index, None), error)
                 )
                 self._outcome.failures[cell.name] = error.what
                 self._outcome.next_steps[error.what] = error.next_step
@@ -229,7 +242,7 @@ class SessionRunner:
             reference = self._reference(one.cell.model, tokens, text, scoring)
         except EdgebenchError as error:
             failure = EdgebenchError(f"no quality reference: {error.what}", next_step=error.next_step)
-            self._keep(one.cell, label, setup_failure(self._frame(one.cell.id, "score", 0, one), failure))
+            self.keep(one, label, setup_failure(self.frame(one.cell.id, "score", 0, one), failure))
             return
         key = scoring_key(_target(one), scoring, tokens, reference.key, max_kld)
         found = self._store.find_score(key)
@@ -238,7 +251,7 @@ class SessionRunner:
             self._progress.run_ended(label, "scored before", ok=True)
             return
 
-        frame = self._frame(one.cell.id, "score", 0, one)
+        frame = self.frame(one.cell.id, "score", 0, one)
         with tempfile.TemporaryDirectory(dir=self._cache_dir, prefix="scoring-") as folder:
             spec = score_spec(
                 scoring,
@@ -265,7 +278,7 @@ class SessionRunner:
                 )
 
             record = self._measure(one, frame, spec, label, score)
-        self._keep(one.cell, label, record)
+        self.keep(one, label, record)
 
     def _reference(self, model: str, tokens: TokenFile, text: ScoredText, scoring: Scoring) -> ReferenceScore:
         """The model's quality reference at these windows; tried once per session, however many artifacts want it."""
@@ -316,7 +329,7 @@ class SessionRunner:
             label = f"{model} quality reference ({text})"
             # One for each window that artifacts of this model are scored at.
             index = sum(name == model for name, _ in self._references)
-            frame = self._frame(one.cell.id, "reference", index, one)
+            frame = self.frame(one.cell.id, "reference", index, one)
             record = self._measure(one, frame, spec, label, score)
             self._store.record_run(record)
             if record.status != "ok" or record.score is None:
@@ -397,9 +410,9 @@ class SessionRunner:
     def _timed_run(self, one: Ready, planned: PlannedRunRecord, broken: str | None) -> None:
         cell, settings = one.cell, self._job.settings[one.cell.id]
         label = f"{cell.name} run {planned.index + 1}"
-        frame = self._frame(cell.id, "timed", planned.index, one, planned.seed)
+        frame = self.frame(cell.id, "timed", planned.index, one, planned.seed)
         if broken is not None:
-            self._keep(cell, label, skipped_run(frame, f"not timed: the artifact is broken: {broken}"))
+            self.keep(one, label, skipped_run(frame, f"not timed: the artifact is broken: {broken}"))
             return
         prompts = self._workshop.prompt_tokens(cell.model) if cell.workload.prompt == "text" else None
         spec = TimedSpec(
@@ -419,7 +432,23 @@ class SessionRunner:
         if prompts is not None:
             told |= {"text": prompts.corpus, "sha256": prompts.corpus_sha256}
         frame = replace(frame, details={"prompt": told}, threads=cell.workload.threads or self._job.threads)
-        self._keep(cell, label, self._measure(one, frame, spec, label, None))
+        self.keep(one, label, self._measure(one, frame, spec, label, None))
+
+    # -- tasks --------------------------------------------------------------------------------------------------------
+
+    def _task_runner(self) -> TaskRunner | None:
+        if self._job.tasks is None:
+            return None
+        return TaskRunner(
+            self._job.tasks,
+            self._job.session_id,
+            self,
+            store=self._store,
+            workshop=self._workshop,
+            catalogue=self._catalogue,
+            cache_dir=self._cache_dir,
+            progress=self._progress,
+        )
 
     # -- one worker ---------------------------------------------------------------------------------------------------
 
@@ -431,22 +460,54 @@ class SessionRunner:
         label: str,
         score: Callable[[Execution], ScoreRecord] | None,
     ) -> RunRecord:
-        """One run, while no other session of this machine measures."""
-        self._progress.run_started(label, self._expectation.total_s(self._expected_left()))
-        settings = self._job.settings.get(one.cell.id, self._job.suite.settings)
+        """A timed run or a scoring run."""
+        timed = spec if isinstance(spec, TimedSpec) else None
         context = (
             spec.window
             if isinstance(spec, ScoreSpec)
             else spec.depth + spec.prompt_tokens + spec.decode_tokens
         )
+
+        def work(place: Workplace) -> Execution:
+            return execute(
+                place.launch,
+                place.load,
+                spec,
+                place.limits,
+                log=place.log,
+                on_phase=self._progress.phase,
+                watch=place.watch,
+                energy=EnergyProbe(self._energy, one.cell.device) if timed is not None else None,
+                memory=MemoryWatch(self._workshop.scope(one.cell.framework)) if timed is not None else None,
+            )
+
+        batch = 1 if timed is None else timed.batch
+        return self.measure(one, frame, label, context, work, batch=batch, score=score)
+
+    def measure(
+        self,
+        one: Ready,
+        frame: RunFrame,
+        label: str,
+        context_tokens: int,
+        work: Callable[[Workplace], Execution],
+        *,
+        batch: int = 1,
+        timeout_s: float | None = None,
+        score: Callable[[Execution], ScoreRecord] | None = None,
+        evaluation: Callable[[Execution], EvaluationRecord] | None = None,
+    ) -> RunRecord:
+        """One run, while no other session of this machine measures."""
+        self._progress.run_started(label, self._expectation.total_s(self._expected_left()))
+        settings = self._job.settings.get(one.cell.id, self._job.suite.settings)
         load = LoadSpec(
             artifact=one.artifact.entry,
             device=one.cell.device,
             api=one.cell.api,
             threads=one.cell.workload.threads or self._job.threads,
-            context_tokens=context,
+            context_tokens=context_tokens,
             options=dict(one.cell.options),
-            batch=spec.batch if isinstance(spec, TimedSpec) else 1,
+            batch=batch,
         )
         if not self._lock.is_locked:
             self._wait_for_machine()
@@ -455,18 +516,14 @@ class SessionRunner:
             watch = RunWatch(gpus=self._gpus)
             before = calibrate()
             watch.begin()
-            execution = execute(
-                self._workshop.launch(one.cell.framework, api=one.cell.api),
-                load,
-                spec,
-                Limits(settings.timeout_s, settings.memory_limit_bytes),
-                log=self._workshop.log(f"{frame.session_id}/{one.cell.id}-{frame.kind}-{frame.index}"),
-                on_phase=self._progress.phase,
-                watch=watch,
-                energy=EnergyProbe(self._energy, one.cell.device) if isinstance(spec, TimedSpec) else None,
-                memory=MemoryWatch(self._workshop.scope(one.cell.framework))
-                if isinstance(spec, TimedSpec)
-                else None,
+            execution = work(
+                Workplace(
+                    launch=self._workshop.launch(one.cell.framework, api=one.cell.api),
+                    load=load,
+                    limits=Limits(timeout_s or settings.timeout_s, settings.memory_limit_bytes),
+                    log=self._workshop.log(f"{frame.session_id}/{one.cell.id}-{frame.kind}-{frame.index}"),
+                    watch=watch,
+                )
             )
             surroundings = Surroundings(watch.end(), before, calibrate())
         finally:
@@ -479,6 +536,7 @@ class SessionRunner:
             duration_s=duration_s,
             harness_s=duration_s - measured_seconds(execution, surroundings),
             score=score(execution) if score is not None and execution.status == "ok" else None,
+            evaluation=evaluation(execution) if evaluation is not None and execution.status == "ok" else None,
         )
 
     def _wait_for_machine(self) -> None:
@@ -489,9 +547,10 @@ class SessionRunner:
             self._progress.note("waiting for the run of another session on this machine")
             self._lock.acquire(poll_interval=0.5)
 
-    def _frame(
+    def frame(
         self, cell_id: str, kind: RunKind, index: int, one: Ready | None, seed: int | None = None
     ) -> RunFrame:
+        """What is known of a run before it starts."""
         return RunFrame(
             session_id=self._job.session_id,
             cell_id=cell_id,
@@ -504,8 +563,9 @@ class SessionRunner:
             environment_id=None if one is None else one.environment_record_id,
         )
 
-    def _keep(self, cell: Cell, label: str, record: RunRecord) -> None:
+    def keep(self, one: Ready, label: str, record: RunRecord) -> None:
         """Stores a run and says how it ended."""
+        cell = one.cell
         self._store.record_run(record)
         self._outcome.done += 1
         counted = outcome_of(record, cell.workload)

@@ -22,6 +22,7 @@ from filelock import FileLock
 from harness.artifact import Artifact, ArtifactRequest, ArtifactStore
 from harness.environment import Environment, EnvironmentManager, Override
 from harness.environment.plan import Role
+from harness.environment.tools import Tool
 from harness.errors import EdgebenchError
 from harness.files import write_atomically
 from harness.frameworks import FrameworkEntry
@@ -165,6 +166,20 @@ class Workshop:
                 entry.backend, variant, role=role, overrides=self._overrides, progress=self._say
             ),
         )
+
+    def tool(self, tool: Tool) -> Environment:
+        """The environment of a tool, made where it is missing."""
+        return self._once(
+            ("tool", tool.framework), lambda: self._environments.ensure(tool, progress=self._say)
+        )
+
+    def tokenizer(self, model: str) -> Environment:
+        """The environment whose framework tokenises for a model: that of its quality reference."""
+        return self.environment(self._models[model].reference.framework)
+
+    def tokenizer_launch(self, model: str) -> Launch:
+        """How to start a worker that tokenises for a model."""
+        return self.launch(self._models[model].reference.framework)
 
     def warm_up(self, jobs: Iterable[Job]) -> dict[str, int | None]:
         """Fetch the models and make the environments that jobs share, one after another; gives the models' sizes.

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, Select, and_, select
 
 from harness.store import records, traces
+from harness.store.evaluations import EvaluationFacts, evaluation_facts
 from harness.store.tables import table
 
 Reading = TypeVar("Reading", records.MemoryRecord, records.EnergyRecord)
@@ -132,12 +133,17 @@ class CellFacts:
     artifact: ArtifactFacts | None
     score: ScoreFacts | None
     synthetic: bool = False
+    evaluation: EvaluationFacts | None = None
     configuration: Mapping[str, Any] | None = None
     stop: records.CellStopRecord | None = None
 
     def scorings(self) -> tuple[RunFacts, ...]:
         """The scoring runs, every attempt, the last one last."""
         return tuple(run for run in self.runs if run.kind == "score")
+
+    def evaluations(self) -> tuple[RunFacts, ...]:
+        """The runs that evaluated tasks, every attempt, the last one last."""
+        return tuple(run for run in self.runs if run.kind == "tasks")
 
     def timed(self) -> tuple[RunFacts, ...]:
         """The timed runs, of each the last attempt."""
@@ -264,11 +270,20 @@ def _cells(
     only: str | None = None,
 ) -> tuple[CellFacts, ...]:
     cells, planned, links = table("cell"), table("session_cell"), table("session_score")
+    tasks = table("session_evaluation")
     query = (
-        select(cells, planned, links.c.run_key.label("score_key"))
+        select(
+            cells,
+            planned,
+            links.c.run_key.label("score_key"),
+            tasks.c.run_key.label("tasks_key"),
+        )
         .join(planned, planned.c.cell_id == cells.c.id)
         .outerjoin(
             links, and_(links.c.session_id == planned.c.session_id, links.c.cell_id == planned.c.cell_id)
+        )
+        .outerjoin(
+            tasks, and_(tasks.c.session_id == planned.c.session_id, tasks.c.cell_id == planned.c.cell_id)
         )
         .where(planned.c.session_id == session_id)
         .order_by(planned.c.position)
@@ -277,6 +292,7 @@ def _cells(
         query = query.where(cells.c.id == only)
     rows = connection.execute(query).all()
     scores = score_facts(connection, {row.score_key for row in rows if row.score_key is not None})
+    evaluated = evaluation_facts(connection, {row.tasks_key for row in rows if row.tasks_key is not None})
     used = {run.artifact_id for of_cell in runs.values() for run in of_cell if run.artifact_id is not None}
     used |= {score.artifact_id for score in scores.values()}
     artifacts = _artifacts(connection, used)
@@ -308,6 +324,7 @@ def _cells(
                 artifact=artifact,
                 score=score,
                 synthetic=row.model in synthetic,
+                evaluation=evaluated.get(row.tasks_key),
                 configuration=None if made_by is None else configurations.get(made_by.model_id),
                 stop=stops.get(row._mapping[cells.c.id]),
             )

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, not_, or_, select
 
-from harness.store import facts, records, traces
+from harness.store import evaluations, facts, records, traces
 from harness.store.tables import table
 
 #: Kinds of things that an id can name, in the order in which `find` gives them: the table of each.
@@ -25,7 +25,8 @@ _NEWEST_RUNS = 5
 
 
 def _missing(session_id: ColumnElement[str] | str) -> Any:
-    planned, runs, scored = table("planned_run"), table("run"), table("session_score")
+    planned, runs = table("planned_run"), table("run")
+    links = {"score": table("session_score"), "tasks": table("session_evaluation")}
     stored = exists().where(
         runs.c.session_id == planned.c.session_id,
         runs.c.cell_id == planned.c.cell_id,
@@ -33,10 +34,17 @@ def _missing(session_id: ColumnElement[str] | str) -> Any:
         runs.c.run_index == planned.c.run_index,
         or_(runs.c.phase.is_(None), runs.c.phase != records.SETUP_PHASE),
     )
-    # A score that an earlier session measured under the same key stands in for the planned run.
-    reused = and_(
-        planned.c.kind == "score",
-        exists().where(scored.c.session_id == planned.c.session_id, scored.c.cell_id == planned.c.cell_id),
+    # What an earlier session measured under the same key stands in for the planned run.
+    reused = or_(
+        *(
+            and_(
+                planned.c.kind == kind,
+                exists().where(
+                    link.c.session_id == planned.c.session_id, link.c.cell_id == planned.c.cell_id
+                ),
+            )
+            for kind, link in links.items()
+        )
     )
     return select(planned).where(planned.c.session_id == session_id, not_(stored), not_(reused))
 
@@ -288,6 +296,7 @@ def _of_run(connection: Connection, key: int) -> dict[str, Any]:
         "energy": _rows(connection, "energy_reading", "run_key", key, "position"),
         "memory_timeline": _timeline(connection, key),
         "score": _score(connection, key, scores.get(key)),
+        "evaluation": evaluations.described(connection, key),
     }
 
 

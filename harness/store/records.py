@@ -1,8 +1,9 @@
 """Plain records at the store's boundary: what the runner hands in and what the table gets out.
 
-Owns the shapes of facts outside the database. Imports the standard library, `ids` and the protocol's messages; never
-SQLAlchemy. Contract: frozen; an id that is left out is derived from the content; what could never be stored is refused
-here with a ValueError that names the field (it is a mistake of the caller, not of a user).
+Owns the shapes of facts outside the database, those of tasks being in `evaluation_records`. Imports the standard
+library, `ids` and the protocol's messages; never SQLAlchemy. Contract: frozen; an id that is left out is derived from
+the content; what could never be stored is refused here with a ValueError that names the field (it is a mistake of
+the caller, not of a user).
 
 Missing is None, never 0. Names end in their unit.
 """
@@ -16,12 +17,13 @@ from datetime import datetime
 from typing import Any, Literal
 
 from harness.store import ids
+from harness.store.evaluation_records import EvaluationRecord
 from harness.worker import protocol
 
 #: Phase of a run that ended before it had a worker. It counts as an attempt but leaves its planned run missing.
 SETUP_PHASE = "set-up"
 
-RunKind = Literal["timed", "score", "reference"]
+RunKind = Literal["timed", "score", "reference", "tasks"]
 RunStatus = Literal["ok", "skipped", "failed", "timeout", "oom"]
 PreparationStatus = Literal["ok", "failed", "oom", "timeout"]
 StopReason = Literal["width", "cap", "failed"]
@@ -726,7 +728,7 @@ class RunRecord:
     Attributes:
         session_id: its session, stored.
         cell_id: its cell, stored.
-        kind: ``timed``, ``score`` or ``reference``.
+        kind: ``timed``, ``score``, ``reference`` or ``tasks``.
         index: which run of this cell and kind, from 0.
         status: ``ok``, ``skipped``, ``failed``, ``timeout`` or ``oom``.
         started_at: aware.
@@ -756,6 +758,7 @@ class RunRecord:
         energy: readings in order.
         timeline: its memory over time, None where it was not watched.
         score: of a score or reference run that is ok.
+        evaluation: of a tasks run that is ok.
         details: anything else worth keeping.
     """
 
@@ -791,6 +794,7 @@ class RunRecord:
     energy: Sequence[EnergyRecord] = ()
     timeline: TimelineRecord | None = None
     score: ScoreRecord | None = None
+    evaluation: EvaluationRecord | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -32,6 +32,7 @@ REVISIONS: dict[str, str] = {
     "0007": "0.1.0",
     "0008": "0.1.0",
     "0009": "0.1.0",
+    "0010": "0.1.0",
 }
 
 #: Alembic's scripts; one file a revision in `versions`.

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 
 from harness.errors import EdgebenchError, UsageError
 from harness.store import engine as engines
-from harness.store import facts, looking, records, schema, writing
+from harness.store import evaluations, facts, looking, records, schema, writing
 from harness.store.tables import metadata
 
 
@@ -201,7 +201,17 @@ class Store:
         with self._writing() as connection:
             writing.link_score(connection, session_id, cell_ids, writing.run_key(connection, run_id))
 
+    def link_evaluation(self, session_id: str, cell_ids: Sequence[str], run_id: str) -> None:
+        """Says that an earlier evaluation stands for cells of a session; theirs is then not missing."""
+        with self._writing() as connection:
+            writing.link_evaluation(connection, session_id, cell_ids, writing.run_key(connection, run_id))
+
     # -- reading ------------------------------------------------------------------------------------------------
+
+    def find_evaluation(self, evaluation_key: str) -> evaluations.EvaluationFacts | None:
+        """The newest evaluation of tasks under a key, from whichever session."""
+        with self._reading() as connection:
+            return evaluations.find_evaluation(connection, evaluation_key)
 
     def find_score(self, scoring_key: str) -> facts.ScoreFacts | None:
         """The newest score under a key, from whichever session."""

@@ -381,7 +381,7 @@ class PlannedRun(Row, table=True):
     session_id: str = Field(primary_key=True, foreign_key="session.id", description="its session")
     position: int = Field(primary_key=True, description="place in the order, from 0")
     cell_id: str = Field(foreign_key="cell.id", description="its cell")
-    kind: str = Field(description="`timed`, `score` or `reference`")
+    kind: str = Field(description="`timed`, `score`, `reference` or `tasks`")
     run_index: int = Field(description="which run of this cell and kind, from 0")
     seed: int | None = Field(sa_type=BigInteger, description="of its token ids; NULL for scoring")
 
@@ -402,7 +402,7 @@ class Run(Row, table=True):
     id: str = Field(unique=True, description="derived from session, cell, kind, index and attempt")
     session_id: str = Field(foreign_key="session.id", description="its session")
     cell_id: str = Field(foreign_key="cell.id", description="its cell")
-    kind: str = Field(description="`timed`, `score` or `reference`")
+    kind: str = Field(description="`timed`, `score`, `reference` or `tasks`")
     run_index: int = Field(description="which run of this cell and kind, from 0")
     attempt: int = Field(description="from 1; the last one counts")
     status: str = Field(description="`ok`, `skipped`, `failed`, `timeout` or `oom`")
@@ -681,6 +681,84 @@ class SessionScore(Row, table=True):
     session_id: str = Field(primary_key=True, foreign_key="session.id", description="the session")
     cell_id: str = Field(primary_key=True, foreign_key="cell.id", description="the cell")
     run_key: int = Field(foreign_key="score.run_key", description="the score")
+
+
+class Evaluation(Row, table=True):
+    """What evaluating tasks on an artifact gave; device, environment and hints are its run's."""
+
+    __tablename__: ClassVar[str] = "evaluation"
+    run_key: int = Field(primary_key=True, foreign_key="run.key", description="the run that evaluated")
+    evaluation_key: str = Field(index=True, description="equal where evaluating again would give the same")
+    artifact_id: str = Field(foreign_key="artifact.id", index=True, description="what was evaluated")
+    settings: dict[str, Any] = Field(sa_type=_JSON, description="JSON of what was asked for")
+    chat_template: bool = Field(description="whether the model's chat template was used")
+    items_limit: int | None = Field(description="items of each task at most; NULL: all")
+    max_length: int = Field(description="tokens that fit into a question")
+    environment_id: str = Field(foreign_key="environment.id", description="lm-eval's environment")
+    lm_eval_version: str = Field(description="as it is installed")
+    truncated: int = Field(description="questions that lost their beginning because they were longer")
+    reference_run_key: int | None = Field(
+        foreign_key="run.key", description="run that evaluated the quality reference; NULL: this is it"
+    )
+    quality_reference: str | None = Field(description="in words, such as `llamacpp F32`")
+    details: dict[str, Any] = Field(sa_type=_JSON, description="JSON of anything else worth keeping")
+
+
+class TaskResult(Row, table=True):
+    """One metric of one task over all its items, or of a group of tasks."""
+
+    __tablename__: ClassVar[str] = "task_result"
+    __table_args__ = (UniqueConstraint("run_key", "task", "metric"),)
+    run_key: int = Field(primary_key=True, foreign_key="evaluation.run_key", description="its evaluation")
+    position: int = Field(primary_key=True, sa_type=SmallInteger, description="order of the results, from 0")
+    task: str = Field(description="lm-eval's name of the task or group")
+    metric: str = Field(description="such as `acc`; with the answer's filter: `exact_match,strict`")
+    version: str = Field(description="the task's version; empty where it has none")
+    n: int = Field(description="items")
+    value: float = Field(description="over all items, as lm-eval aggregates it")
+    stderr: float | None = Field(description="standard error; NULL where lm-eval has none")
+    num_fewshot: int | None = Field(description="examples before each question; NULL for a group of several")
+    higher_is_better: bool | None = Field(description="NULL where lm-eval does not say")
+    corpus_sha256: str | None = Field(
+        description="over all items and questions as they were asked; NULL for a group"
+    )
+
+
+class TaskItem(Row, table=True):
+    """The value of one metric for one item: the unit of flips and McNemar's test."""
+
+    __tablename__: ClassVar[str] = "task_item"
+    __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
+    run_key: int = Field(primary_key=True, foreign_key="evaluation.run_key", description="its evaluation")
+    position: int = Field(
+        primary_key=True, sa_type=SmallInteger, description="of its result in `task_result`"
+    )
+    item: int = Field(primary_key=True, description="from 0, in the task's order")
+    value: float = Field(description="1 or 0 where the item is right or wrong")
+
+
+class TaskAnswer(Row, table=True):
+    """What the model said to one item of one task."""
+
+    __tablename__: ClassVar[str] = "task_answer"
+    run_key: int = Field(primary_key=True, foreign_key="evaluation.run_key", description="its evaluation")
+    task: str = Field(primary_key=True, description="lm-eval's name of the task")
+    item: int = Field(primary_key=True, description="from 0, in the task's order")
+    item_sha256: str = Field(description="first 16 digits, of the item and its question as it was asked")
+    loglikelihoods: bytes | None = Field(
+        description="nats, of its choices in order, packed, little-endian, 8 bytes each; NULL where none was asked"
+    )
+    text: str | None = Field(sa_type=Text, description="what was generated; NULL where nothing was")
+
+
+class SessionEvaluation(Row, table=True):
+    """Which evaluation stands for a cell in a session: made there, or earlier under the same key."""
+
+    __tablename__: ClassVar[str] = "session_evaluation"
+    __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
+    session_id: str = Field(primary_key=True, foreign_key="session.id", description="the session")
+    cell_id: str = Field(primary_key=True, foreign_key="cell.id", description="the cell")
+    run_key: int = Field(foreign_key="evaluation.run_key", description="the evaluation")
 
 
 class Verdict(Row, table=True):

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects import sqlite
 
-from harness.store import ids, records, traces
+from harness.store import evaluations, ids, records, traces
+from harness.store.evaluation_records import EvaluationRecord
 from harness.store.tables import table
 
 Rows = Sequence[Mapping[str, Any]]
@@ -81,7 +82,7 @@ def model(connection: Connection, record: records.ModelRecord) -> None:
 
 def artifact(connection: Connection, record: records.ArtifactRecord) -> None:
     """Adds an artifact, and this way of making it."""
-    row = {
+    row: dict[str, Any] = {
         "id": record.id,
         "weight_bytes": record.weight_bytes,
         "parameters": record.parameters,
@@ -272,6 +273,9 @@ def run(connection: Connection, record: records.RunRecord, metrics: dict[str, in
     if record.score is not None:
         _score(connection, key, record.score)
         link_score(connection, record.session_id, record.score.cells, key)
+    if record.evaluation is not None:
+        _evaluation(connection, key, record.evaluation)
+        link_evaluation(connection, record.session_id, record.evaluation.cells, key)
     return True
 
 
@@ -395,6 +399,20 @@ def _score(connection: Connection, key: int, score: records.ScoreRecord) -> None
     insert_missing(connection, "score_positions", positions)
     if score.verdict is not None:
         verdict(connection, key, score.artifact_id, score.verdict)
+
+
+def _evaluation(connection: Connection, key: int, evaluation: EvaluationRecord) -> None:
+    reference = None
+    if evaluation.reference_run_id is not None:
+        reference = run_key(connection, evaluation.reference_run_id)
+    for name, rows in evaluations.rows(key, evaluation, reference):
+        insert_missing(connection, name, rows)
+
+
+def link_evaluation(connection: Connection, session_id: str, cell_ids: Sequence[str], key: int) -> None:
+    """Says that the evaluation of the run with this key stands for these cells in this session."""
+    rows = [{"session_id": session_id, "cell_id": cell_id, "run_key": key} for cell_id in cell_ids]
+    insert_missing(connection, "session_evaluation", rows)
 
 
 def verdict(connection: Connection, key: int, artifact_id: str, judged: records.VerdictRecord) -> None:

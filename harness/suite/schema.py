@@ -35,6 +35,16 @@ def _as_list(value: Any) -> Any:
     return value
 
 
+def _words(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _task_names(value: Any) -> Any:
+    if value == []:
+        raise ValueError("name at least one task, or write: tasks: null")
+    return _words(value)
+
+
 def _known_precision(value: str) -> str:
     if value not in (*PRECISIONS, "all"):
         known = [*PRECISIONS, "all"]
@@ -223,6 +233,27 @@ class Check(Strict):
         return self.max_kld.get(name, USUAL_MAX_KLD[name])
 
 
+class Tasks(Strict):
+    """Evaluation tasks: driven by lm-eval, answered by every framework that gives logits."""
+
+    names: Annotated[list[str], BeforeValidator(_task_names, json_schema_input_type=str | list[str])]
+    """lm-eval's names of tasks, groups or tags: those that come with edgebench, those below `paths`, lm-eval's own."""
+    paths: Annotated[list[str], BeforeValidator(_words, json_schema_input_type=str | list[str])] = Field(
+        default_factory=list
+    )
+    """Folders of task files, relative to the suite's folder. They are data: no Python in them is run."""
+    limit: int | None = Field(default=None, ge=1, strict=True)
+    """Items of each task at most; null: all."""
+    num_fewshot: int | None = Field(default=None, ge=0, le=1_000, strict=True)
+    """Examples before each question; null: as each task says."""
+    chat_template: bool = Field(default=False, strict=True)
+    """Whether the model's chat template is put around the questions."""
+    context_tokens: int = Field(default=2048, ge=8, lt=10**7, strict=True)
+    """Tokens that fit into a question with its answer; less where the model or a static graph takes less."""
+    timeout_s: Seconds = Field(default=3600.0, alias="timeout")
+    """Time limit of one artifact's tasks."""
+
+
 #: Limits of the mean divergence by precision class, in nats. Chosen, not derived (docs/method.md): a uniform guess
 #: over 49,152 tokens diverges by some 8, one that was seen to work stays below half its class's limit.
 USUAL_MAX_KLD: Mapping[PrecisionClass, float] = {
@@ -282,6 +313,8 @@ class Suite(Strict):
     """How quality is scored; null: not at all, beyond the `check`."""
     check: Check | None = Field(default_factory=Check)
     """When an artifact counts as broken; null: nothing is checked."""
+    tasks: Tasks | None = None
+    """Evaluation tasks; null: none."""
     calibration: str = Field(default="shipped", min_length=1)
     """`shipped`: the calibration text that comes with edgebench; or a text file, relative to the suite's folder."""
 
@@ -370,6 +403,24 @@ class Suite(Strict):
         if max_windows is not None:
             changes["max_windows"] = max_windows
         return scoring.model_copy(update=changes)
+
+    def task_folders(self) -> list[Path]:
+        """The folders of task files that the suite names.
+
+        Raises:
+            UsageError: one does not exist.
+        """
+        folders = []
+        for index, given in enumerate(self.tasks.paths if self.tasks is not None else ()):
+            folder = self.beside(given)
+            if not folder.is_dir():
+                raise self.document.error(
+                    ("tasks", "paths", index),
+                    f"there is no folder {folder}",
+                    next_step="correct the path (relative ones begin at the suite's folder)",
+                )
+            folders.append(folder.resolve())
+        return folders
 
     def with_scoring(self, changes: Mapping[str, Any]) -> Suite:
         """The suite with other keys of `scoring`; another window takes its stride and scored half along.

@@ -196,7 +196,23 @@ class WindowFacts:
 
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """One metric of one evaluation task."""
+    """One metric of one evaluation task.
+
+    Attributes:
+        task: lm-eval's name.
+        metric: its name, with the answer's filter after a comma.
+        value: over all items.
+        stderr: its standard error, None where there is none.
+        n: items.
+        version: the task's.
+        flips: share of items whose correctness differs from the quality reference's; None where items are not
+            right or wrong, or nothing was compared.
+        mcnemar_p: p-value of McNemar's exact test on these items, None where ``flips`` is.
+        num_fewshot: examples before each question.
+        chat_template: whether the model's template was used.
+        limit: items at most, None: all.
+        reference_value: the quality reference's value.
+    """
 
     task: str
     metric: str
@@ -205,6 +221,11 @@ class TaskFacts:
     n: int
     version: str
     flips: float | None = None
+    mcnemar_p: float | None = None
+    num_fewshot: int | None = None
+    chat_template: bool = False
+    limit: int | None = None
+    reference_value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +266,9 @@ class CellFacts:
         score: None where the artifact was not scored.
         score_status: status of the scoring run; None where there was none.
         score_reason: why ``score`` is None.
+        tasks: metrics of evaluation tasks.
+        tasks_status: status of the run that evaluated them; None where there was none.
+        tasks_reason: why ``tasks`` is empty, None where none were asked for.
         stop: what ended the repeating of runs; None where their number was fixed, or where it goes on.
     """
 
@@ -269,6 +293,8 @@ class CellFacts:
     score_status: Status | None = None
     score_reason: str | None = None
     tasks: tuple[TaskFacts, ...] = ()
+    tasks_status: Status | None = None
+    tasks_reason: str | None = None
     stop: StopFacts | None = None
 
 

@@ -38,6 +38,9 @@ BASELINE_SUSPECT = "the speed baseline's runs are suspect"
 #: Why an emulated device's row has no speed-up and no memory saved.
 EMULATED = "emulated: its speed says nothing about silicon"
 
+#: Why a row has no tasks where nobody wanted any.
+NO_TASKS = "no tasks were asked for"
+
 _QUANTILES = ("kld_median", "kld_p99", "kld_p999", "kld_max", "delta_p_p1", "delta_p_median", "delta_p_p99")
 _DETAILS = ("bits_per_byte", "delta_p_rms", *_QUANTILES)
 
@@ -131,6 +134,9 @@ def _draft(facts: SessionFacts, cell: CellFacts, with_suspect: bool) -> _Draft:
         tasks=[asdict(task) for task in cell.tasks],
     )
     draft = _Draft(cell, used, values)
+    if not cell.tasks:
+        synthetic = SYNTHETIC if cell.synthetic else None
+        draft.notes["tasks"] = synthetic or cell.tasks_reason or reason or NO_TASKS
     if cell.stop is None:
         draft.notes["stopped_by"] = reason or "the number of runs was fixed, or not all of them were made"
     else:
@@ -166,6 +172,8 @@ def status_of(cell: CellFacts) -> tuple[Status, str | None]:
     # An artifact that a framework cannot score is a hole in the quality columns, not in the timed runs.
     if cell.score_status not in (None, "ok", "skipped"):
         ended.append((cell.score_status, f"scoring: {cell.score_reason or 'no reason was stored'}"))
+    if cell.tasks_status not in (None, "ok", "skipped"):
+        ended.append((cell.tasks_status, f"tasks: {cell.tasks_reason or 'no reason was stored'}"))
     if not cell.runs:
         ended.append(("skipped", NOT_RUN))
     worst = max(ended, key=lambda each: _SEVERITY.index(each[0]))

@@ -21,8 +21,10 @@ from harness.model.configuration import (
 )
 from harness.model.kv_types import kv_cache_bits
 from harness.store import facts as stored
+from harness.store.evaluations import EvaluationFacts, TaskFacts
 from harness.store.records import SETUP_PHASE, CellRecord, EnergyRecord, MachineBenchRecord, SampleRecord
 from harness.table import facts as shown
+from harness.table.flips import flips
 
 #: Requests at the same time, each with a cache of its own: ``pp32+tg16@c4``.
 _CONCURRENCY = re.compile(r"@c(\d+)")
@@ -97,6 +99,8 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
     scoring = [run for run in cell.runs if run.kind == "score"]
     last = scoring[-1] if scoring else None
     score = cell.score
+    evaluated = cell.evaluations()
+    evaluation = evaluated[-1] if evaluated else None
     return shown.CellFacts(
         framework=plan.framework,
         model=plan.model,
@@ -118,6 +122,9 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
         score=None if score is None else _score(score),
         score_status=None if last is None else last.status,  # type: ignore[arg-type]  # checked by the database
         score_reason=unscored if last is None else last.reason,
+        tasks=() if cell.evaluation is None else _tasks(cell.evaluation),
+        tasks_status=None if evaluation is None else evaluation.status,  # type: ignore[arg-type]  # as above
+        tasks_reason=unscored if evaluation is None else evaluation.reason,
         stop=None
         if cell.stop is None
         else shown.StopFacts(cell.stop.ended_by, cell.stop.width, cell.stop.runs, cell.stop.widths),
@@ -283,6 +290,35 @@ def _score(score: stored.ScoreFacts) -> shown.ScoreFacts:
         quantiles=_quantiles(score),
         errors=score.errors,
     )
+
+
+def _tasks(evaluation: EvaluationFacts) -> tuple[shown.TaskFacts, ...]:
+    reference: dict[tuple[str, str], TaskFacts] = {}
+    if evaluation.reference is not None:
+        reference = {(one.task, one.metric): one for one in evaluation.reference.tasks}
+    made = []
+    for one in evaluation.tasks:
+        other = reference.get((one.task, one.metric))
+        # Compared only where both were asked the very same.
+        same = other is not None and other.corpus_sha256 == one.corpus_sha256
+        found = flips(one.items, other.items) if other is not None and same else None
+        made.append(
+            shown.TaskFacts(
+                task=one.task,
+                metric=one.metric,
+                value=one.value,
+                stderr=one.stderr,
+                n=one.n,
+                version=one.version,
+                flips=None if found is None else found.share,
+                mcnemar_p=None if found is None else found.p_value,
+                num_fewshot=one.num_fewshot,
+                chat_template=evaluation.chat_template,
+                limit=evaluation.items_limit,
+                reference_value=other.value if other is not None and same else None,
+            )
+        )
+    return tuple(made)
 
 
 def _quantiles(score: stored.ScoreFacts) -> dict[str, float]:

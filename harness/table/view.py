@@ -17,6 +17,7 @@ from harness.table.claims import claim_for
 from harness.table.facts import About
 from harness.table.metrics import METRICS, as_fallbacks
 from harness.table.rows import BASELINE_SUSPECT, Row
+from harness.table.task_lines import task_lines
 from harness.table.where import columns as column_names
 from harness.table.where import parse_where
 
@@ -297,6 +298,7 @@ def _sections(
     sections = (
         Section("Holes", tuple(_holes(rows, figures))),
         Section("Marks", tuple(_marks(rows))),
+        Section("Tasks", tuple(task_lines(rows, label))),
         Section("Yardsticks", tuple(_yardsticks(rows))),
         Section("Reading", tuple(_reading(rows, left, figures, claimed))),
         Section("Measured", tuple(_measured(rows, about))),

@@ -26,7 +26,7 @@ Tokens = npt.NDArray[np.int32]
 Logits = npt.NDArray[np.float32]
 
 Capability = Literal[
-    "prefill", "decode", "stream", "score", "tokenize", "make", "synthesize", "batch", "batch_depth"
+    "prefill", "decode", "stream", "score", "tokenize", "make", "synthesize", "batch", "batch_depth", "prefix"
 ]  # fmt: skip
 
 #: The canonical precisions, widest first. A recipe names exactly one.
@@ -316,14 +316,28 @@ class Stream:
 
 
 class Tokenizer(ABC):
-    """A framework's own tokenizer, ready to be timed: a call does the work and nothing else."""
+    """A framework's own tokenizer, ready to be timed: a call does the work and nothing else.
+
+    Attributes:
+        bos: the BOS id that the model wants first, None: none. Told with the capability ``tokenize``.
+    """
+
+    bos: int | None = None
 
     @abstractmethod
     def tokenize(self, text: str) -> list[int]:
         """Token ids of ``text``, without BOS; special tokens in it are plain text where the framework can do that."""
 
+    def tokenize_special(self, text: str) -> list[int]:
+        """The same, with words for special tokens (``<|im_end|>``) read as these tokens. Belongs to ``tokenize``."""
+        del text
+        raise Unsupported("this tokenizer reads no special tokens")
+
     def detokenize(self, tokens: Sequence[int]) -> str:
-        """The text of token ids."""
+        """The text of token ids; bytes that are no UTF-8, such as half a character at the end, become U+FFFD.
+
+        With the capability ``tokenize`` special tokens are written out.
+        """
         del tokens
         raise Unsupported("this tokenizer gives no text back")
 
@@ -332,7 +346,7 @@ class Backend(ABC):
     """Adapter of one framework. Class attributes are declarations; methods run in the framework's environment.
 
     Order of calls in one process: `start`, then `versions` and `devices` as wanted, then either `make` /
-    `tokenize`, or `load` and any number of (`reset`, `prefill`, `decode`*, `sample`*) or `logits`, then `unload`.
+    `tokenizer`, or `load` and any number of (`reset`, `prefill`, `decode`*, `sample`*) or `logits`, then `unload`.
     Loaded for a batch, `prefill_batch`, `decode_batch` and `sample_batch` take the places of those three.
     """
 
@@ -441,6 +455,17 @@ class Backend(ABC):
         """
         raise Unsupported(f"{self.title} gives no logits")
 
+    def logits_from(self, tokens: Tokens, kept: int, first: int) -> Iterator[tuple[int, Logits]] | None:
+        """As `logits`, on a cache that holds the first ``kept`` of these tokens already, and maybe others after them.
+
+        Declared by the capability ``prefix``; asked only after `logits` or `logits_from` on the same cache was read to
+        its end, with ``0 < kept <= first``.
+
+        Returns:
+            None: this model's cache cannot be cut there; `logits` is asked instead.
+        """
+        raise Unsupported(f"{self.title} cannot keep a part of its cache")
+
     def stream(self, prompts: Sequence[Tokens], count: int) -> list[Stream]:
         """Submit every prompt at the same time, ask for ``count`` tokens each, and return when the last has ended.
 
@@ -460,12 +485,11 @@ class Backend(ABC):
         del phase
         return None
 
-    def tokenize(self, model: Path, text: str) -> tuple[list[int], int | None]:
-        """Token ids of ``text`` without BOS, and the BOS id that the model wants first (None: none)."""
-        raise Unsupported(f"{self.title} has no tokenizer here")
-
     def tokenizer(self, model: Path | None) -> Tokenizer:
-        """The framework's own tokenizer of the model that is loaded; called after the timed passes.
+        """The framework's own tokenizer, valid until the next call or `unload`.
+
+        Where a model is loaded, of that one; asked after the timed passes. Where none is, of the model's own file:
+        declared by the capability ``tokenize``.
 
         Args:
             model: the model's own file, for artifacts that hold no tokenizer; None for a synthetic model.

@@ -12,6 +12,7 @@ framework that prints, at any level, disturbs nothing but the log.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.machinery
 import importlib.util
 import os
@@ -55,7 +56,7 @@ class PackageFinder(MetaPathFinder):
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command line: ``read_fd``, ``write_fd``, ``parent_pid``, ``package`` (pairs) and ``backend``."""
+    """The command line: ``read_fd``, ``write_fd``, ``parent_pid``, ``package`` (pairs), ``backend`` and ``program``."""
     parser = argparse.ArgumentParser(prog="bootstrap", allow_abbrev=False)
     parser.add_argument("--read-fd", type=int, default=0, help="requests; standard input unless given")
     parser.add_argument(
@@ -64,6 +65,9 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--parent-pid", type=int, help="the runner's process id")
     parser.add_argument("--package", type=_package, action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--backend", required=True, metavar="MODULE:CLASS")
+    parser.add_argument(
+        "--program", default="harness.worker.main", help="module whose `serve` answers requests"
+    )
     return parser.parse_args(arguments)
 
 
@@ -112,11 +116,11 @@ def main(arguments: Sequence[str]) -> None:
     redirect_standard_streams()
     sys.meta_path.insert(0, PackageFinder(dict(options.package)))
 
-    from harness.worker import main as worker_main  # only now importable
-    from harness.worker import orphan
+    from harness.worker import orphan  # only now importable
 
+    program = importlib.import_module(options.program)
     orphan.guard(options.parent_pid)
-    worker_main.serve(read_fd, write_fd, options.backend)
+    program.serve(read_fd, write_fd, options.backend)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,10 @@
 """The worker's command loop: one request at a time, one answer each.
 
-Owns reading requests, checking them, calling the backend, and answering. Imports the standard library, numpy and
-the worker half; the framework comes with the backend. Contract: whatever a request or a framework does, short of
-killing the process, the answer is one ``result`` or ``error``; when the request pipe ends, the process ends at once.
+Owns the requests and calling the backend; `serving` reads, checks and answers them. Imports the standard library,
+numpy and the worker half; the framework comes with the backend. Contract: that of `serving`.
 
 Requests and the bodies of their answers (dataclasses of `harness.worker.api` and `.protocol` as `bodies` writes them):
 
-method     request                                            result
-=========  =================================================  =======================================================
-hello      {}                                                 protocol, framework, versions, python, implementation,
-                                                              platform, pid, import_s, memory
-devices    {}                                                 devices: [Device]
-make       MakeRequest                                        Made, seconds, memory
-tokenize   model, text_file (UTF-8), out                      tokens (count), bos; ``out`` holds int32 little-endian
-load       LoadSpec                                           Loaded, load_s, memory
-timed      TimedSpec                                          samples: [Sample], memory, warmup: Warmup, text:
-                                                              TextResult or null
-energy     EnergySpec                                         EnergyWindow, memory
-score      ScoreSpec                                          ScoreResult, score_s, memory
-generate   tokens, count                                      tokens: the ``count`` greedy choices after ``tokens``
-logits     tokens, first                                      positions, argmax, logprob (of the argmax), dtype, width,
-                                                              finite
-unload     {}                                                 {}
-exit       {}                                                 {}, and the process ends
-=========  =================================================  =======================================================
-=======
 ==============  =========================================  =========================================================
 method          request                                    result
 ==============  =========================================  =========================================================
@@ -40,6 +20,11 @@ energy          EnergySpec                                 EnergyWindow, memory
 score           ScoreSpec                                  ScoreResult, score_s, memory
 generate        tokens, count                              tokens: the ``count`` greedy choices after ``tokens``
 generate_batch  tokens (a list for each sequence), count   tokens: the same for each sequence of a batch
+more            count                                      tokens: as many greedy choices after those of ``generate``
+                                                           or ``more``, which must be the request before it
+likelihood      PairsSpec                                  PairsResult
+encode          EncodeSpec                                 tokens: [ids of a text, without BOS], bos
+detokenize      DetokenizeSpec                             texts
 logits          tokens, first                              positions, argmax, logprob (of the argmax), dtype, width,
                                                            finite
 unload          {}                                         {}
@@ -54,11 +39,7 @@ from __future__ import annotations
 import importlib
 import os
 import platform
-import queue
-import sys
-import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,16 +47,14 @@ from typing import Any
 
 import numpy as np
 
-from harness.worker import energy, orphan, scoring, timing
+from harness.worker import energy, likelihood, scoring, timing
 from harness.worker.api import Backend, Loaded, LoadSpec, MakeRequest, Tokens, Unsupported
-from harness.worker.bodies import from_body, to_body
+from harness.worker.bodies import to_body
 from harness.worker.memory import MemoryReader
 from harness.worker.protocol import VERSION, MemoryReading, Message, ProtocolError, ScoreSpec, TimedSpec
 from harness.worker.same_tokens import check_tokens
+from harness.worker.serving import Handler, Server, serve_lines
 from harness.worker.text import time_text
-
-#: A traceback longer than this is cut in the middle: it is for a person, and the log has it too.
-TRACEBACK_CHARACTERS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +88,30 @@ class GenerateBatchSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class MoreSpec:
+    """More greedy choices, on top of what the cache holds."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeSpec:
+    """Tokenise texts with a model's own tokenizer; ``special``: words for special tokens are read as these tokens."""
+
+    model: Path
+    texts: list[str]
+    special: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DetokenizeSpec:
+    """Texts of token ids by a model's own tokenizer; special tokens are written out."""
+
+    model: Path
+    tokens: list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
 class LogitsSpec:
     """Teacher-forced logits of a few tokens, summarised."""
 
@@ -128,32 +131,10 @@ def serve(read_fd: int, write_fd: int, backend: str) -> None:
         write_fd: answers and events.
         backend: ``module:Class``.
     """
-    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_read_lines, args=(read_fd, lines), name="requests", daemon=True).start()
-    worker = Worker(backend, lambda message: _write(write_fd, message))
-    while True:
-        worker.handle(lines.get())
+    serve_lines(read_fd, write_fd, lambda send: Worker(backend, send))
 
 
-def _read_lines(read_fd: int, lines: queue.SimpleQueue[bytes]) -> None:
-    # Blocks without the GIL between requests: a thread of its own, so that the end of the pipe is noticed while the
-    # main thread computes.
-    with os.fdopen(read_fd, "rb") as pipe:
-        for line in pipe:
-            lines.put(line)
-    orphan.leave()
-
-
-def _write(write_fd: int, message: Message) -> None:
-    left = memoryview(message.encode())
-    try:
-        while left:
-            left = left[os.write(write_fd, left) :]
-    except BrokenPipeError:
-        orphan.leave()
-
-
-class Worker:
+class Worker(Server):
     """One backend and what it has loaded.
 
     Args:
@@ -162,17 +143,17 @@ class Worker:
     """
 
     def __init__(self, backend: str, send: Callable[[Message], None]) -> None:
+        super().__init__(send)
         self._backend_name = backend
-        self._send = send
-        self._request = 0
         self._started: Backend | None = None
         self._loaded: Loaded | None = None
         self._context_tokens = 0
         self._batch = 1
+        self._newest = self._held = 0
         self._import_s = 0.0
         self._reader = MemoryReader()
         self._memory: list[MemoryReading] = []
-        self._handlers: dict[str, tuple[type[Any], Callable[[Any], dict[str, Any]]]] = {
+        self._handlers: dict[str, Handler] = {
             "hello": (_Nothing, self._hello),
             "devices": (_Nothing, self._devices),
             "make": (MakeRequest, self._make),
@@ -183,34 +164,14 @@ class Worker:
             "score": (ScoreSpec, self._score),
             "generate": (GenerateSpec, self._generate),
             "generate_batch": (GenerateBatchSpec, self._generate_batch),
+            "more": (MoreSpec, self._more),
+            "likelihood": (likelihood.PairsSpec, self._likelihood),
+            "encode": (EncodeSpec, self._encode),
+            "detokenize": (DetokenizeSpec, self._detokenize),
             "logits": (LogitsSpec, self._logits),
             "unload": (_Nothing, self._unload),
             "exit": (_Nothing, self._exit),
         }
-
-    def handle(self, line: bytes) -> None:
-        """Answer one request line; an error of any kind is an answer too."""
-        self._request = -1
-        try:
-            message = Message.decode(line)
-            self._request = message.id
-            if message.kind != "request" or message.name not in self._handlers:
-                raise ProtocolError(f"no request: {message.kind} {message.name!r}")
-            kind, handler = self._handlers[message.name]
-            answer = handler(from_body(kind, message.body))
-            reply = Message(message.id, "result", message.name, answer)
-            reply.encode()  # a NaN in an answer is an error answer, not a crash
-        except (Exception, SystemExit) as error:  # noqa: BLE001  frameworks raise anything, and some call sys.exit
-            reply = Message(self._request, "error", "error", _described(error))
-        self._send(reply)
-        if reply.kind == "result" and reply.name == "exit":
-            sys.stdout.flush()
-            sys.stderr.flush()
-            # A framework's own exit handlers may hang or crash, and nothing is left for them to do.
-            os._exit(0)
-
-    def _emit(self, name: str, body: dict[str, Any]) -> None:
-        self._send(Message(self._request, "event", name, body))
 
     @property
     def _backend(self) -> Backend:
@@ -273,9 +234,10 @@ class Worker:
         return {**to_body(made), "seconds": seconds, "memory": to_body(self._read_memory("make"))}
 
     def _tokenize(self, spec: TokenizeSpec) -> dict[str, Any]:
-        ids, bos = self._backend.tokenize(spec.model, spec.text_file.read_text(encoding="utf-8"))
+        tokenizer = self._backend.tokenizer(spec.model)
+        ids = tokenizer.tokenize(spec.text_file.read_text(encoding="utf-8"))
         np.asarray(ids, dtype="<i4").tofile(spec.out)
-        return {"tokens": len(ids), "bos": bos}
+        return {"tokens": len(ids), "bos": tokenizer.bos}
 
     def _load(self, spec: LoadSpec) -> dict[str, Any]:
         backend = self._backend
@@ -360,6 +322,7 @@ class Worker:
         while len(chosen) < spec.count:
             backend.decode(chosen[-1])
             chosen.append(backend.sample())
+        self._newest, self._held = chosen[-1], len(tokens) + spec.count - 1
         return {"tokens": chosen}
 
     def _generate_batch(self, spec: GenerateBatchSpec) -> dict[str, Any]:
@@ -384,6 +347,40 @@ class Worker:
     def _check_batch(self, batch: int) -> None:
         if batch != self._batch:
             raise ValueError(f"the model was loaded for a batch of {self._batch}, not of {batch}")
+
+    def _more(self, spec: MoreSpec) -> dict[str, Any]:
+        if self._before not in ("generate", "more"):
+            raise ProtocolError(f"'more' comes after 'generate', not after {self._before!r}")
+        if spec.count < 1 or self._held + spec.count > self._context_tokens:
+            raise ValueError(
+                f"{self._held} + {spec.count} tokens do not fit a context of {self._context_tokens}"
+            )
+        backend, chosen = self._backend, []
+        for _ in range(spec.count):
+            backend.decode(self._newest)
+            self._newest = backend.sample()
+            chosen.append(self._newest)
+        self._held += spec.count
+        return {"tokens": chosen}
+
+    def _likelihood(self, spec: likelihood.PairsSpec) -> dict[str, Any]:
+        self._check_batch(1)
+        result = likelihood.loglikelihoods(
+            self._backend,
+            spec.pairs,
+            vocab_size=self._model.vocab_size,
+            context_tokens=self._context_tokens,
+        )
+        return dict(to_body(result))
+
+    def _encode(self, spec: EncodeSpec) -> dict[str, Any]:
+        tokenizer = self._backend.tokenizer(spec.model)
+        encode = tokenizer.tokenize_special if spec.special else tokenizer.tokenize
+        return {"tokens": [encode(text) for text in spec.texts], "bos": tokenizer.bos}
+
+    def _detokenize(self, spec: DetokenizeSpec) -> dict[str, Any]:
+        tokenizer = self._backend.tokenizer(spec.model)
+        return {"texts": [tokenizer.detokenize(tokens) for tokens in spec.tokens]}
 
     def _logits(self, spec: LogitsSpec) -> dict[str, Any]:
         tokens = self._token_ids(spec.tokens)
@@ -428,11 +425,3 @@ class Worker:
 
     def _exit(self, _: _Nothing) -> dict[str, Any]:
         return {}
-
-
-def _described(error: BaseException) -> dict[str, Any]:
-    text = "".join(traceback.format_exception(error))
-    if len(text) > TRACEBACK_CHARACTERS:
-        half = TRACEBACK_CHARACTERS // 2
-        text = f"{text[:half]}\n[...]\n{text[-half:]}"
-    return {"type": type(error).__name__, "message": str(error) or type(error).__name__, "traceback": text}

@@ -341,6 +341,25 @@ class BackendContract:
         assert _generate(loaded, PROMPT, 12) == chosen, "scoring leaves nothing in the cache"
 
     @pytest.mark.usefixtures("scoring")
+    def test_continuations_have_the_same_likelihood_in_a_batch_as_alone(
+        self, subject: Subject, loaded: WorkerProcess
+    ) -> None:
+        """Contexts that share their beginning, so that a backend that can keep it in its cache does."""
+        pairs = [
+            {"context": PROMPT[:12], "continuation": [choice, PROMPT[0]]} for choice in (PROMPT[12], 61, 7)
+        ]
+        pairs.append({"context": [*PROMPT[:8], *OTHER[:4]], "continuation": [OTHER[4]]})
+        batch = loaded.call("likelihood", {"pairs": pairs}, timeout_s=TIMEOUT_S)
+        alone = [
+            loaded.call("likelihood", {"pairs": [pair]}, timeout_s=TIMEOUT_S)["scores"][0] for pair in pairs
+        ]
+        for one, other in zip(batch["scores"], alone, strict=True):
+            # Another split into batches rounds otherwise; quantised caches and activations do so coarsely.
+            assert math.isclose(one["logprob"], other["logprob"], rel_tol=0.02, abs_tol=0.05)
+        assert batch["tokens"] == sum(len(pair["context"]) + len(pair["continuation"]) - 1 for pair in pairs)
+        assert (batch["computed_tokens"] < batch["tokens"]) == ("prefix" in subject.capabilities)
+
+    @pytest.mark.usefixtures("scoring")
     def test_an_artifact_has_no_divergence_from_itself(self, loaded: WorkerProcess, tmp_path: Path) -> None:
         tokens = tmp_path / "tokens.i32"
         np.asarray((PROMPT + OTHER) * 3, dtype="<i4").tofile(tokens)

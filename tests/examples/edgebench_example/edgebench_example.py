@@ -7,7 +7,7 @@ the byte that follows byte `t`.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,12 +25,23 @@ from harness.worker.api import (
     ModelFacts,
     Recipe,
     Requirements,
+    Tokenizer,
     Tokens,
 )
 
 VOCAB_SIZE = 256
 CPU = Device("cpu", "cpu", "numpy")
 ENTRY = "weights.npz"
+
+
+class Bytes(Tokenizer):
+    """A token is a byte."""
+
+    def tokenize(self, text: str) -> list[int]:
+        return list(text.encode())
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        return bytes(tokens).decode(errors="replace")
 
 
 class Bigram(Backend):
@@ -112,8 +123,8 @@ class Bigram(Backend):
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         yield first, self._rows(tokens[first:])
 
-    def tokenize(self, model: Path, text: str) -> tuple[list[int], int | None]:
-        return list(text.encode()), None
+    def tokenizer(self, model: Path | None) -> Tokenizer:
+        return Bytes()
 
     def unload(self) -> None:
         self._values = self._scale = self._newest = None

@@ -1,0 +1,268 @@
+"""One evaluation of tasks: three processes that know nothing of each other, and the lab between them.
+
+Owns who answers what lm-eval asks: the tokenizer of the model's quality reference, and the framework under test. Never
+touches the database. Contract: as `execute`: whatever one of them does, the call returns, and no process is left; the
+framework's worker is started only when the first question for it has come, with its tokens ready.
+
+    lm-eval's process  <->  lab  <->  a worker that tokenises (the reference's framework, vocabulary only)
+                                 <->  the framework's worker, with the model loaded
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import EdgebenchError
+from harness.evaluation.exchange import EvaluateSpec, TokenizerFacts
+from harness.machine import RunWatch
+from harness.runner.execute import GOODBYE_S, Deadline, Execution, Limits, explain
+from harness.runner.launch import Launch
+from harness.runner.process import WorkerError, WorkerProcess
+from harness.worker.api import LoadSpec
+from harness.worker.bodies import to_body
+from harness.worker.protocol import Method
+
+#: Tokens that are generated before the lab looks for the end: a model goes at most this far beyond it.
+CHUNK_TOKENS = 16
+
+#: Where a GGUF file names the tokens that end an answer, the first being the model's EOS.
+_END_KEYS = ("eos_token_id", "eot_token_id", "eom_token_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What is evaluated, and with which processes.
+
+    Attributes:
+        evaluator: lm-eval's process.
+        tokenizer: a worker that can tokenise for the model.
+        source: the model's source file, whose tokenizer counts.
+        metadata: what that file's header says.
+        names: tasks.
+        data_paths: folders of task files in which nothing is executed.
+        code_paths: folders of task files that may name Python functions.
+        limit: items of each task at most.
+        num_fewshot: None: as each task says.
+        chat_template: whether the model's template is used.
+        max_length: tokens that fit.
+    """
+
+    evaluator: Launch
+    tokenizer: Launch
+    source: Path
+    metadata: Mapping[str, Any]
+    names: Sequence[str]
+    data_paths: Sequence[Path]
+    code_paths: Sequence[Path]
+    limit: int | None
+    num_fewshot: int | None
+    chat_template: bool
+    max_length: int
+
+
+def end_tokens(metadata: Mapping[str, Any]) -> list[int]:
+    """Ids that end an answer, as the model's file names them."""
+    found = (metadata.get(f"tokenizer.ggml.{key}") for key in _END_KEYS)
+    return list(dict.fromkeys(int(one) for one in found if one is not None))
+
+
+def examine(
+    launch: Launch,
+    load: LoadSpec,
+    examination: Examination,
+    limits: Limits,
+    *,
+    log: Path,
+    on_phase: Callable[[str], None],
+    watch: RunWatch | None = None,
+) -> Execution:
+    """Evaluate tasks on one artifact.
+
+    Args:
+        launch: the framework's worker.
+        load: what it loads, with room for ``max_length`` tokens.
+        examination: the tasks.
+        limits: the time is for everything, the memory for the framework's worker.
+        log: file for what that worker prints; the others' stand beside it.
+        on_phase: told what is going on.
+        watch: reads the machine's state around the work.
+
+    Returns:
+        ``result`` is the body of an `exchange.Evaluation`, with ``tokens`` and ``computed_tokens`` beside it.
+    """
+    with ExitStack() as stack:
+        router = _Router(stack, launch, load, examination, limits, log, on_phase, watch)
+        try:
+            router.run()
+        except WorkerError as failure:
+            explain(router.execution, failure, limits)
+            if router.asked != "framework":
+                router.execution.reason = f"{router.asked}: {router.execution.reason}"
+                router.execution.status = (
+                    "failed" if router.execution.status == "skipped" else router.execution.status
+                )
+        except EdgebenchError as error:
+            router.execution.status, router.execution.reason = "failed", error.what
+    if router.execution.status == "ok":
+        router.execution.enter("end")
+    return router.execution
+
+
+class _Router:
+    """State of one evaluation."""
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        launch: Launch,
+        load: LoadSpec,
+        examination: Examination,
+        limits: Limits,
+        log: Path,
+        on_phase: Callable[[str], None],
+        watch: RunWatch | None,
+    ) -> None:
+        self.execution = Execution()
+        #: Who was asked last, for the reason of a failure.
+        self.asked = "lm-eval"
+        self._stack = stack
+        self._launch = launch
+        self._load = load
+        self._examination = examination
+        self._limits = limits
+        self._log = log
+        self._on_phase = on_phase
+        self._watch = watch
+        self._deadline = Deadline(limits.timeout_s)
+        self._ends = frozenset(end_tokens(examination.metadata))
+        self._worker: WorkerProcess | None = None
+        self._tokens = self._computed_tokens = 0
+        self._evaluator = self._start(examination.evaluator, "lm-eval")
+        self._tokenizer = self._start(examination.tokenizer, "tokenizer")
+
+    def run(self) -> None:
+        """From the first question to the result."""
+        spec = self._spec()
+        self._on_phase("tasks")
+        self.execution.enter("tasks")
+        answer = self._call(self._evaluator, "evaluate", to_body(spec))
+        while answer["result"] is None:
+            question = answer["question"]
+            body = self._answer(question["name"], question["body"])
+            done, total = question["done"], question["total"]
+            if question["name"] != "encode":
+                self._on_phase(f"tasks {done}/{total}")
+            answer = self._call(self._evaluator, "answer", {"body": body})
+        self.execution.result = {
+            **answer["result"],
+            "tokens": self._tokens,
+            "computed_tokens": self._computed_tokens,
+        }
+        if self._worker is not None:
+            if self._watch is not None:
+                self._watch.sample(self._worker.pid)
+            self.execution.peak_seen_bytes = self._worker.peak_seen_bytes
+        for process in (self._worker, self._evaluator, self._tokenizer):
+            if process is not None:
+                process.close(timeout_s=min(GOODBYE_S, self._deadline.left_s()))
+
+    def _start(self, launch: Launch, name: str) -> WorkerProcess:
+        log = self._log.with_name(f"{self._log.stem}-{name}.log")
+        return self._stack.enter_context(WorkerProcess(launch, log=log))
+
+    def _call(self, process: WorkerProcess, method: Method, body: Mapping[str, Any]) -> dict[str, Any]:
+        names = {id(self._evaluator): "lm-eval", id(self._tokenizer): "the tokenizer"}
+        self.asked = names.get(id(process), "framework")
+        return process.call(method, body, timeout_s=self._deadline.left_s())
+
+    def _spec(self) -> EvaluateSpec:
+        wanted = self._examination
+        template = wanted.metadata.get("tokenizer.chat_template")
+        if wanted.chat_template and not isinstance(template, str):
+            raise EdgebenchError(
+                "the model has no chat template",
+                next_step="write chat_template: false in the suite's `tasks:`",
+            )
+        bos = self._call(
+            self._tokenizer, "encode", {"model": str(wanted.source), "texts": [""], "special": False}
+        )["bos"]
+        named = wanted.metadata.get("tokenizer.ggml.bos_token_id")
+        ends = end_tokens(wanted.metadata)
+        prefix = bos if bos is not None else named if named is not None else ends[0] if ends else None
+        if prefix is None:
+            raise EdgebenchError(
+                "the model's file names neither a first nor a last token, so a text without context has no likelihood",
+                next_step="use a GGUF file with tokenizer.ggml.bos_token_id or eos_token_id",
+            )
+        return EvaluateSpec(
+            names=list(wanted.names),
+            data_paths=[str(path) for path in wanted.data_paths],
+            code_paths=[str(path) for path in wanted.code_paths],
+            limit=wanted.limit,
+            num_fewshot=wanted.num_fewshot,
+            chat_template=wanted.chat_template,
+            max_length=wanted.max_length,
+            tokenizer=TokenizerFacts(
+                bos=bos,
+                prefix=int(prefix),
+                bos_text="" if named is None else self._text([int(named)]),
+                eos_text=self._text(ends[:1]),
+                chat_template=template if isinstance(template, str) else None,
+            ),
+        )
+
+    # -- questions ----------------------------------------------------------------------------------------------------
+
+    def _answer(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        if name == "encode":
+            given = {"model": str(self._examination.source), **body}
+            return {"tokens": self._call(self._tokenizer, "encode", given)["tokens"]}
+        if name == "likelihood":
+            answer = self._ask_framework("likelihood", body)
+            self._tokens += answer["tokens"]
+            self._computed_tokens += answer["computed_tokens"]
+            return {"scores": answer["scores"]}
+        return {"text": self._generate(body["tokens"], body["count"], body["stops"])}
+
+    def _generate(self, tokens: list[int], count: int, stops: Sequence[str]) -> str:
+        """Greedy text, cut before the first end token; it may go beyond the first stop."""
+        chosen: list[int] = []
+        while True:
+            wanted = min(CHUNK_TOKENS, count - len(chosen))
+            if chosen:
+                chosen += self._ask_framework("more", {"count": wanted})["tokens"]
+            else:
+                chosen += self._ask_framework("generate", {"tokens": tokens, "count": wanted})["tokens"]
+            end = next((index for index, token in enumerate(chosen) if token in self._ends), None)
+            text = self._text(chosen[:end])
+            if end is not None or len(chosen) >= count or any(stop and stop in text for stop in stops):
+                return text
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        if not tokens:
+            return ""
+        body = {"model": str(self._examination.source), "tokens": [list(tokens)]}
+        return str(self._call(self._tokenizer, "detokenize", body)["texts"][0])
+
+    def _ask_framework(self, method: Method, body: Mapping[str, Any]) -> dict[str, Any]:
+        worker = self._worker if self._worker is not None else self._begin()
+        return self._call(worker, method, body)
+
+    def _begin(self) -> WorkerProcess:
+        """The framework's worker with the model loaded."""
+        self.asked = "framework"
+        self._worker = worker = self._stack.enter_context(
+            WorkerProcess(self._launch, log=self._log, memory_limit_bytes=self._limits.memory_bytes)
+        )
+        execution = self.execution
+        execution.enter("load")
+        execution.hello = self._call(worker, "hello", {})
+        execution.loaded = self._call(worker, "load", to_body(self._load))
+        if self._watch is not None:
+            self._watch.sample(worker.pid)
+        execution.enter("tasks")
+        return worker

@@ -1,0 +1,54 @@
+"""Task accuracies as lines below a table: one per task and metric, every artifact in it.
+
+Owns these words. Imports its own room. Contract: no figure without its number of items, its error and the settings that
+it holds for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from harness.table.rows import NO_TASKS, Row
+
+
+def task_lines(rows: Sequence[Row], label: Callable[[Row], str]) -> list[str]:
+    """Lines such as ``grammar acc (version 1, 300 items, 0-shot): reference 0.81; llamacpp int4 0.80 ±0.02, ...``."""
+    lines: dict[str, list[str]] = {}
+    for row in rows:
+        for task in row["tasks"] or ():
+            lines.setdefault(_head(task), []).append(f"{label(row)} {_figure(task)}")
+    made = [f"{head}: {'; '.join(dict.fromkeys(figures))}" for head, figures in lines.items()]
+    holes: dict[str, list[str]] = {}
+    for row in rows:
+        why = row.notes.get("tasks")
+        if not row["tasks"] and why is not None and why != NO_TASKS and row["status"] == "ok":
+            holes.setdefault(why, []).append(label(row))
+    if made:
+        made += [f"no tasks: {'; '.join(dict.fromkeys(names))}: {why}" for why, names in holes.items()]
+        made.append(
+            "± is the standard error over items. Flips are items whose correctness differs from the quality "
+            "reference's; p is that of McNemar's exact test on them."
+        )
+    return made
+
+
+def _head(task: Mapping[str, Any]) -> str:
+    settings = [f"version {task['version']}"] if task["version"] else []
+    settings.append(f"{task['n']} items")
+    if task["num_fewshot"] is not None:
+        settings.append(f"{task['num_fewshot']}-shot")
+    if task["chat_template"]:
+        settings.append("chat template")
+    reference = task["reference_value"]
+    against = "" if reference is None else f"; quality reference {reference:.4g}"
+    return f"{task['task']} {task['metric']} ({', '.join(settings)}{against})"
+
+
+def _figure(task: Mapping[str, Any]) -> str:
+    text = f"{task['value']:.4g}"
+    if task["stderr"] is not None:
+        text += f" ±{task['stderr']:.2g}"
+    if task["flips"] is not None:
+        text += f", flips {100 * task['flips']:.1f} % (p {task['mcnemar_p']:.2g})"
+    return text
