@@ -57,7 +57,7 @@ def _imports(tree: ast.AST, inside_function: bool = False) -> Iterator[tuple[str
 
 def _framework_of(path: Path) -> set[str]:
     if path.parent.name == "evaluation":
-        return {"lm_eval", "jinja2"}
+        return {"lm_eval", "jinja2", "datasets"}
     if path.parent.name != "backends":
         return set()
     name = path.stem.removeprefix("_")

@@ -232,11 +232,11 @@ class SessionRunner:
         one = group[0]
         cell_ids = tuple(each.cell.id for each in group)
         label = f"{one.cell.framework} {one.cell.recipe} score"
-        scoring, corpus = self._scoring(one), self._job.suite.corpus_file()
-        assert corpus is not None
+        scoring = self._scoring(one)
         check = self._job.suite.check
         max_kld = None if check is None else check.limit(one.cell.precision)
         try:
+            corpus = self._workshop.corpus(self._job.suite)
             tokens = self._workshop.tokens(one.cell.model, corpus)
             text = self._workshop.scored_text(one.cell.model, corpus)
             reference = self._reference(one.cell.model, tokens, text, scoring)

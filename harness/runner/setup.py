@@ -22,13 +22,14 @@ from filelock import FileLock
 from harness.artifact import Artifact, ArtifactRequest, ArtifactStore
 from harness.environment import Environment, EnvironmentManager, Override
 from harness.environment.plan import Role
-from harness.environment.tools import Tool
+from harness.environment.tools import LM_EVAL, Tool
 from harness.errors import EdgebenchError
 from harness.files import write_atomically
 from harness.frameworks import FrameworkEntry
 from harness.model import Model, ModelFile, fetch
 from harness.model.vocabulary import read_vocabulary
 from harness.paths import data_dir
+from harness.runner.corpora import dataset_corpus
 from harness.runner.launch import Launch, launch_for
 from harness.runner.making import Attempt, Makers
 from harness.runner.memory_watch import Scope
@@ -36,6 +37,7 @@ from harness.runner.passages import ScoredText
 from harness.runner.prepare import Job
 from harness.runner.process import WorkerError, WorkerProcess
 from harness.runner.progress import SessionProgress
+from harness.suite import Suite
 from harness.worker.api import Calibration, Made, MakeRequest, Recipe
 from harness.worker.bodies import from_body, to_body
 from harness.worker.protocol import TextSpec
@@ -304,6 +306,28 @@ class Workshop:
         return self.artifact(model, framework, recipe)
 
     # -- text -------------------------------------------------------------------------------------------------------
+
+    def corpus(self, suite: Suite) -> Path:
+        """The text that a suite scores, a data set's made where it is missing.
+
+        Raises:
+            EdgebenchError: it cannot be had.
+        """
+        dataset = suite.corpus_dataset()
+        if dataset is None:
+            path = suite.corpus_file()
+            assert path is not None, "a suite that scores nothing has no text"
+            return path
+        path = self._once(
+            ("corpus", dataset.model_dump_json()),
+            lambda: dataset_corpus(dataset, self._cache_dir, lambda: self.tool(LM_EVAL), self._say),
+        )
+        if path.read_bytes() == suite.calibration_file().read_bytes():
+            raise EdgebenchError(
+                f"the data set {dataset.dataset} would be both scored and calibrated with",
+                next_step="name another text in `calibration:`, or in `scoring: {corpus: ...}`",
+            )
+        return path
 
     def tokens(self, model: str, corpus: Path) -> TokenFile:
         """The corpus as token ids of the model, by the tokenizer of its quality reference's framework."""

@@ -11,12 +11,13 @@ from harness.suite.auto import AutoRuns, runs_settings
 from harness.suite.cell import Cell, PlannedCell, RunSettings, Workload
 from harness.suite.expansion import expand
 from harness.suite.loader import load_suite, parse_suite, shipped_suites, suite_models
-from harness.suite.schema import Scoring, Suite, json_schema, models_json_schema
+from harness.suite.schema import DatasetCorpus, Scoring, Suite, json_schema, models_json_schema
 from harness.suite.selection import select
 
 __all__ = [
     "AutoRuns",
     "Cell",
+    "DatasetCorpus",
     "PlannedCell",
     "RunSettings",
     "Scoring",

@@ -181,11 +181,26 @@ class Inclusion(Combination):
     """Memory limit of one run."""
 
 
+class DatasetCorpus(Strict):
+    """A text out of a data set: one column of one split, its rows joined by empty lines."""
+
+    dataset: str = Field(min_length=1)
+    """A Hugging Face data set, or a folder that is one (relative ones begin at the suite's folder)."""
+    config: str | None = None
+    """Its configuration, where it has several."""
+    split: str = Field(default="test", min_length=1)
+    """The split."""
+    field: str = Field(default="text", min_length=1)
+    """The column."""
+    revision: str | None = None
+    """Commit or tag; the newest one where missing, which may change."""
+
+
 class Scoring(Strict):
     """How quality is scored. The defaults are llama.cpp's: disjoint windows of 512 tokens, second half scored."""
 
-    corpus: str = Field(default="shipped", min_length=1)
-    """`shipped`: the English text that comes with edgebench; or a text file, relative to the suite's folder."""
+    corpus: Annotated[str, Field(min_length=1)] | DatasetCorpus = "shipped"
+    """`shipped`: the text that comes with edgebench; a text file, relative to the suite's folder; or a data set."""
     window: int = Field(default=512, ge=4, lt=10**7, strict=True)
     """Tokens in a window."""
     stride: int = Field(default_factory=lambda data: data.get("window", 512), ge=1, lt=10**7, strict=True)
@@ -444,13 +459,27 @@ class Suite(Strict):
         return suite
 
     def corpus_file(self) -> Path | None:
-        """The text that is scored; None where nothing is.
+        """The text that is scored; None where nothing is, or where it is a data set's (`corpus_dataset`).
 
         Raises:
             UsageError: it does not exist.
         """
         scoring = self.scoring_of()
-        return None if scoring is None else self._text("scoring.txt", scoring.corpus, ("scoring", "corpus"))
+        if scoring is None or isinstance(scoring.corpus, DatasetCorpus):
+            return None
+        return self._text("scoring.txt", scoring.corpus, ("scoring", "corpus"))
+
+    def corpus_dataset(self) -> DatasetCorpus | None:
+        """The data set whose text is scored, a folder as an absolute path; None where it is none."""
+        scoring = self.scoring_of()
+        if scoring is None or isinstance(scoring.corpus, str):
+            return None
+        folder = self.beside(scoring.corpus.dataset)
+        return (
+            scoring.corpus.model_copy(update={"dataset": str(folder.resolve())})
+            if folder.is_dir()
+            else scoring.corpus
+        )
 
     def calibration_file(self) -> Path:
         """The text that calibrated recipes read.

@@ -17,17 +17,20 @@ import numpy as np
 import pytest
 
 from harness.backends.fake import ENTRY, Fake
-from harness.environment import EnvironmentManager
+from harness.environment import Environment, EnvironmentManager
 from harness.environment.tools import LM_EVAL
+from harness.errors import EdgebenchError
 from harness.evaluation.exchange import Evaluation, TaskResult
 from harness.frameworks import frameworks
 from harness.model import load_models
 from harness.paths import cache_dir
+from harness.runner.corpora import dataset_corpus
 from harness.runner.examine import Examination, examine
 from harness.runner.execute import Execution, Limits
 from harness.runner.launch import Launch, launch_of_tool
 from harness.runner.progress import QuietProgress
 from harness.runner.setup import Workshop
+from harness.suite import DatasetCorpus
 from harness.worker.api import LoadSpec
 from harness.worker.bodies import from_body
 
@@ -294,3 +297,20 @@ def test_a_real_model_answers_through_llama_cpp(folder: Path, evaluator: Launch,
     assert all(-60 < value < 0 for item in found["choice"].items for value in item.loglikelihoods)
     assert execution.result["computed_tokens"] < execution.result["tokens"] / 2
     assert all(item.text is not None and "<|im_end|>" not in item.text for item in found["written"].items)
+
+
+def test_a_column_of_a_data_set_is_a_text(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = [{"page": "First page.\n"}, {"page": ""}, {"page": "Second page, in two\nlines."}]
+    (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    def environment() -> Environment:
+        return EnvironmentManager(cache_dir()).ensure(LM_EVAL)
+
+    corpus = DatasetCorpus(dataset=str(folder), field="page")
+    path = dataset_corpus(corpus, tmp_path, environment, lambda _: None)
+    assert path.read_text(encoding="utf-8") == "First page.\n\nSecond page, in two\nlines."
+    missing = DatasetCorpus(dataset=str(folder))
+    with pytest.raises(EdgebenchError, match="no field 'text', only page"):
+        dataset_corpus(missing, tmp_path, environment, lambda _: None)
