@@ -208,6 +208,8 @@ class TaskFacts:
         flips: share of items whose correctness differs from the quality reference's; None where items are not
             right or wrong, or nothing was compared.
         mcnemar_p: p-value of McNemar's exact test on these items, None where ``flips`` is.
+        detectable_drop: smallest drop of accuracy that the test would have shown with these items in four of five
+            repetitions; None where ``flips`` is, or where they are too few.
         num_fewshot: examples before each question.
         chat_template: whether the model's template was used.
         limit: items at most, None: all.
@@ -222,6 +224,7 @@ class TaskFacts:
     version: str
     flips: float | None = None
     mcnemar_p: float | None = None
+    detectable_drop: float | None = None
     num_fewshot: int | None = None
     chat_template: bool = False
     limit: int | None = None

@@ -25,6 +25,7 @@ from harness.store.evaluations import EvaluationFacts, TaskFacts
 from harness.store.records import SETUP_PHASE, CellRecord, EnergyRecord, MachineBenchRecord, SampleRecord
 from harness.table import facts as shown
 from harness.table.flips import flips
+from harness.table.power import detectable_drop
 
 #: Requests at the same time, each with a cache of its own: ``pp32+tg16@c4``.
 _CONCURRENCY = re.compile(r"@c(\d+)")
@@ -312,6 +313,7 @@ def _tasks(evaluation: EvaluationFacts) -> tuple[shown.TaskFacts, ...]:
                 version=one.version,
                 flips=None if found is None else found.share,
                 mcnemar_p=None if found is None else found.p_value,
+                detectable_drop=None if found is None else detectable_drop(found.n, found.lost, found.won),
                 num_fewshot=one.num_fewshot,
                 chat_template=evaluation.chat_template,
                 limit=evaluation.items_limit,

@@ -28,7 +28,8 @@ def task_lines(rows: Sequence[Row], label: Callable[[Row], str]) -> list[str]:
         made += [f"no tasks: {'; '.join(dict.fromkeys(names))}: {why}" for why, names in holes.items()]
         made.append(
             "± is the standard error over items. Flips are items whose correctness differs from the quality "
-            "reference's; p is that of McNemar's exact test on them."
+            "reference's; p is that of McNemar's exact test on them, and the drop, in points of accuracy, what "
+            "that test would have shown in four of five repetitions."
         )
     return made
 
@@ -50,5 +51,11 @@ def _figure(task: Mapping[str, Any]) -> str:
     if task["stderr"] is not None:
         text += f" ±{task['stderr']:.2g}"
     if task["flips"] is not None:
-        text += f", flips {100 * task['flips']:.1f} % (p {task['mcnemar_p']:.2g})"
+        drop = task["detectable_drop"]
+        shown = (
+            "too few items to show any drop"
+            if drop is None
+            else f"would have shown a drop of {100 * drop:.1f}"
+        )
+        text += f", flips {100 * task['flips']:.1f} % (p {task['mcnemar_p']:.2g}, {shown})"
     return text

@@ -57,7 +57,7 @@ class Still(Meter):
 
 
 def test_the_project_declares_each_kind_of_meter_in_a_file_of_its_own() -> None:
-    declared = of_checkout(GROUP)
+    declared = of_checkout(GROUP, Path(__file__).resolve().parents[2] / "harness")
     assert [each.name for each in declared] == KINDS
     files = {each.value.partition(":")[0] for each in declared}
     assert files == {f"{package.__name__}.{kind}" for kind in KINDS}

@@ -21,6 +21,7 @@ TASK = TaskFacts(
     "1",
     flips=0.1,
     mcnemar_p=0.04,
+    detectable_drop=0.031,
     num_fewshot=5,
     chat_template=True,
     reference_value=0.8,
@@ -40,9 +41,14 @@ def test_a_line_has_the_settings_the_error_and_the_comparison() -> None:
     line, *rest = task_lines(rows, label)
     assert line == (
         "grammar acc (version 1, 300 items, 5-shot, chat template; quality reference 0.8): "
-        f"{label(rows[0])} 0.75 ±0.05, flips 10.0 % (p 0.04)"
+        f"{label(rows[0])} 0.75 ±0.05, flips 10.0 % (p 0.04, would have shown a drop of 3.1)"
     )
     assert rest[-1].startswith("± is the standard error over items.")
+
+
+def test_too_few_items_are_said_to_show_nothing() -> None:
+    few = dataclasses.replace(TASK, detectable_drop=None)
+    assert "(p 0.04, too few items to show any drop)" in task_lines(comparison_rows(session(few)), label)[0]
 
 
 def test_a_metric_without_error_and_comparison_shows_neither() -> None:
