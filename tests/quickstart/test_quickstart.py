@@ -21,9 +21,9 @@ pytestmark = pytest.mark.quickstart
 FRAMEWORKS = ("llamacpp", "openvino", "mlx")
 PRECISIONS = ("fp16", "int8", "int4")
 
-#: NULL is right for these alone: the machine has no meter and was never benched, no task was asked for, nothing went wrong,
-#: the number of runs is fixed. What making took is NULL for an artifact that was made before this database; MLX alone has
-#: an allocator to ask, and no tokenizer for artifacts made from GGUF.
+#: NULL is right for these alone: the machine has no meter and was never benched, no task was asked for, nothing went
+#: wrong, the number of runs is fixed. What making took is NULL for an artifact that was made before this database; MLX
+#: alone has an allocator to ask, and no tokenizer for artifacts made from GGUF.
 MAY_BE_NULL = {
     "energy_joules_per_prefill_token", "energy_joules_per_decode_token", "reason", "prepare_s", "prepare_peak_bytes",
     "allocator_peak_bytes", "device_bytes", "stopped_by", "mbu_decode", "mfu_prefill", "tokenize_tps", "detokenize_tps",
