@@ -27,7 +27,6 @@ from harness.runner.execute import Execution, Limits, execute
 from harness.runner.expect import Expectation
 from harness.runner.memory_watch import MemoryWatch
 from harness.runner.order import plan_round
-from harness.runner.passages import ScoredText
 from harness.runner.progress import SessionProgress
 from harness.runner.record import (
     RunFrame,
@@ -236,10 +235,8 @@ class SessionRunner:
         check = self._job.suite.check
         max_kld = None if check is None else check.limit(one.cell.precision)
         try:
-            corpus = self._workshop.corpus(self._job.suite)
-            tokens = self._workshop.tokens(one.cell.model, corpus)
-            text = self._workshop.scored_text(one.cell.model, corpus)
-            reference = self._reference(one.cell.model, tokens, text, scoring)
+            tokens = self._workshop.tokens(one.cell.model, self._workshop.corpus(self._job.suite))
+            reference = self._reference(one.cell.model, tokens, scoring)
         except EdgebenchError as error:
             failure = EdgebenchError(f"no quality reference: {error.what}", next_step=error.next_step)
             self.keep(one, label, setup_failure(self.frame(one.cell.id, "score", 0, one), failure))
@@ -273,19 +270,19 @@ class SessionRunner:
                     cells=cell_ids,
                     precision=one.cell.precision,
                     spec=spec,
-                    text=text,
+                    text=self._workshop.scored_text(one.cell.model, tokens.text),
                     max_kld=max_kld,
                 )
 
             record = self._measure(one, frame, spec, label, score)
         self.keep(one, label, record)
 
-    def _reference(self, model: str, tokens: TokenFile, text: ScoredText, scoring: Scoring) -> ReferenceScore:
+    def _reference(self, model: str, tokens: TokenFile, scoring: Scoring) -> ReferenceScore:
         """The model's quality reference at these windows; tried once per session, however many artifacts want it."""
         wanted = (model, scoring.model_dump_json())
         if wanted not in self._references:
             try:
-                self._references[wanted] = self._make_reference(model, tokens, text, scoring)
+                self._references[wanted] = self._make_reference(model, tokens, scoring)
             except EdgebenchError as error:
                 self._references[wanted] = error
         found = self._references[wanted]
@@ -293,9 +290,7 @@ class SessionRunner:
             raise found
         return found
 
-    def _make_reference(
-        self, model: str, tokens: TokenFile, scored: ScoredText, scoring: Scoring
-    ) -> ReferenceScore:
+    def _make_reference(self, model: str, tokens: TokenFile, scoring: Scoring) -> ReferenceScore:
         """The reference on these tokens; computed where the cache or the database lack it."""
         one = self._catalogue.reference(model)
         text = self._catalogue.reference_text(model)
@@ -323,7 +318,7 @@ class SessionRunner:
                     cells=(),
                     precision=one.cell.precision,
                     spec=spec,
-                    text=scored,
+                    text=self._workshop.scored_text(model, tokens.text),
                 )
 
             label = f"{model} quality reference ({text})"
@@ -414,7 +409,11 @@ class SessionRunner:
         if broken is not None:
             self.keep(one, label, skipped_run(frame, f"not timed: the artifact is broken: {broken}"))
             return
-        prompts = self._workshop.prompt_tokens(cell.model) if cell.workload.prompt == "text" else None
+        try:
+            prompts = self._workshop.prompt_tokens(cell.model) if cell.workload.prompt == "text" else None
+        except EdgebenchError as error:
+            self.keep(one, label, setup_failure(frame, error))
+            return
         spec = TimedSpec(
             prompt_tokens=cell.workload.prompt_tokens,
             decode_tokens=cell.workload.decode_tokens,

@@ -42,6 +42,7 @@ from harness.worker.api import Calibration, Made, MakeRequest, Recipe
 from harness.worker.bodies import from_body, to_body
 from harness.worker.protocol import TextSpec
 from harness.worker.synthetic import SyntheticModel
+from harness.worker.timing import only_streams
 
 T = TypeVar("T")
 
@@ -153,8 +154,7 @@ class Workshop:
 
     def scope(self, framework: str) -> Scope:
         """Whose memory counts: of the client of a server, that of the processes it started."""
-        capabilities = self._entries[framework].backend.capabilities
-        return "descendants" if "stream" in capabilities and "prefill" not in capabilities else "worker"
+        return "descendants" if only_streams(self._entries[framework].backend) else "worker"
 
     def environment(self, framework: str, role: Role = "runtime", api: str = "cpu") -> Environment:
         """The framework's environment in the build variant of a device's API, made where it is missing."""
@@ -318,16 +318,17 @@ class Workshop:
             path = suite.corpus_file()
             assert path is not None, "a suite that scores nothing has no text"
             return path
-        path = self._once(
-            ("corpus", dataset.model_dump_json()),
-            lambda: dataset_corpus(dataset, self._cache_dir, lambda: self.tool(LM_EVAL), self._say),
-        )
-        if path.read_bytes() == suite.calibration_file().read_bytes():
-            raise EdgebenchError(
-                f"the data set {dataset.dataset} would be both scored and calibrated with",
-                next_step="name another text in `calibration:`, or in `scoring: {corpus: ...}`",
-            )
-        return path
+
+        def make() -> Path:
+            path = dataset_corpus(dataset, self._cache_dir, lambda: self.tool(LM_EVAL), self._say)
+            if path.read_bytes() == suite.calibration_file().read_bytes():
+                raise EdgebenchError(
+                    f"the data set {dataset.dataset} would be both scored and calibrated with",
+                    next_step="name another text in `calibration:`, or in `scoring: {corpus: ...}`",
+                )
+            return path
+
+        return self._once(("corpus", dataset.model_dump_json()), make)
 
     def tokens(self, model: str, corpus: Path) -> TokenFile:
         """The corpus as token ids of the model, by the tokenizer of its quality reference's framework."""

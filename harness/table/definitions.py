@@ -40,19 +40,18 @@ DEFINITIONS: dict[str, Definition] = {
     "prefill_tps": Definition(
         "median over repetitions of batch x prompt tokens / `prefill_s`",
         "`prefill_s`: from the call to synchronised logits of the last token",
-        "llama-bench's `pp` is the same span. optimum-benchmark and llm_bench count tokenising and sampling in their "
-        "first token; mlx_lm.benchmark's `prompt_tps` has the first token's sampling in it.",
+        "llama-bench's `pp` is the same span. mlx_lm.benchmark's `prompt_tps` has the first token's sampling in it.",
     ),
     "decode_tps": Definition(
         "median over repetitions of batch x n / sum of the n synchronised single-token forward times",
         "`forward_ns`",
         "llama-bench's `tg` has its loop and a random token in the span. mlx-lm divides N tokens by the time of N - 1 "
-        "steps. openvino.genai's and vLLM's TPOT have sampling and streaming in them: compare `stream_tps` with those.",
+        "steps. openvino.genai's TPOT has sampling in it: compare `stream_tps` with that.",
     ),
     "ttft_s": Definition(
         "median over repetitions of first token's time",
         f"{_TOKENS}, since submission; of streams: the arrival of the first piece",
-        "tokenising is left out (`tokenize_tps`); llm_bench's first-token latency has it.",
+        "tokenising is left out (`tokenize_tps`); a pipeline that takes text has it in its first token.",
     ),
     "ttft_s_p99": Definition(
         "99th percentile over all requests of a run",
@@ -72,7 +71,7 @@ DEFINITIONS: dict[str, Definition] = {
     "throughput_tps": Definition(
         "tokens of all requests / (last arrival - first submission)",
         "`tokens`, `wall_s` of streams",
-        "vLLM's benchmark counts prompt tokens in its total throughput; this does not.",
+        "tokens of the prompts are not counted.",
     ),
     "tokenize_tps": Definition(
         "tokens / `tokenize_s` of the shipped calibration text", "`tokenize_s`, `text_tokens`"

@@ -65,7 +65,7 @@ def check_timed(spec: TimedSpec, context_tokens: int) -> None:
     _check_room(spec.depth + spec.prompt_tokens + spec.decode_tokens, context_tokens)
 
 
-def only_streams(backend: Backend) -> bool:
+def only_streams(backend: Backend | type[Backend]) -> bool:
     """Whether the backend shows nothing but streams: a client of a server."""
     return "stream" in backend.capabilities and "prefill" not in backend.capabilities
 
