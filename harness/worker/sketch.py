@@ -1,8 +1,8 @@
 """A compact stand-in for the reference's distributions: its most likely tokens exactly, the rest by a sample.
 
 Owns how a distribution is sketched and how a divergence is estimated from a sketch. Imports numpy only. Contract: the
-estimate is unbiased but for a cut at 0, and zero for the reference itself; memory is bounded by the block that is given;
-the same distribution, seed and position give the same sketch.
+estimate is unbiased but for a cut at 0, and zero for the reference itself; memory is bounded by the block that is
+given; the same distribution, seed and position give the same sketch.
 
 With ``r = q / p`` the divergence of two distributions is ``KLD(p || q) = sum p f(r)``, ``f(r) = r - 1 - log r``,
 because ``sum p (r - 1)`` is 0. Every term is at least 0 and of second order where q is close to p, so a sample of the
