@@ -15,7 +15,7 @@ An action is ``{"do": NAME, ...}``, with ``"at": n`` to act only in the stage's 
 =========  ====================================================  =======================================================
 do         arguments                                             effect
 =========  ====================================================  =======================================================
-raise      type (a builtin exception, or Unsupported), message   raises it
+raise      type (a builtin, or Unsupported), message, times (1)  raises it
 crash      how: segv, abort, kill, exit; status                  ends the process so
 hang       gil (false)                                           never returns, holding the GIL or not
 stop                                                             stops itself (SIGSTOP)
@@ -90,7 +90,8 @@ _KEPT: list[npt.NDArray[np.uint8]] = []
 
 
 def _act_raise(action: Mapping[str, Any]) -> None:
-    name, message = str(action.get("type", "RuntimeError")), str(action.get("message", "scripted"))
+    name = str(action.get("type", "RuntimeError"))
+    message = str(action.get("message", "scripted")) * int(action.get("times", 1))
     kind = Unsupported if name == "Unsupported" else getattr(builtins, name)
     raise kind(message)
 
@@ -401,6 +402,8 @@ class Fake(Backend):
         bits = int(recipe.parameters["bits"])
         size = int(settings["size"]["bytes"]) if "size" in settings else PARAMETERS * bits // 8
         with (request.out / "weights.bin").open("wb") as weights:
+            # Really written, so that they need room; of an artifact that only pretends to be large, a hole.
+            weights.write(bytes(min(size, 1 << 20)))
             weights.truncate(size)
         description = {"bits": bits, "broken": bool(recipe.parameters.get("broken")), "recipe": recipe.name}
         if request.calibration is not None:

@@ -63,7 +63,6 @@ from harness.suite import (
     suite_models,
 )
 
-
 #: Clocks of two machines that write into one database may differ by so much without a word.
 _CLOCKS_APART = timedelta(minutes=1)
 
