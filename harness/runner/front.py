@@ -360,7 +360,7 @@ def carry_out(
     """
     own = _claim(session_id, cache_dir)
     try:
-        _clear_up(cache_dir, progress)
+        _clear_up(session_id, cache_dir, progress)
         if resumed:
             store.resume_session(session_id)
         outcome = _carry_out(session_id, store, cache_dir, progress)
@@ -385,14 +385,14 @@ def carry_out(
     return outcome
 
 
-def _clear_up(cache_dir: Path, progress: SessionProgress) -> None:
+def _clear_up(session_id: str, cache_dir: Path, progress: SessionProgress) -> None:
     """End and remove what killed sessions left: they could not do so themselves."""
     ended = kill_strays()
     if ended:
         progress.note(
             f"ended {ended} process{'es' if ended > 1 else ''} that a killed session had left running"
         )
-    remove_leavings(cache_dir)
+    remove_leavings(cache_dir, session_id)
 
 
 def _claim(session_id: str, cache_dir: Path) -> FileLock:

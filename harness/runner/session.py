@@ -44,7 +44,7 @@ from harness.runner.scoring import (
     score_spec,
     scoring_key,
 )
-from harness.runner.scratch import scratch
+from harness.runner.scratch import partial_path, reference_lock_path, scratch
 from harness.runner.setup import TokenFile, Workshop
 from harness.runner.stopping import Outcome as RunOutcome
 from harness.runner.stopping import StopRule, decide, expected_runs, outcome_of, widths
@@ -300,12 +300,12 @@ class SessionRunner:
         folder = self._cache_dir / "references"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{key}.{'npy' if scoring.exact else 'sketch'}"
-        with FileLock(folder / f"{key}.lock"):
+        with FileLock(reference_lock_path(path)):
             found = self._store.find_score(key)
             if found is not None and is_whole(path):
                 return reference_of(found, path, text)
             self._store.record_cells([cell_record(one.cell)])
-            partial = path.with_suffix(f".partial{path.suffix}")
+            partial = partial_path(path)
             spec = score_spec(scoring, tokens, reference_in=None, reference_out=partial)
 
             def score(execution: Execution) -> ScoreRecord:

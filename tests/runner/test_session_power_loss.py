@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from fake_lab import SUITE, Lab
 
+from harness import files
+from harness.runner import scratch
 from harness.store import Store
 
 ONE = SUITE.replace("[fp16, int4]", "fp16").replace("runs: 2", "runs: 1")
@@ -61,7 +63,12 @@ def test_killed_between_the_reference_and_its_record_the_reference_is_stored_onc
 def test_what_a_killed_session_left_of_its_scoring_is_removed_by_the_next(lab: Lab) -> None:
     lab.suite(ONE)
     left = lab.cache / "scoring-20200101T0000-00000000-abc123"
-    left.mkdir()
-    (left / "positions").write_bytes(b"x")
-    assert lab.run("run", "fake.yaml").status == 0
-    assert list(lab.cache.glob("scoring-*")) == []
+    used = lab.cache / "scoring-20200101T0000-11111111-abc123"
+    partial = lab.cache / "references" / f"{'0' * 32}.partial.npy"
+    for path in (left / "positions", used / "positions", partial):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    with files.exclusive(scratch.claim_path(lab.cache, "20200101T0000-11111111")):
+        assert lab.run("run", "fake.yaml").status == 0
+    assert list(lab.cache.glob("scoring-*")) == [used], "another session is using it"
+    assert list(lab.cache.glob("references/*.partial.*")) == []
