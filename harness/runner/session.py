@@ -501,7 +501,11 @@ class SessionRunner:
         score: Callable[[Execution], ScoreRecord] | None = None,
         evaluation: Callable[[Execution], EvaluationRecord] | None = None,
     ) -> RunRecord:
-        """One run, while no other session of this machine measures."""
+        """One run, while no other session of this machine measures.
+
+        Raises:
+            EdgebenchError: the disk is full. That is no result of what is measured: a resume makes the run again.
+        """
         self._progress.run_started(label, self._expectation.total_s(self._expected_left()))
         settings = self._job.settings.get(one.cell.id, self._job.suite.settings)
         load = LoadSpec(
@@ -533,8 +537,7 @@ class SessionRunner:
         finally:
             self._lock.release()
         if execution.status == "failed" and disk_is_full(execution.reason, execution.error):
-            # Of the machine, not of what is measured: as in its set-up, a resume makes this run again.
-            return setup_failure(frame, _full_disk(label, execution))
+            raise _full_disk(label, execution)
         duration_s = time.monotonic() - begun
         return run_record(
             frame,
