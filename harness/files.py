@@ -11,8 +11,8 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -108,7 +108,7 @@ def sync_tree(path: Path) -> None:
     On Linux by one call for all file systems: a framework's environment has tens of thousands of files, and waiting
     for each of them would take minutes.
     """
-    if sys.platform == "linux":
+    if platform.system() == "Linux":  # there it returns when all is written
         os.sync()
         return
     for folder, _, names in os.walk(path):

@@ -86,18 +86,28 @@ def back_to_staging(artifact: Artifact, *, whole: bool) -> None:
     request_file(artifact).unlink()
 
 
+def empty_and_unrecorded(artifact: Artifact) -> None:
+    overwrite(artifact.entry, b"")
+    request_file(artifact).unlink()
+
+
+def emptied(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
 #: What a cut leaves on a disk: stage -> what it does to a whole artifact.
 CUTS: dict[str, Callable[[Artifact], object]] = {
     "staged": lambda one: back_to_staging(one, whole=True),
     "staged in half": lambda one: back_to_staging(one, whole=False),
     "named, not recorded": lambda one: request_file(one).unlink(),
-    "named empty, not recorded": lambda one: (overwrite(one.entry, b""), request_file(one).unlink()),
+    "named empty, not recorded": empty_and_unrecorded,
     "recorded, the content empty": lambda one: overwrite(one.entry, b""),
     "recorded, the content cut": lambda one: overwrite(one.entry, WEIGHTS[:4096]),
     "recorded, the content zeros": lambda one: overwrite(one.entry, bytes(len(WEIGHTS))),
     "recorded, a file not named": lambda one: one.entry.unlink(),
     "recorded, no folder": lambda one: shutil.rmtree(one.path),
-    "recorded, an empty folder": lambda one: (shutil.rmtree(one.path), one.path.mkdir()),
+    "recorded, an empty folder": lambda one: emptied(one.path),
     "the record empty": lambda one: overwrite(request_file(one), b""),
     "the record zeros": lambda one: overwrite(request_file(one), bytes(600)),
     "the record cut": lambda one: overwrite(request_file(one), request_file(one).read_bytes()[:99]),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from environment_index import Index, backend, lock_lines
 
-from harness.environment import Environment, EnvironmentManager, host, manager, pins
+from harness.environment import Environment, EnvironmentManager, host, manager, pins, record
 from harness.environment.record import MANIFEST, damage
 from harness.worker.api import Backend
 
@@ -56,13 +56,15 @@ def works(environment: Environment) -> bool:
     return done.stdout.strip() == "1.0 2.0"
 
 
+def half_installed(environment: Environment) -> None:
+    (environment.path / MANIFEST).unlink()
+    shutil.rmtree(environment.path / "bin")
+
+
 #: What a cut leaves on a disk: what it does to a whole environment.
 CUTS: dict[str, Callable[[Environment], object]] = {
     "no manifest": lambda one: (one.path / MANIFEST).unlink(),
-    "no manifest, half the files": lambda one: (
-        (one.path / MANIFEST).unlink(),
-        shutil.rmtree(one.path / "bin"),
-    ),
+    "no manifest, half the files": half_installed,
     "an empty manifest": lambda one: (one.path / MANIFEST).write_bytes(b""),
     "a manifest of zeros": lambda one: (one.path / MANIFEST).write_bytes(bytes(900)),
     "a manifest cut short": lambda one: (one.path / MANIFEST).write_bytes(
@@ -149,7 +151,7 @@ def test_all_files_are_on_disk_before_the_manifest_is(
     def module_there(folder: Path) -> bool:
         return any(folder.rglob("engine.py"))
 
-    write = manager.write_manifest
+    write = record.write_manifest
 
     def written(environment: Environment) -> None:
         events.append("manifest")
@@ -172,7 +174,7 @@ def test_a_build_whose_record_is_half_there_is_built_again(index: Index, cache: 
     declared = locked(index.source("engine", "1.0"))
     environments = EnvironmentManager(cache)
     environments.remove(environments.ensure(declared).key)
-    (record,) = (cache / "builds").rglob("*.whl.json")
-    record.write_bytes(content)
+    (written,) = (cache / "builds").rglob("*.whl.json")
+    written.write_bytes(content)
     assert EnvironmentManager(cache).ensure(declared).builds[0].name == "engine"
     assert index.builds == 2

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def test_whatever_a_worker_does_its_cell_has_its_reason_and_the_next_one_runs(la
     # Order is random: whichever came after one of these ran, and none left anything that runs.
     for folder in sorted(pids.iterdir()):
         for pid in numbers(folder):
-            wait_until(lambda pid=pid: gone(pid), f"the end of process {pid} of {folder.name!r}")
+            wait_until(partial(gone, pid), f"the end of process {pid} of {folder.name!r}")
     logs = [path for path in lab.cache.rglob("*.log") if "environments" not in path.parts]
     assert max(path.stat().st_size for path in logs) <= 4 * MEGABYTE
     assert any("left out: the log became too long" in path.read_text(errors="replace") for path in logs)
