@@ -11,6 +11,7 @@ from fake_lab import SUITE, Lab
 from harness import files
 from harness.runner import scratch
 from harness.store import Store
+from harness.store.records import RunRecord
 
 ONE = SUITE.replace("[fp16, int4]", "fp16").replace("runs: 2", "runs: 1")
 NEXT = ONE.replace("precision: fp16", "precision: int4")
@@ -43,13 +44,16 @@ def test_half_a_file_of_the_scoring_is_noticed_and_made_again(
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_killed_between_the_reference_and_its_record_the_reference_is_stored_once(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("stored", [False, True], ids=["before its record", "after its record"])
+def test_killed_beside_the_record_of_the_reference_it_is_stored_once(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, stored: bool
 ) -> None:
     lab.suite(ONE)
     record_run = Store.record_run
 
-    def dies(*_: object) -> bool:
+    def dies(self: Store, record: RunRecord) -> bool:
+        if stored:
+            record_run(self, record)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Store, "record_run", dies)
