@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ from filelock import FileLock, Timeout
 Progress = Callable[[str], None]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL_WORDS = ("No space left on device", "Disk quota exceeded", "not enough space on the disk")
 
 
 def silent(line: str) -> None:
@@ -100,6 +102,23 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_tree(path: Path) -> None:
+    """Force everything below a folder to disk, before something says that it is whole.
+
+    On Linux by one call for all file systems: a framework's environment has tens of thousands of files, and waiting
+    for each of them would take minutes.
+    """
+    if platform.system() == "Linux":  # there it returns when all is written
+        os.sync()
+        return
+    for folder, _, names in os.walk(path):
+        for name in names:
+            file = Path(folder, name)
+            if not file.is_symlink():
+                sync_file(file)
+        sync_folder(Path(folder))
+
+
 def remove_tree(path: Path) -> None:
     """Remove a file or folder that may not exist.
 
@@ -170,6 +189,11 @@ def exclusive_now(path: Path) -> Iterator[bool]:
         lock.release()
 
 
+def disk_is_full(*texts: str | None) -> bool:
+    """Whether a process said, in any of these texts, that the disk or the quota is full."""
+    return any(words in (text or "") for text in texts for words in _FULL_WORDS)
+
+
 def disk_was_full(error: BaseException) -> bool:
     """Whether an error, or one that it came from, is that the disk or the quota is full."""
     seen: BaseException | None = error
@@ -177,7 +201,7 @@ def disk_was_full(error: BaseException) -> bool:
         if isinstance(seen, OSError) and seen.errno in _FULL:
             return True
         # An error of another process arrives as its text.
-        if "No space left on device" in str(seen) or "Disk quota exceeded" in str(seen):
+        if disk_is_full(str(seen)):
             return True
         seen = seen.__cause__ or seen.__context__
     return False

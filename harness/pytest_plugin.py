@@ -119,11 +119,14 @@ class SuiteSession:
         )
         capture = config.pluginmanager.getplugin("capturemanager")
         with Store.open(database) as store:
+            warning = front.clock_warning(store)
             session_id = front.begin_session(dataclasses.replace(self._plan, cells=cells), store)
             # None with `-p no:capture`: then nothing is captured anyway.
             with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
                 progress = progress_for(quiet=config.get_verbosity() < 0)
                 progress.note(f"\nsession {session_id} in {store.place}")
+                if warning is not None:
+                    progress.note(warning)
                 front.carry_out(session_id, store, cache_dir(), progress)
             return {one.cell.id: one for one in store.session_facts(session_id).cells}
 

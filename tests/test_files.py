@@ -75,3 +75,20 @@ def test_a_full_disk_is_known_by_its_number_its_cause_or_its_words() -> None:
 )
 def test_sizes_are_told_in_powers_of_a_thousand(count: int, text: str) -> None:
     assert files.readable_bytes(count) == text
+
+
+@pytest.mark.parametrize("system", ["Linux", "Darwin"])
+def test_a_tree_is_forced_to_disk_by_one_call_or_file_by_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for path in (tmp_path / "a" / "one", tmp_path / "a" / "b" / "two"):
+        path.write_text("x", encoding="utf-8")
+    (tmp_path / "a" / "link").symlink_to(tmp_path / "elsewhere")
+    synced: list[str] = []
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("os.sync", lambda: synced.append("all"), raising=False)
+    monkeypatch.setattr(files, "sync_file", lambda path: synced.append(path.name))
+    monkeypatch.setattr(files, "sync_folder", lambda path: synced.append(path.name))
+    files.sync_tree(tmp_path / "a")
+    assert sorted(synced) == (["all"] if system == "Linux" else ["a", "b", "one", "two"])

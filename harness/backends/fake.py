@@ -15,14 +15,19 @@ An action is ``{"do": NAME, ...}``, with ``"at": n`` to act only in the stage's 
 =========  ====================================================  =======================================================
 do         arguments                                             effect
 =========  ====================================================  =======================================================
-raise      type (a builtin exception, or Unsupported), message   raises it
+raise      type (a builtin, or Unsupported), message, times (1)  raises it
 crash      how: segv, abort, kill, exit; status                  ends the process so
 hang       gil (false)                                           never returns, holding the GIL or not
-print      text, stream (stdout, stderr), fd (false)             prints, at Python's or at descriptor level
+stop                                                             stops itself (SIGSTOP)
+ignore                                                           takes no notice of SIGTERM, SIGINT and SIGHUP any more
+close      what: pipe (the answers'), output (stdout and stderr) closes its descriptors
+print      text, times (1), stream (stdout, stderr), fd (false)  prints, at Python's or at descriptor level
 pipe       text, times (1)                                       writes onto the protocol's own pipe
 allocate   bytes, hang (true)                                    touches memory, 16 MiB at a time, then stays there
 wait       seconds: number, or a list by call                    takes that long (a list's last one then holds)
 spawn      pid_file, session (false)                             starts a child that sleeps, maybe in its own session
+daemon     pid_file                                              leaves a process that has left tree, group and session
+fork       pid_file                                              forks a child that keeps every descriptor and sleeps
 device     id, api                                               (load) reports that device
 nan        positions: list                                       (logits) NaN there
 threads    threads                                               (load) reports that number of threads
@@ -85,7 +90,8 @@ _KEPT: list[npt.NDArray[np.uint8]] = []
 
 
 def _act_raise(action: Mapping[str, Any]) -> None:
-    name, message = str(action.get("type", "RuntimeError")), str(action.get("message", "scripted"))
+    name = str(action.get("type", "RuntimeError"))
+    message = str(action.get("message", "scripted")) * int(action.get("times", 1))
     kind = Unsupported if name == "Unsupported" else getattr(builtins, name)
     raise kind(message)
 
@@ -116,18 +122,41 @@ def _sleep_with_gil(seconds: int) -> None:
         ctypes.PyDLL(None).sleep(seconds)
 
 
+def _act_stop(action: Mapping[str, Any]) -> None:
+    del action
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _act_ignore(action: Mapping[str, Any]) -> None:
+    del action
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _act_close(action: Mapping[str, Any]) -> None:
+    descriptors = {"pipe": (_answers_fd(),), "output": (1, 2)}
+    for descriptor in descriptors[action["what"]]:
+        os.close(descriptor)
+
+
+def _answers_fd() -> int:
+    arguments = sys.orig_argv
+    return int(arguments[arguments.index("--write-fd") + 1])
+
+
 def _act_print(action: Mapping[str, Any]) -> None:
-    text, stream = str(action["text"]), str(action.get("stream", "stdout"))
+    text, stream = str(action["text"]) * int(action.get("times", 1)), str(action.get("stream", "stdout"))
     if action.get("fd"):
-        os.write(2 if stream == "stderr" else 1, text.encode())
+        left = memoryview(text.encode())
+        while left:
+            left = left[os.write(2 if stream == "stderr" else 1, left) :]
     else:
         print(text, file=sys.stderr if stream == "stderr" else sys.stdout, flush=True)
 
 
 def _act_pipe(action: Mapping[str, Any]) -> None:
-    arguments = sys.orig_argv
     text = str(action["text"]) * int(action.get("times", 1))
-    os.write(int(arguments[arguments.index("--write-fd") + 1]), text.encode())
+    os.write(_answers_fd(), text.encode())
 
 
 def _act_allocate(action: Mapping[str, Any]) -> None:
@@ -148,6 +177,31 @@ def _act_spawn(action: Mapping[str, Any]) -> None:
     Path(action["pid_file"]).write_text(str(child.pid), encoding="utf-8")
 
 
+#: Starts what sleeps, says which process that is, and leaves it to itself.
+_DAEMON = """
+import os, sys, time
+pid = os.fork()
+if pid:
+    with open(sys.argv[1], "w") as file:
+        file.write(str(pid))
+    os._exit(0)
+os.setsid()
+time.sleep(3600)
+"""
+
+
+def _act_daemon(action: Mapping[str, Any]) -> None:
+    subprocess.run([sys.executable, "-I", "-S", "-c", _DAEMON, action["pid_file"]], check=True)
+
+
+def _act_fork(action: Mapping[str, Any]) -> None:
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(3600)
+        os._exit(0)
+    Path(action["pid_file"]).write_text(str(pid), encoding="utf-8")
+
+
 def _act_wait(action: Mapping[str, Any], call: int) -> None:
     seconds = action["seconds"]
     if isinstance(seconds, list):
@@ -166,6 +220,11 @@ _ACTS = {
     "pipe": _act_pipe,
     "allocate": _act_allocate,
     "spawn": _act_spawn,
+    "daemon": _act_daemon,
+    "fork": _act_fork,
+    "stop": _act_stop,
+    "ignore": _act_ignore,
+    "close": _act_close,
 }
 #: Actions that the stage itself looks up.
 _SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size", "threads", "cut"})
@@ -343,6 +402,8 @@ class Fake(Backend):
         bits = int(recipe.parameters["bits"])
         size = int(settings["size"]["bytes"]) if "size" in settings else PARAMETERS * bits // 8
         with (request.out / "weights.bin").open("wb") as weights:
+            # Really written, so that they need room; of an artifact that only pretends to be large, a hole.
+            weights.write(bytes(min(size, 1 << 20)))
             weights.truncate(size)
         description = {"bits": bits, "broken": bool(recipe.parameters.get("broken")), "recipe": recipe.name}
         if request.calibration is not None:

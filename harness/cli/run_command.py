@@ -192,6 +192,7 @@ def command(
     with Store.open(db) as store:
         if store.upgraded:
             click.echo(store.upgraded, err=True)
+        warning = front.clock_warning(store) if plan is not None else None
         if plan is not None:
             session_id = front.begin_session(front.with_history(plan, store), store)
         else:
@@ -210,6 +211,8 @@ def command(
             session_id = unfinished
         progress = progress_for(quiet=quiet or as_json)
         progress.note(f"session {session_id} in {store.place}")
+        if warning is not None:
+            progress.note(warning)
         try:
             outcome = front.carry_out(session_id, store, cache_dir(), progress, resumed=resume)
         except KeyboardInterrupt:

@@ -86,7 +86,10 @@ class Builder:
         """A finished build for the running Python; creates nothing."""
         tags = frozenset(sys_tags())
         for record in sorted((self._root / source.key).glob("*.whl.json")):
-            build = Build(**json.loads(record.read_text(encoding="utf-8")))
+            try:
+                build = Build(**json.loads(record.read_text(encoding="utf-8")))
+            except ValueError:
+                continue  # cut short: as if it had never been written
             wheel = record.with_suffix("")
             if not tags.isdisjoint(parse_wheel_filename(build.wheel)[3]) and wheel.is_file():
                 return build

@@ -27,6 +27,7 @@ from harness.environment.plan import Plan, Role, Source, make_plan
 from harness.environment.record import (
     MANIFEST,
     Environment,
+    damage,
     environment_id,
     python_of,
     read_manifest,
@@ -41,6 +42,7 @@ from harness.files import (
     exclusive_now,
     remove_tree,
     silent,
+    sync_tree,
     tree_bytes,
 )
 
@@ -58,6 +60,7 @@ class EnvironmentManager:
     def __init__(self, cache_dir: Path) -> None:
         self._root = cache_dir.absolute() / "environments"
         self._builder = Builder(cache_dir)
+        self._whole: set[Path] = set()
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
@@ -94,7 +97,7 @@ class EnvironmentManager:
         role: Role = "runtime",
         progress: Progress = silent,
     ) -> Environment:
-        """The environment, made if it is missing. Where one environment serves both roles, both give that one.
+        """The environment, made if it is missing or damaged. Where one serves both roles, both give that one.
 
         Args:
             backend: the framework's backend, or a tool.
@@ -110,7 +113,7 @@ class EnvironmentManager:
         plan = make_plan(backend, variant, overrides, role)
         folder = self._root / plan.name
         found = read_manifest(folder)
-        if found is not None:
+        if found is not None and self._damage(found) is None:
             return found
         label = _label(plan)
         try:
@@ -119,7 +122,10 @@ class EnvironmentManager:
             ):
                 found = read_manifest(folder)
                 if found is not None:
-                    return found
+                    problem = self._damage(found)
+                    if problem is None:
+                        return found
+                    progress(f"warning: {label} is damaged: {problem}; it is made again")
                 remove_tree(folder)
                 builds = [(source, self._builder.ensure(source, progress)) for source in plan.sources]
                 return self._make(plan, builds, folder, progress)
@@ -130,6 +136,15 @@ class EnvironmentManager:
                 f"making {label} failed: {error}",
                 next_step="make the cache folder writable, or put it elsewhere with EDGEBENCH_CACHE_DIR",
             ) from error
+
+    def _damage(self, environment: Environment) -> str | None:
+        """What is wrong with its files, None when nothing is; looked at once per manager."""
+        if environment.path in self._whole:
+            return None
+        problem = damage(environment)
+        if problem is None:
+            self._whole.add(environment.path)
+        return problem
 
     def verify(self, environment: Environment) -> None:
         """Import the framework in its environment.
@@ -246,6 +261,8 @@ class EnvironmentManager:
                 made_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 size_bytes=tree_bytes(folder),
             )
+            # The manifest says that all of it is there: also after a power cut.
+            sync_tree(folder)
             write_manifest(environment)
         except BaseException:
             remove_tree(folder)

@@ -8,6 +8,7 @@ status 1.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,7 +48,10 @@ def main() -> int:
             raise ValueError(f"it has no field {request['field']!r}, only {', '.join(split.column_names)}")
         text = joined(split[request["field"]], request["field"])
         half = Path(request["out"] + ".new")
-        half.write_text(text, encoding="utf-8")
+        with half.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())  # before it has its name: that must not outlive a power cut alone
         half.replace(request["out"])
     except Exception as error:  # noqa: BLE001  whatever the library raises is told to a person
         print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)

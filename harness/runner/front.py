@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,11 +30,13 @@ from harness.runner.catalogue import Catalogue, cell_record
 from harness.runner.expect import Expectation
 from harness.runner.order import plan_runs
 from harness.runner.progress import SessionProgress
+from harness.runner.scratch import claim_path, remove_leavings
 from harness.runner.session import Outcome, SessionJob, SessionRunner
 from harness.runner.setup import Workshop
 from harness.runner.stopping import Outcome as RunOutcome
 from harness.runner.stopping import outcome_of
 from harness.runner.tasks import TaskPlan, TaskRequest
+from harness.runner.tree import kill_strays
 from harness.store import Store
 from harness.store.facts import CellFacts
 from harness.store.records import (
@@ -60,6 +62,9 @@ from harness.suite import (
     select,
     suite_models,
 )
+
+#: Clocks of two machines that write into one database may differ by so much without a word.
+_CLOCKS_APART = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,21 +264,39 @@ def begin_session(plan: Plan, store: Store) -> str:
         )
         for position, planned in enumerate(plan.cells)
     ]
-    session_id = store.start_session(record, cells, [*untimed, *timed])
-    store.record_skipped(
-        RunRecord(
-            session_id=session_id,
-            cell_id=planned.cell.id,
-            kind="timed",
-            index=0,
-            status="skipped",
-            started_at=datetime.now(UTC),
-            reason=planned.reason,
-        )
-        for planned in plan.cells
-        if planned.reason is not None
+
+    def skipped(session_id: str) -> list[RunRecord]:
+        return [
+            RunRecord(
+                session_id=session_id,
+                cell_id=planned.cell.id,
+                kind="timed",
+                index=0,
+                status="skipped",
+                started_at=record.started_at,
+                reason=planned.reason,
+            )
+            for planned in plan.cells
+            if planned.reason is not None
+        ]
+
+    return store.start_session(record, cells, [*untimed, *timed], skipped)
+
+
+def clock_warning(store: Store) -> str | None:
+    """What a person should know where the clock is behind what is stored already; None where it is not."""
+    newest = store.sessions(limit=1)
+    if not newest:
+        return None
+    began = datetime.fromisoformat(newest[0]["started_at"])
+    now = datetime.now(UTC)
+    if now >= began - _CLOCKS_APART:
+        return None
+    return (
+        f"warning: the clock says {now:%Y-%m-%d %H:%M} UTC, but session {newest[0]['id']} began later, at "
+        f"{began:%Y-%m-%d %H:%M}: was it set back? Commands that name no session mean the one that began last; "
+        "name this one with --session"
     )
-    return session_id
 
 
 def runs_told(suite: Suite) -> int | dict[str, Any]:
@@ -337,6 +360,7 @@ def carry_out(
     """
     own = _claim(session_id, cache_dir)
     try:
+        _clear_up(session_id, cache_dir, progress)
         if resumed:
             store.resume_session(session_id)
         outcome = _carry_out(session_id, store, cache_dir, progress)
@@ -361,15 +385,25 @@ def carry_out(
     return outcome
 
 
+def _clear_up(session_id: str, cache_dir: Path, progress: SessionProgress) -> None:
+    """End and remove what killed sessions left: they could not do so themselves."""
+    ended = kill_strays()
+    if ended:
+        progress.note(
+            f"ended {ended} process{'es' if ended > 1 else ''} that a killed session had left running"
+        )
+    remove_leavings(cache_dir, session_id)
+
+
 def _claim(session_id: str, cache_dir: Path) -> FileLock:
     """The session for this process alone; free again as soon as the process is dead.
 
     Raises:
         UsageError: another process is carrying it out.
     """
-    folder = cache_dir / "sessions"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{session_id}.lock")
+    path = claim_path(cache_dir, session_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -3,8 +3,8 @@
 Owns the lab's side of the protocol, deadlines, the memory limit, and cleaning up. Never imports a framework or the
 database. Contract: `WorkerProcess.call` returns an answer or raises one of the exceptions below, within its time-out;
 after any but `WorkerRefused` the process is dead. After `close` or `kill` no process, thread or descriptor is left.
-While it waits it blocks: it never spins, and it wakes up only for messages and, with a memory limit, ten times a
-second.
+While it waits it blocks: it never spins, and it wakes up only for messages, once a second to see how long the log
+has become, and, with a memory limit, ten times a second. A log is bounded, however much a worker writes.
 
 On Linux a worker dies with the *thread* that started it (see `harness.worker.orphan`): start it in the thread that
 uses it.
@@ -13,6 +13,7 @@ uses it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import queue
 import signal
@@ -28,19 +29,23 @@ from typing import Any
 
 from harness.errors import EdgebenchError
 from harness.runner.launch import Launch
-from harness.runner.tree import TreeMemory, kill_tree, oom_kills
+from harness.runner.log import bound_log, log_tail
+from harness.runner.tree import MARK, TreeMemory, kill_marked, kill_tree, oom_kills
 from harness.worker.protocol import Message, Method, ProtocolError
 
 #: A line of more than this is no message: nothing that is sent comes near it.
 LINE_LIMIT_BYTES = 64 * 2**20
 #: How often the resident set is read where there is a limit.
 WATCH_INTERVAL_S = 0.1
+#: How often the length of the log is looked at.
+LOG_INTERVAL_S = 1.0
 #: How long after the process's end its last words may take to arrive, and the other way round.
 GRACE_S = 2.0
 #: How long a killed process may take to disappear (one in an uninterruptible call takes as long as the call).
 KILL_S = 10.0
-LOG_TAIL_LINES = 30
-_LOG_TAIL_BYTES = 16_384
+#: What is kept of a refusal's message: it is one line for people. The log has all of it.
+MESSAGE_CHARACTERS = 2_000
+_NUMBERS = itertools.count(1)
 # Waiting for a lock cannot be interrupted from the keyboard on Windows; slices of this length can.
 _SLICE_S = 0.25 if sys.platform == "win32" else threading.TIMEOUT_MAX
 
@@ -158,7 +163,8 @@ class WorkerProcess:
 
     Args:
         launch: how to start it.
-        log: file that its standard output and error are appended to; its folder is made.
+        log: file that its standard output and error are appended to; its folder is made. Beyond
+            `harness.runner.log.LIMIT_BYTES` the middle of what it wrote is left out.
         memory_limit_bytes: limit of the resident set of its process tree; None: none.
         watch_memory: read the tree's resident set also without a limit; it is never read otherwise.
         on_event: told every event, in the thread that calls `call`.
@@ -190,10 +196,13 @@ class WorkerProcess:
         self._items: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._pipe_ended = self._exited = self._closed = False
         self._oom_kills = oom_kills()
+        self._mark = f"{os.getpid()}-{next(_NUMBERS)}"
+        self._log_seen = time.monotonic()
         log.parent.mkdir(parents=True, exist_ok=True)
+        bound_log(log, 0)
         with log.open("ab") as log_file:
             self._log_begin = log_file.tell()
-            self._process, self._write_fd, read_fd = _start(launch, log_file.fileno())
+            self._process, self._write_fd, read_fd = _start(launch, log_file.fileno(), self._mark)
         self._tree = TreeMemory(self._process.pid)
         self._waiter = _thread("waiter", _await, self._process, self._items)
         self._threads = [self._waiter, _thread("reader", _read, read_fd, self._items)]
@@ -278,6 +287,7 @@ class WorkerProcess:
             thread.join(max(0.0, deadline - time.monotonic()))
         os.close(self._write_fd)
         self._tree.close()
+        bound_log(self._log, self._log_begin)
 
     def abort(self) -> None:
         """End the process from another thread: the call that is under way then raises `WorkerCrashed`.
@@ -289,7 +299,7 @@ class WorkerProcess:
 
     def log_tail(self) -> str:
         """The last lines of its output so far; empty where it wrote none."""
-        return self._log_tail()
+        return log_tail(self._log, self._log_begin)
 
     def _end_tree(self) -> int | None:
         """Kill what is left of the tree and reap the process; its status, None where it does not die.
@@ -298,6 +308,7 @@ class WorkerProcess:
         """
         if self._process.returncode is None or not hasattr(os, "waitid"):
             kill_tree(self._process.pid)
+        kill_marked(self._mark)  # what left the tree before that
         self._waiter.join(KILL_S)
         return None if self._waiter.is_alive() else self._process.wait()
 
@@ -316,8 +327,11 @@ class WorkerProcess:
             if self._watching:
                 self._watch()
                 left = min(left, WATCH_INTERVAL_S)
+            if (now := time.monotonic()) >= self._log_seen + LOG_INTERVAL_S:
+                bound_log(self._log, self._log_begin)
+                self._log_seen = now
             try:
-                return self._items.get(timeout=min(left, _SLICE_S))
+                return self._items.get(timeout=min(left, LOG_INTERVAL_S, _SLICE_S))
             except queue.Empty:
                 continue
         return None
@@ -345,12 +359,12 @@ class WorkerProcess:
                 if self._pipe_ended:
                     raise ProtocolBroken(
                         f"The worker closed its pipe during {request.name!r} without leaving",
-                        log_tail=self._log_tail(),
+                        log_tail=self.log_tail(),
                     )
                 raise WorkerTimeout(
                     f"The worker gave no answer to {request.name!r} within {timeout_s:g} s",
                     timeout_s=timeout_s,
-                    log_tail=self._log_tail(),
+                    log_tail=self.log_tail(),
                 )
             self._note(item)
             if isinstance(item, Message):
@@ -359,7 +373,7 @@ class WorkerProcess:
             elif isinstance(item, _Broken):
                 raise ProtocolBroken(
                     f"The worker broke the protocol during {request.name!r}: {item.reason}",
-                    log_tail=self._log_tail(),
+                    log_tail=self.log_tail(),
                 )
             elif self._exited and self._pipe_ended:
                 raise self._crashed(request.name)
@@ -376,13 +390,15 @@ class WorkerProcess:
             return True
         raise ProtocolBroken(
             f"The worker sent a {message.kind} {message.id} while {request.name!r} was request {request.id}",
-            log_tail=self._log_tail(),
+            log_tail=self.log_tail(),
         )
 
     # -- how it ended ------------------------------------------------------------------------------------------------
 
     def _refusal(self, reply: Message) -> WorkerError:
         type_, message = str(reply.body.get("type", "")), str(reply.body.get("message", ""))
+        if len(message) > MESSAGE_CHARACTERS:
+            message = f"{message[:MESSAGE_CHARACTERS]}…"
         if type_ == "MemoryError":
             return self._out_of_memory(f"The worker could not allocate memory: {message}")
         return WorkerRefused(
@@ -399,7 +415,7 @@ class WorkerProcess:
         if number == signal_number("SIGKILL") and (oom_kills() or 0) > (self._oom_kills or 0):
             return self._out_of_memory(f"The kernel killed the worker for want of memory {where}")
         how = f"exited with status {code}" if number is None else f"was ended by {signal_name(number)}"
-        tail = self._log_tail()
+        tail = self.log_tail()
         return WorkerCrashed(
             f"The worker {how} {where}",
             exit_code=code if number is None else None,
@@ -409,18 +425,8 @@ class WorkerProcess:
 
     def _out_of_memory(self, what: str) -> WorkerOutOfMemory:
         return WorkerOutOfMemory(
-            what, peak_bytes=self.peak_seen_bytes, limit_bytes=self._limit, log_tail=self._log_tail()
+            what, peak_bytes=self.peak_seen_bytes, limit_bytes=self._limit, log_tail=self.log_tail()
         )
-
-    def _log_tail(self) -> str:
-        try:
-            with self._log.open("rb") as log:
-                end = log.seek(0, os.SEEK_END)
-                log.seek(max(self._log_begin, end - _LOG_TAIL_BYTES))
-                text = log.read().decode(errors="replace")
-        except OSError as error:
-            return f"(the log cannot be read: {error})"
-        return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])
 
 
 def signal_number(name: str) -> int | None:
@@ -437,12 +443,12 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _start(launch: Launch, log_fd: int) -> tuple[subprocess.Popen[bytes], int, int]:
+def _start(launch: Launch, log_fd: int, mark: str) -> tuple[subprocess.Popen[bytes], int, int]:
     """The process, our end of the request pipe, our end of the answer pipe."""
     child_read, write_fd = os.pipe()
     read_fd, child_write = os.pipe()
     try:
-        process = _popen(launch, child_read, child_write, log_fd)
+        process = _popen(launch, child_read, child_write, log_fd, mark)
     except OSError as error:
         os.close(write_fd)
         os.close(read_fd)
@@ -456,13 +462,15 @@ def _start(launch: Launch, log_fd: int) -> tuple[subprocess.Popen[bytes], int, i
     return process, write_fd, read_fd
 
 
-def _popen(launch: Launch, child_read: int, child_write: int, log_fd: int) -> subprocess.Popen[bytes]:
+def _popen(
+    launch: Launch, child_read: int, child_write: int, log_fd: int, mark: str
+) -> subprocess.Popen[bytes]:
     standard = launch.standard_pipes
     where: dict[str, Any] = {
         "stdin": child_read if standard else subprocess.DEVNULL,
         "stdout": child_write if standard else log_fd,
         "stderr": log_fd,
-        "env": {**os.environ, **launch.env},
+        "env": {**os.environ, **launch.env, MARK: mark},
     }
     command = launch.command(child_read, child_write)
     if sys.platform == "win32":

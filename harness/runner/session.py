@@ -8,7 +8,6 @@ session resumable.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from harness.errors import EdgebenchError
+from harness.files import disk_is_full, sync_folder
 from harness.machine import RunWatch
 from harness.machine.throttle import GpuClocks
 from harness.runner.calibrate import calibrate
@@ -44,6 +44,7 @@ from harness.runner.scoring import (
     score_spec,
     scoring_key,
 )
+from harness.runner.scratch import partial_path, reference_lock_path, scratch
 from harness.runner.setup import TokenFile, Workshop
 from harness.runner.stopping import Outcome as RunOutcome
 from harness.runner.stopping import StopRule, decide, expected_runs, outcome_of, widths
@@ -55,6 +56,7 @@ from harness.store.records import PlannedRunRecord, RunKind, RunRecord, ScoreRec
 from harness.suite import Cell, RunSettings, Scoring, Suite
 from harness.worker.api import LoadSpec
 from harness.worker.protocol import ScoreSpec, TimedSpec, WarmupRule
+from harness.worker.reference import is_whole
 
 #: Warm-up by rule lasts at least this long: short passes can agree with each other and still be cold.
 MIN_WARMUP_S = 1.0
@@ -249,13 +251,13 @@ class SessionRunner:
             return
 
         frame = self.frame(one.cell.id, "score", 0, one)
-        with tempfile.TemporaryDirectory(dir=self._cache_dir, prefix="scoring-") as folder:
+        with scratch(self._cache_dir, self._job.session_id) as folder:
             spec = score_spec(
                 scoring,
                 tokens,
                 reference_in=reference.log_probabilities,
                 reference_out=None,
-                positions_out=Path(folder) / "positions",
+                positions_out=folder / "positions",
             )
 
             def score(execution: Execution) -> ScoreRecord:
@@ -298,12 +300,12 @@ class SessionRunner:
         folder = self._cache_dir / "references"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{key}.{'npy' if scoring.exact else 'sketch'}"
-        with FileLock(folder / f"{key}.lock"):
+        with FileLock(reference_lock_path(path)):
             found = self._store.find_score(key)
-            if found is not None and path.exists():
+            if found is not None and is_whole(path):
                 return reference_of(found, path, text)
             self._store.record_cells([cell_record(one.cell)])
-            partial = path.with_suffix(f".partial{path.suffix}")
+            partial = partial_path(path)
             spec = score_spec(scoring, tokens, reference_in=None, reference_out=partial)
 
             def score(execution: Execution) -> ScoreRecord:
@@ -326,13 +328,16 @@ class SessionRunner:
             index = sum(name == model for name, _ in self._references)
             frame = self.frame(one.cell.id, "reference", index, one)
             record = self._measure(one, frame, spec, label, score)
+            if record.status == "ok":
+                # Before it is stored: killed in between, the run was never made, rather than made without its file.
+                partial.replace(path)
+                sync_folder(folder)
             self._store.record_run(record)
             if record.status != "ok" or record.score is None:
                 raise EdgebenchError(
                     f"{label}: {record.reason}",
                     next_step=f"edgebench show {record.id} has the worker's last lines",
                 )
-            partial.replace(path)
             self._outcome.done += 1
             stored = self._store.find_score(key)
             assert stored is not None, "what was stored is found"
@@ -496,7 +501,11 @@ class SessionRunner:
         score: Callable[[Execution], ScoreRecord] | None = None,
         evaluation: Callable[[Execution], EvaluationRecord] | None = None,
     ) -> RunRecord:
-        """One run, while no other session of this machine measures."""
+        """One run, while no other session of this machine measures.
+
+        Raises:
+            EdgebenchError: the disk is full. That is no result of what is measured: a resume makes the run again.
+        """
         self._progress.run_started(label, self._expectation.total_s(self._expected_left()))
         settings = self._job.settings.get(one.cell.id, self._job.suite.settings)
         load = LoadSpec(
@@ -527,6 +536,8 @@ class SessionRunner:
             surroundings = Surroundings(watch.end(), before, calibrate())
         finally:
             self._lock.release()
+        if execution.status == "failed" and disk_is_full(execution.reason, execution.error):
+            raise _full_disk(label, execution)
         duration_s = time.monotonic() - begun
         return run_record(
             frame,
@@ -577,6 +588,14 @@ class SessionRunner:
         suspect = " (suspect)" if record.validity == "suspect" else ""
         text = record.reason or f"ok in {record.duration_s or 0:.1f} s{suspect}"
         self._progress.run_ended(label, text, ok=record.status in ("ok", "skipped"))
+
+
+def _full_disk(label: str, execution: Execution) -> EdgebenchError:
+    return EdgebenchError(
+        f"the disk is full: {label} could not write ({execution.reason})",
+        next_step="free some space (`edgebench model clean`, `edgebench env clean`), or set EDGEBENCH_CACHE_DIR to "
+        "another disk; then resume",
+    )
 
 
 def _warmup_rule(settings: RunSettings) -> WarmupRule | None:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import FileLock
 
@@ -24,7 +24,7 @@ from harness.environment import Environment, EnvironmentManager, Override
 from harness.environment.plan import Role
 from harness.environment.tools import LM_EVAL, Tool
 from harness.errors import EdgebenchError
-from harness.files import write_atomically
+from harness.files import sync_file, write_atomically
 from harness.frameworks import FrameworkEntry
 from harness.model import Model, ModelFile, fetch
 from harness.model.vocabulary import read_vocabulary
@@ -375,7 +375,8 @@ class Workshop:
         folder.mkdir(parents=True, exist_ok=True)
         path, meta = folder / f"{key}.i32", folder / f"{key}.json"
         with FileLock(folder / f"{key}.lock"):
-            if not meta.exists():
+            facts = _token_facts(meta, path)
+            if facts is None:
                 self._say(f"tokenising {corpus.name} for {model}")
                 staging = folder / f"{key}.i32.new"
                 with WorkerProcess(
@@ -389,7 +390,18 @@ class Workshop:
                         {"model": str(source.path), "text_file": str(corpus), "out": str(staging)},
                         timeout_s=TOKENIZE_TIMEOUT_S,
                     )
+                sync_file(staging)
                 staging.replace(path)
-                write_atomically(meta, json.dumps({"count": answer["tokens"], "bos": answer["bos"]}))
-            facts = json.loads(meta.read_text(encoding="utf-8"))
+                facts = {"count": answer["tokens"], "bos": answer["bos"]}
+                write_atomically(meta, json.dumps(facts))
         return TokenFile(path, facts["count"], facts["bos"], corpus.name, corpus_sha256, corpus)
+
+
+def _token_facts(meta: Path, path: Path) -> dict[str, Any] | None:
+    """What was written down of a token file; None where either is missing or not whole."""
+    try:
+        facts = json.loads(meta.read_text(encoding="utf-8"))
+        whole = path.stat().st_size == 4 * facts["count"]
+    except (FileNotFoundError, ValueError):
+        return None
+    return facts if whole else None

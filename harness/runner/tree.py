@@ -1,7 +1,8 @@
 """The process tree of a worker, seen from outside: its resident set, its end, and who killed it.
 
 Owns reading ``/proc`` and psutil. Contract: nothing here runs inside the measured process, and one reading costs tens
-of microseconds on Linux; a process that ends meanwhile is no error.
+of microseconds on Linux; a process that ends meanwhile is no error. What a worker starts is known by a variable of its
+environment too: a daemon leaves its parent, its group and its session, and keeps that.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 
 #: Between two looks for new descendants.
 LOOK_AGAIN_S = 0.5
+#: Variable of a worker's environment, and so of whatever it starts: ``<its runner's process id>-<number>``.
+MARK = "EDGEBENCH_WORKER"
 _FILE_BYTES = 4096
+#: Looks for what bears a mark, and the time between two of them: one that is being killed may just have forked.
+_LOOKS, _LOOK_S = 100, 0.01
 
 if sys.platform == "linux":
     _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -155,6 +161,77 @@ def _tree(pid: int) -> list[psutil.Process]:
         return [root, *root.children(recursive=True)]
     except psutil.Error:
         return []
+
+
+def kill_marked(mark: str) -> None:
+    """Kill everything that bears a worker's mark, in whatever tree, group or session it is."""
+    _kill_until_none(lambda: [process for process, found in _marked() if found == mark])
+
+
+def kill_strays() -> int:
+    """Kill what workers of dead runners left behind; gives the number of processes.
+
+    A runner that was killed could not do so itself. Linux only: 0 elsewhere. Processes of other process namespaces
+    are left alone: their runner's number means nothing here.
+    """
+    if sys.platform != "linux":
+        return 0
+
+    def strays() -> list[psutil.Process]:
+        return [process for process, mark in _marked() if _is_stray(process.pid, mark)]
+
+    return _kill_until_none(strays)
+
+
+def _is_stray(pid: int, mark: str) -> bool:
+    runner = mark.partition("-")[0]
+    try:
+        here = Path("/proc/self/ns/pid").readlink() == Path(f"/proc/{pid}/ns/pid").readlink()
+    except OSError:  # it ended, or is another user's
+        return False
+    # A number that was given away since is taken for a living runner's: rather a stray too many than a kill too many.
+    return here and runner.isdigit() and not psutil.pid_exists(int(runner))
+
+
+def _kill_until_none(find: Callable[[], list[psutil.Process]]) -> int:
+    killed: set[int] = set()
+    for _ in range(_LOOKS):
+        found = find()
+        if not found:
+            break
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+                killed.add(process.pid)
+        time.sleep(_LOOK_S)
+    return len(killed)
+
+
+if sys.platform == "linux":
+
+    def _marked() -> Iterator[tuple[psutil.Process, str]]:
+        name = f"{MARK}=".encode()
+        for pid in psutil.pids():
+            # Read as it is: of hundreds of processes one or two are looked at more closely.
+            try:
+                words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            except OSError:  # it ended, or is another user's
+                continue
+            found = [
+                word.removeprefix(name).decode(errors="replace") for word in words if word.startswith(name)
+            ]
+            with contextlib.suppress(psutil.Error):
+                if found:
+                    yield psutil.Process(pid), found[-1]
+
+else:
+
+    def _marked() -> Iterator[tuple[psutil.Process, str]]:
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                mark = process.environ().get(MARK)
+                if mark is not None:
+                    yield process, mark
 
 
 def oom_kills(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int | None:

@@ -8,8 +8,10 @@ them wait for one another instead of failing half-way; no message ever holds a p
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +27,9 @@ from harness.store.ids import canonical_json
 
 #: How long to wait for another process that is writing.
 BUSY_TIMEOUT_S = 30.0
+
+#: Whoever waits for another writer asks again after a time between these.
+_ASK_AGAIN_S = (0.002, 0.010)
 
 _BEGIN_WRITING = {"begin": "BEGIN IMMEDIATE"}
 
@@ -196,9 +201,41 @@ def _sqlite_engine(place: Place, *, read_only: bool, busy_timeout_s: float) -> E
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(str(connection.get_execution_options().get("begin", "BEGIN")))
+        words = str(connection.get_execution_options().get("begin", "BEGIN"))
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        if words == "BEGIN":
+            raw.execute(words)
+        else:
+            _take_turn(raw, words, busy_timeout_s)
 
     return engine
+
+
+def _take_turn(raw: sqlite3.Connection, words: str, patience_s: float) -> None:
+    """Begin a transaction that writes, when it is its turn.
+
+    SQLite itself asks less and less often for the lock, ten times a second in the end: where many write, whoever has
+    waited longest hardly ever gets it. Here all ask equally often, so that each has the same chance every time.
+
+    Raises:
+        sqlite3.OperationalError: others wrote all the time.
+    """
+    end = time.monotonic() + patience_s
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                raw.execute(words)
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() >= end:
+                    raise
+                time.sleep(random.uniform(*_ASK_AGAIN_S))
+            else:
+                return
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={int(patience_s * 1000)}")
 
 
 def _mode(path: Path, *, read_only: bool) -> str:

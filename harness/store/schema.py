@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, insert, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from harness.errors import EdgebenchError
+from harness.files import sync_folder
 from harness.store.engine import Place, explain, explained, reading, writing
 from harness.store.tables import metadata, table
 
@@ -261,5 +262,6 @@ def copy_file(source: Path, target: Path) -> None:
         with half.open("rb") as written:
             os.fsync(written.fileno())
         half.replace(target)
+        sync_folder(target.parent)
     finally:
         half.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ a call that failed stored nothing and says in a sentence why.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,11 @@ from harness.errors import EdgebenchError, UsageError
 from harness.store import engine as engines
 from harness.store import evaluations, facts, looking, records, schema, writing
 from harness.store.tables import metadata
+
+
+def _nothing(session_id: str) -> tuple[()]:
+    del session_id
+    return ()
 
 
 class Store:
@@ -130,12 +135,22 @@ class Store:
         record: records.SessionRecord,
         cells: Sequence[records.PlannedCellRecord] = (),
         plan: Sequence[records.PlannedRunRecord] = (),
+        skipped: Callable[[str], Iterable[records.RunRecord]] = _nothing,
     ) -> str:
-        """Stores a session with its plan, all or nothing, and gives its id. Its machine must be stored."""
+        """Stores a session with its plan, all or nothing, and gives its id. Its machine must be stored.
+
+        Args:
+            record: the session.
+            cells: those of its plan.
+            plan: its runs in their order.
+            skipped: the runs that will never be started, given the session's id.
+        """
         with self._writing() as connection:
             session_id = writing.session(connection, record)
             writing.session_cells(connection, session_id, cells)
             writing.plan(connection, session_id, plan)
+            for run in skipped(session_id):
+                writing.run(connection, run, self._metrics)
         return session_id
 
     def record_plan(
@@ -184,12 +199,6 @@ class Store:
             with self._reading() as connection:
                 self._metrics = looking.metrics(connection)
         return added
-
-    def record_skipped(self, skipped: Iterable[records.RunRecord]) -> None:
-        """Stores runs that were never started, all in one transaction: there is nothing measured to lose."""
-        with self._writing() as connection:
-            for record in skipped:
-                writing.run(connection, record, self._metrics)
 
     def record_verdict(self, run_id: str, artifact_id: str, verdict: records.VerdictRecord) -> None:
         """Stores the verdict on an artifact that rests on the score of a run; the first verdict on it stays."""

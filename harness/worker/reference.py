@@ -183,6 +183,15 @@ def open_reference(path: Path) -> ReferenceReader:
     return reader
 
 
+def is_whole(path: Path) -> bool:
+    """Whether there is a file of a reference, as long as its header says. Reads the header alone."""
+    try:
+        with open_reference(path):
+            return True
+    except (FileNotFoundError, ValueError):
+        return False
+
+
 class _Exact(ReferenceReader):
     def __init__(self, path: Path, file: BinaryIO) -> None:
         super().__init__(path, file)

@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -201,27 +200,6 @@ def test_what_is_no_database_is_told_and_left_alone(bare_lab: Lab, target: str, 
         assert "secret" not in result.err
     assert notes.read_bytes() == before
     assert not bare_lab.cache.exists()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of some megabytes."""
-    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root may mount a small file system, and only Linux has tmpfs")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder],
-        capture_output=True,
-        check=False,
-        encoding="utf-8",
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no tmpfs may be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def test_a_read_only_file_system_is_told_and_what_is_there_can_be_read(lab: Lab, small_disk: Path) -> None:
