@@ -5,11 +5,11 @@ Imports the gate's statistics only. Contract: no clock, no chance, no I/O; the l
 this same object, so what is proven of one holds for the others.
 
 Two stages. The **screen** measures all cells; the number of its pairs follows from magnitudes alone
-(`harness.gate.statistics`), so its one sign-flip test per metric is exact. Benjamini-Hochberg over all cells and metrics
-selects suspects; the few most extreme ones are suspected as well, whatever their p-value, because with many metrics the
-coarse p-values of few pairs would let a real change through. Nothing is decided here. The **confirmation** takes fresh
-pairs of the suspects: the one-sided sign-flip test of the differences less the practical margin, at two looks that
-share the level (Bonferroni), so it holds whatever the first look showed.
+(`harness.gate.statistics`), so its one sign-flip test per metric is exact. Benjamini-Hochberg over all cells and
+metrics selects suspects; the few most extreme ones are suspected as well, whatever their p-value, because with many
+metrics the coarse p-values of few pairs would let a real change through. Nothing is decided here. The **confirmation**
+takes fresh pairs of the suspects: the one-sided sign-flip test of the differences less the practical margin, at two
+looks that share the level (Bonferroni), so it holds whatever the first look showed.
 """
 
 from __future__ import annotations
