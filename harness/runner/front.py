@@ -199,8 +199,17 @@ def with_history(plan: Plan, store: Store) -> Plan:
 # -- sessions -----------------------------------------------------------------------------------------------------
 
 
-def begin_session(plan: Plan, store: Store) -> str:
-    """Store a new session with its plan; gives its id."""
+def begin_session(
+    plan: Plan, store: Store, *, timed: bool = True, about: Mapping[str, Any] | None = None
+) -> str:
+    """Store a new session with its plan; gives its id.
+
+    Args:
+        plan: from `make_plan`.
+        store: the database.
+        timed: plan its timed runs; False: whoever carries it out plans each of them when it is due.
+        about: kept in the session's settings.
+    """
     machine_id = record_machine(store)
     runnable = [planned for planned in plan.cells if planned.reason is None]
     # Whatever rests on logits: of a function that can be compared, by a framework that gives them.
@@ -219,11 +228,10 @@ def begin_session(plan: Plan, store: Store) -> str:
         PlannedRunRecord(cell_id, kind, 0, position)
         for position, (kind, cell_id) in enumerate(itertools.product(kinds, judged))
     ]
-    timed = [
+    runs = {planned.cell.id: planned.settings.runs for planned in runnable} if timed else {}
+    timed_runs = [
         PlannedRunRecord(run.cell_id, "timed", run.index, len(untimed) + run.position, run.seed)
-        for run in plan_runs(
-            {planned.cell.id: planned.settings.runs for planned in runnable}, plan.suite.seed
-        )
+        for run in plan_runs(runs, plan.suite.seed)
     ]
     record = SessionRecord(
         machine_id=machine_id,
@@ -247,6 +255,7 @@ def begin_session(plan: Plan, store: Store) -> str:
             "scoring": dict(plan.request.scoring),
             "threads": plan.suite.threads or physical_cores(),
             "tasks": None if plan.tasks is None else plan.tasks.to_settings(),
+            **(about or {}),
         },
     )
     cells = [
@@ -259,7 +268,7 @@ def begin_session(plan: Plan, store: Store) -> str:
         )
         for position, planned in enumerate(plan.cells)
     ]
-    session_id = store.start_session(record, cells, [*untimed, *timed])
+    session_id = store.start_session(record, cells, [*untimed, *timed_runs])
     store.record_skipped(
         RunRecord(
             session_id=session_id,
@@ -381,6 +390,17 @@ def _claim(session_id: str, cache_dir: Path) -> FileLock:
 
 
 def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: SessionProgress) -> Outcome:
+    return session_runner(session_id, store, cache_dir, progress).run()
+
+
+def session_runner(
+    session_id: str, store: Store, cache_dir: Path, progress: SessionProgress
+) -> SessionRunner:
+    """What carries out a stored session, made from what the database says of it alone.
+
+    Raises:
+        EdgebenchError: this installation lacks a framework that the session needs.
+    """
     facts = store.session_facts(session_id)
     settings = facts.settings
     suite_path = settings["suite_path"]
@@ -427,7 +447,7 @@ def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: Session
         progress=progress,
         calibration=suite.calibration_file(),
     )
-    runner = SessionRunner(
+    return SessionRunner(
         job,
         store=store,
         workshop=workshop,
@@ -450,7 +470,6 @@ def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: Session
             },
         ),
     )
-    return runner.run()
 
 
 def _outcomes(facts: CellFacts, cell: Cell) -> dict[int, RunOutcome]:
