@@ -77,6 +77,7 @@ class Request:
         trigger: ``manual``, ``nightly``, ``gate``, ``pytest``.
         scoring: keys of the suite's ``scoring`` that are replaced; a corpus is an absolute path. Empty: none.
         tasks: tasks on top of the suite's.
+        recipe: this recipe in place of the suite's precisions or recipes; None: the suite's.
     """
 
     suite: str | Path
@@ -89,6 +90,7 @@ class Request:
     trigger: str = "manual"
     scoring: Mapping[str, Any] = field(default_factory=dict)
     tasks: TaskRequest = field(default_factory=TaskRequest)
+    recipe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ def make_plan(request: Request) -> Plan:
         for name in request.options:
             framework(name)  # an unknown one is told with what was meant
         changes["options"] = [_merged(given, request.options) for given in suite.options]
+    if request.recipe is not None:
+        changes |= {"recipe": [request.recipe], "precision": None}
     if changes:
         document = suite.document
         suite = suite.model_copy(update=changes)
@@ -200,7 +204,12 @@ def with_history(plan: Plan, store: Store) -> Plan:
 
 
 def begin_session(
-    plan: Plan, store: Store, *, timed: bool = True, about: Mapping[str, Any] | None = None
+    plan: Plan,
+    store: Store,
+    *,
+    timed: bool = True,
+    about: Mapping[str, Any] | None = None,
+    title: str | None = None,
 ) -> str:
     """Store a new session with its plan; gives its id.
 
@@ -209,6 +218,7 @@ def begin_session(
         store: the database.
         timed: plan its timed runs; False: whoever carries it out plans each of them when it is due.
         about: kept in the session's settings.
+        title: the name that it is stored under, None: the suite's.
     """
     machine_id = record_machine(store)
     runnable = [planned for planned in plan.cells if planned.reason is None]
@@ -235,7 +245,7 @@ def begin_session(
     ]
     record = SessionRecord(
         machine_id=machine_id,
-        suite=plan.suite.title,
+        suite=title or plan.suite.title,
         suite_sha256=plan.suite.sha256,
         suite_text=plan.suite.text,
         command_line=sys.argv,
@@ -344,7 +354,7 @@ def carry_out(
         EdgebenchError: nothing can be measured at all, or the database fails.
         KeyboardInterrupt: passed on, with the session marked as interrupted.
     """
-    own = _claim(session_id, cache_dir)
+    own = session_claim(session_id, cache_dir)
     try:
         if resumed:
             store.resume_session(session_id)
@@ -370,7 +380,7 @@ def carry_out(
     return outcome
 
 
-def _claim(session_id: str, cache_dir: Path) -> FileLock:
+def session_claim(session_id: str, cache_dir: Path) -> FileLock:
     """The session for this process alone; free again as soon as the process is dead.
 
     Raises:

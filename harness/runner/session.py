@@ -151,6 +151,11 @@ class SessionRunner:
         cache_dir.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(cache_dir / "measuring.lock")
 
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Names of cells -> reason, of everything so far that ended neither ok nor skipped."""
+        return self._outcome.failures
+
     def run(self) -> Outcome:
         """Everything that is missing."""
         ready = self.prepare()
