@@ -161,7 +161,7 @@ class PairedRunner:
         with contextlib.ExitStack() as claims:
             try:
                 for session_id in sessions.values():
-                    claims.enter_context(session_claim(session_id, self._cache_dir))
+                    claims.callback(session_claim(session_id, self._cache_dir).release)
                 yield
             except BaseException:
                 for session_id in sessions.values():
