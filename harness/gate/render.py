@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from harness.gate import words
 
@@ -155,7 +155,7 @@ def junit(document: Document) -> str:
     rows = document["verdicts"]
     failing = [row for row in rows if row["verdict"] in ("regression", "broken", "missing")]
     skipped = [row for row in rows if row["verdict"] in ("inconclusive", "unmeasured")]
-    suite = ElementTree.Element(
+    suite = ET.Element(
         "testsuite",
         name="edgebench gate",
         tests=str(len(rows)),
@@ -164,14 +164,12 @@ def junit(document: Document) -> str:
         errors="0",
     )
     for row in rows:
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=_xml(row["cell"]), name=_xml(row["metric"])
-        )
+        case = ET.SubElement(suite, "testcase", classname=_xml(row["cell"]), name=_xml(row["metric"]))
         if row in failing:
-            ElementTree.SubElement(case, "failure", message=_xml(words.sentence(row)), type=row["verdict"])
+            ET.SubElement(case, "failure", message=_xml(words.sentence(row)), type=row["verdict"])
         elif row in skipped:
-            ElementTree.SubElement(case, "skipped", message=_xml(words.sentence(row)))
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+            ET.SubElement(case, "skipped", message=_xml(words.sentence(row)))
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _xml(text: str) -> str:
