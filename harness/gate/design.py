@@ -8,8 +8,9 @@ Two stages. The **screen** measures all cells; the number of its pairs follows f
 (`harness.gate.statistics`), so its one sign-flip test per metric is exact. Benjamini-Hochberg over all cells and
 metrics selects suspects; the few most extreme ones are suspected as well, whatever their p-value, because with many
 metrics the coarse p-values of few pairs would let a real change through. Nothing is decided here. The **confirmation**
-takes fresh pairs of the suspects: the one-sided sign-flip test of the differences less the practical margin, at two
-looks that share the level (Bonferroni), so it holds whatever the first look showed.
+takes fresh pairs of the suspects: the one-sided sign-flip test of the differences less the practical margin, at a few
+looks that share the level (Bonferroni), so it holds whatever the earlier ones showed. A look may also end a hopeless
+confirmation: that can only make alarms rarer.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-from harness.gate.statistics import detectable, discoveries, pairs_for, sign_flip, spread
+from harness.gate.statistics import detectable, discoveries, sign_flip, spread
 
 Cell = TypeVar("Cell", bound=Hashable)
 Stage = Literal["screen", "confirm", "done"]
 Direction = Literal["worse", "better"]
+
+#: Degrees of freedom that the usual variance of a metric counts for beside a cell's own.
+PRIOR = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +37,29 @@ class Rules:
     Attributes:
         max_pairs: of one cell, both stages together.
         screen_min: pairs of the screen at least.
-        screen_max: pairs of the screen at most.
         rate: of false discoveries among the suspects of the screen.
-        extremes: most extreme metrics of each direction that are suspected whatever their p-value.
-        first_look: fresh pairs of the confirmation's first look.
-        first_alpha: level of the first look.
-        last_alpha: level of the last look.
+        extremes: most extreme cells of each metric and direction that are suspected whatever their p-value, at least.
+        extreme_share: the same as a share of the cells.
+        looks: looks of the confirmation: fresh pairs until then, and the level.
+        last_alpha: level of the look at the last pair that may be taken.
+        hopeless: a look ends the confirmation of a change whose mean is less than this share of its margin.
         power: with which a wanted change should be seen.
     """
 
     max_pairs: int = 30
     screen_min: int = 6
-    screen_max: int = 10
     rate: float = 0.2
     extremes: int = 3
-    first_look: int = 8
-    first_alpha: float = 0.01
+    extreme_share: float = 0.1
+    looks: tuple[tuple[int, float], ...] = ((8, 0.004), (16, 0.006))
     last_alpha: float = 0.04
+    hopeless: float = 0.5
     power: float = 0.95
+
+    @property
+    def screen_max(self) -> int:
+        """Pairs of the screen at most: the confirmation needs the most of them."""
+        return max(self.screen_min, self.max_pairs // 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +127,6 @@ class Design(Generic[Cell]):
         }
         self.stage: Stage = "screen"
         self._pairs = dict.fromkeys(self.tracks, 0)
-        self._fresh = dict.fromkeys(self.tracks, 0)
-        self._planned: dict[Cell, int] = {}
         if not self.tracks:
             self.stage = "done"
 
@@ -138,7 +145,6 @@ class Design(Generic[Cell]):
         """One more pair of a cell: its log ratio of each metric that both sides have."""
         fresh = self.stage == "confirm"
         self._pairs[cell] += 1
-        self._fresh[cell] += fresh
         for name, difference in differences.items():
             track = self.tracks[cell][name]
             (track.confirm if fresh else track.screen).append(difference)
@@ -159,9 +165,7 @@ class Design(Generic[Cell]):
         if self._pairs[cell] >= self.rules.max_pairs:
             return False
         if self.stage == "confirm":
-            return any(self._open(track) for track in self.tracks[cell].values()) and (
-                self._fresh[cell] < self._planned[cell]
-            )
+            return any(self._open(track) for track in self.tracks[cell].values())
         taken = self._pairs[cell]
         if taken < self.rules.screen_min:
             return True
@@ -177,7 +181,7 @@ class Design(Generic[Cell]):
         """
         count = sum(len(metrics) for metrics in self.tracks.values())
         # One of the most extreme is suspected whatever its p-value: its level is then their share of all.
-        level = min(1.0, max(self.rules.rate, 2.0 * self.rules.extremes) / max(1, count))
+        level = min(1.0, max(self.rules.rate, 2.0 * self._extremes()) / max(1, count))
         return detectable(spread(track.screen), len(track.screen), min(level, 0.2), self.rules.power)
 
     def _next_stage(self) -> None:
@@ -193,13 +197,13 @@ class Design(Generic[Cell]):
             if discovered:
                 self._suspect(track)
         self._suspect_extremes()
-        for cell, metrics in self.tracks.items():
-            suspects = [track for track in metrics.values() if track.suspected]
-            if suspects:
-                self._planned[cell] = self._plan(cell, suspects)
-        self.stage = "confirm" if self._planned else "done"
-        for cell in self.tracks:
-            self._planned.setdefault(cell, 0)
+        suspects = [
+            track for metrics in self.tracks.values() for track in metrics.values() if track.suspected
+        ]
+        self.stage = "confirm" if suspects else "done"
+
+    def _extremes(self) -> int:
+        return max(self.rules.extremes, math.ceil(self.rules.extreme_share * len(self.tracks)))
 
     @staticmethod
     def _suspect(track: Track) -> None:
@@ -214,6 +218,7 @@ class Design(Generic[Cell]):
             tracks = [
                 metrics[name] for metrics in self.tracks.values() if name in metrics and metrics[name].screen
             ]
+            usual = _median([_variance(track.screen) for track in tracks])
             for worse in (True, False):
                 beyond = [
                     track
@@ -224,43 +229,30 @@ class Design(Generic[Cell]):
                         track.mean < track.limits.worse / 2 if worse else track.mean > track.limits.better / 2
                     )
                 ]
-                beyond.sort(key=lambda track: (abs(_studentised(track)), track.p_value), reverse=True)
-                for track in beyond[: self.rules.extremes]:
+                beyond.sort(key=lambda track: _studentised(track, usual), reverse=True)
+                for track in beyond[: self._extremes()]:
                     self._suspect(track)
 
     # -- the confirmation ---------------------------------------------------------------------------------------------
-
-    def _plan(self, cell: Cell, suspects: list[Track]) -> int:
-        """Fresh pairs of a cell: what the noise of the screen asks for, within what is left."""
-        left = self.rules.max_pairs - self._pairs[cell]
-        needed = []
-        for track in suspects:
-            margin = track.limits.worse if track.suspected == "worse" else track.limits.better
-            gap = track.limits.wanted - abs(margin)
-            noise = _deviation(track.screen)
-            needed.append(
-                pairs_for(noise, gap, self.rules.last_alpha, self.rules.power, left) if gap > 0 else left
-            )
-        # The first look needs so many pairs that its level can be reached at all.
-        return min(left, max(*needed, self.rules.first_look))
 
     @staticmethod
     def _open(track: Track) -> bool:
         return track.suspected is not None and track.confirmed is None
 
     def _look(self, cell: Cell) -> None:
+        """After each fresh pair: at the looks' numbers of pairs, and at the last pair that may be taken."""
+        levels = dict(self.rules.looks)
+        ended = self._pairs[cell] >= self.rules.max_pairs
         for track in self.tracks[cell].values():
-            if not self._open(track):
-                continue
-            if len(track.confirm) == self.rules.first_look and len(track.confirm) < self._planned[cell]:
-                self._decide(track, self.rules.first_alpha, last=False)
-            elif self._fresh[cell] == self._planned[cell]:
-                self._decide(track, self._last_level(track), last=True)
+            if self._open(track) and (ended or len(track.confirm) in levels):
+                self._decide(
+                    track, self._last_level(track) if ended else levels[len(track.confirm)], last=ended
+                )
 
     def _last_level(self, track: Track) -> float:
-        """The whole level where there was no first look."""
-        looked = len(track.confirm) > self.rules.first_look
-        return self.rules.last_alpha if looked else self.rules.first_alpha + self.rules.last_alpha
+        """The level of looks that were never taken is the last one's too."""
+        missed = [alpha for pairs, alpha in self.rules.looks if pairs >= len(track.confirm)]
+        return self.rules.last_alpha + sum(missed)
 
     def _last_looks(self) -> None:
         """Metrics whose pairs ended before they were all taken."""
@@ -269,23 +261,35 @@ class Design(Generic[Cell]):
                 if self._open(track):
                     self._decide(track, self._last_level(track), last=True)
 
-    @staticmethod
-    def _decide(track: Track, alpha: float, *, last: bool) -> None:
+    def _decide(self, track: Track, alpha: float, *, last: bool) -> None:
         if not track.confirm:
             track.confirmed = False
             return
         p_value = sign_flip(track.shifted(), "below")
-        if p_value <= alpha or last:
+        if p_value <= alpha or last or self._hopeless(track):
             track.confirmed, track.confirm_p = p_value <= alpha, p_value
 
+    def _hopeless(self, track: Track) -> bool:
+        mean = math.fsum(track.confirm) / len(track.confirm)
+        if track.suspected == "worse":
+            return mean > self.rules.hopeless * track.limits.worse
+        return mean < self.rules.hopeless * track.limits.better
 
-def _deviation(values: list[float]) -> float:
-    """Standard deviation about the mean."""
+
+def _variance(values: list[float]) -> float:
+    """About the mean."""
     mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((one - mean) ** 2 for one in values) / max(1, len(values) - 1))
+    return math.fsum((one - mean) ** 2 for one in values) / max(1, len(values) - 1)
 
 
-def _studentised(track: Track) -> float:
-    deviation = _deviation(track.screen)
-    mean = math.fsum(track.screen) / len(track.screen)
-    return math.inf if deviation == 0.0 else mean / (deviation / math.sqrt(len(track.screen)))
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2] if values else 0.0
+
+
+def _studentised(track: Track, usual: float) -> float:
+    """Size of the mean in standard errors; the variance of few pairs is drawn towards the usual one (Smyth 2004)."""
+    count = len(track.screen)
+    freedom = count - 1
+    variance = (PRIOR * usual + freedom * _variance(track.screen)) / (PRIOR + freedom)
+    mean = abs(math.fsum(track.screen)) / count
+    return math.inf if variance == 0.0 else mean / math.sqrt(variance / count)

@@ -122,14 +122,6 @@ def detectable(deviation: float, pairs: int, alpha: float, power: float) -> floa
     return _points(alpha / 2, power, pairs - 1) * deviation / math.sqrt(pairs)
 
 
-def pairs_for(deviation: float, gap: float, alpha: float, power: float, most: int) -> int:
-    """Pairs after which a one-sided test at ``alpha`` shows a mean ``gap`` beyond its limit; ``most`` at most."""
-    for pairs in range(2, most):
-        if _points(alpha, power, pairs - 1) * deviation / math.sqrt(pairs) <= gap:
-            return pairs
-    return most
-
-
 def discoveries(p_values: Sequence[float], rate: float) -> list[bool]:
     """Which hypotheses Benjamini and Hochberg (1995) reject: at most this rate of them falsely, in expectation."""
     order = sorted(range(len(p_values)), key=lambda place: p_values[place])
