@@ -42,7 +42,8 @@ Exit status 0: pass; 1: a confirmed regression, a broken or a missing cell; 2: w
     "--base",
     multiple=True,
     metavar="WHAT",
-    help="NAME==VERSION, ./FILE.whl, git=REVISION[:FOLDER] or recipe=NAME; several make one side. Default: as pinned.",
+    help="NAME==VERSION, ./FILE.whl, git=REVISION[:FOLDER], recipe=NAME or option=FRAMEWORK.NAME=VALUE; "
+    "several make one side. Default: as pinned.",
 )
 @click.option("--head", multiple=True, metavar="WHAT", help="The same for the side that is judged.")
 @click.option("--same", is_flag=True, help="Judge base against itself.")

@@ -67,7 +67,7 @@ def run_gate(
     if not request.same:
         check_sides(sides)
     plans = {name: plan_side(sides[name], request.run, cache_dir) for name in NAMES}
-    pairs, lonely = pair_cells(plans)
+    pairs, lonely = pair_cells(plans, sides)
     if not pairs:
         raise UsageError(
             "base and head have no cell in common that can run here",

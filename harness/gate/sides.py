@@ -11,8 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,7 @@ from harness.suite import Cell, PlannedCell
 Name = Literal["base", "head"]
 NAMES: tuple[Name, Name] = ("base", "head")
 
-_RECIPE, _GIT = "recipe=", "git="
+_RECIPE, _GIT, _OPTION = "recipe=", "git=", "option="
 #: Building a framework from source may take long; one that takes longer than this hangs.
 BUILD_TIMEOUT_S = 3600.0
 
@@ -41,6 +41,7 @@ class Side:
         overrides: distributions that take the place of pins.
         recipe: in place of the suite's recipes, None: the suite's.
         revisions: revisions of the project in the working folder whose wheels are built.
+        options: framework -> its option -> value, on top of the suite's.
     """
 
     name: Name
@@ -48,13 +49,14 @@ class Side:
     overrides: tuple[str, ...] = ()
     recipe: str | None = None
     revisions: tuple[str, ...] = ()
+    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, name: Name, words: Sequence[str]) -> Side:
         """Read the words of one side; none: the frameworks as they are pinned.
 
         Raises:
-            UsageError: two recipes.
+            UsageError: two recipes, or an option that is none.
         """
         recipes = [word.removeprefix(_RECIPE) for word in words if word.startswith(_RECIPE)]
         if len(recipes) > 1:
@@ -65,15 +67,30 @@ class Side:
         return cls(
             name,
             tuple(words),
-            tuple(word for word in words if not word.startswith((_RECIPE, _GIT))),
+            tuple(word for word in words if not word.startswith((_RECIPE, _GIT, _OPTION))),
             recipes[0] if recipes else None,
             tuple(word.removeprefix(_GIT) for word in words if word.startswith(_GIT)),
+            _options(name, [word.removeprefix(_OPTION) for word in words if word.startswith(_OPTION)]),
         )
 
     @property
     def text(self) -> str:
         """For people."""
         return ", ".join(self.words) or "as pinned"
+
+
+def _options(side: Name, words: Sequence[str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for word in words:
+        given, _, value = word.partition("=")
+        framework, _, option = given.partition(".")
+        if not framework or not option or not value:
+            raise UsageError(
+                f"--{side} option={word}: not a framework's option",
+                next_step="write option=FRAMEWORK.NAME=VALUE, such as option=openvino.INFERENCE_PRECISION_HINT=f32",
+            )
+        found.setdefault(framework, {})[option] = value
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +125,7 @@ def plan_side(side: Side, request: Request, cache_dir: Path) -> Plan:
             request,
             overrides=(*request.overrides, *side.overrides, *wheels),
             recipe=side.recipe,
+            options=_merged(request.options or {}, side.options) or None,
             trigger="gate",
         )
     )
@@ -118,18 +136,32 @@ def plan_side(side: Side, request: Request, cache_dir: Path) -> Plan:
     return replace(plan, cells=cells)
 
 
-def pair_cells(plans: Mapping[Name, Plan]) -> tuple[list[CellPair], list[str]]:
+def _merged(
+    given: Mapping[str, Mapping[str, str]], more: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
+    names = [*given, *(name for name in more if name not in given)]
+    return {name: {**given.get(name, {}), **more.get(name, {})} for name in names}
+
+
+def pair_cells(plans: Mapping[Name, Plan], sides: Mapping[Name, Side]) -> tuple[list[CellPair], list[str]]:
     """The cells that both sides would run, and the names of those that only one of them has.
 
     Cells that neither can run here are left out: a machine's holes are no change.
     """
     by_key: dict[Name, dict[str, PlannedCell]] = {}
-    recipes_differ = len({plan.request.recipe for plan in plans.values()}) > 1
+    # What the sides were told apart by is no part of what they share.
+    recipes_differ = len({side.recipe for side in sides.values()}) > 1
+    told = {
+        (framework, name)
+        for side in sides.values()
+        for framework, options in side.options.items()
+        for name in options
+    }
     for name, plan in plans.items():
         by_key[name] = {}
         for planned in plan.cells:
             if planned.reason is None:
-                by_key[name][_key(planned.cell, recipes_differ=recipes_differ)] = planned
+                by_key[name][_key(planned.cell, recipes_differ, told)] = planned
     base, head = by_key["base"], by_key["head"]
     pairs = [CellPair(key, base[key].cell, head[key].cell) for key in base if key in head]
     lonely = [f"{key} (only in base)" for key in base if key not in head]
@@ -137,11 +169,15 @@ def pair_cells(plans: Mapping[Name, Plan]) -> tuple[list[CellPair], list[str]]:
     return pairs, lonely
 
 
-def _key(cell: Cell, *, recipes_differ: bool) -> str:
-    options = " ".join(f"{name}={value}" for name, value in sorted(cell.options.items()))
-    recipe = "" if recipes_differ else f"{cell.recipe} "
-    words = f"{cell.framework} {cell.model} {recipe}{cell.device_label} {cell.workload} {options}"
-    return words.strip()
+def _key(cell: Cell, recipes_differ: bool, told: Collection[tuple[str, str]]) -> str:
+    options = [
+        f"{name}={value}"
+        for name, value in sorted(cell.options.items())
+        if (cell.framework, name) not in told
+    ]
+    recipe = [] if recipes_differ else [cell.recipe]
+    words = [cell.framework, cell.model, *recipe, cell.device_label, str(cell.workload), *options]
+    return " ".join(words)
 
 
 # -- revisions ----------------------------------------------------------------------------------------------------
@@ -253,6 +289,7 @@ def check_sides(sides: Mapping[Name, Side]) -> None:
         identities["base"] == identities["head"]
         and base.recipe == head.recipe
         and base.revisions == head.revisions
+        and base.options == head.options
     ):
         raise UsageError(
             "base and head are the same",
