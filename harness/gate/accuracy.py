@@ -52,7 +52,9 @@ def divergence(base: ScoreFacts | None, head: ScoreFacts | None, metric: GateMet
     seen = detectable(spread(differences), len(differences), 2 * ALPHA, POWER)
     ends = interval(differences)
     mean = math.fsum(before) / total
-    bounds = (None, None) if ends is None or mean == 0 else (1 + ends[0] / mean, 1 + ends[1] / mean)
+    bounds: tuple[float | None, float | None] = (None, None)
+    if ends is not None and mean != 0:
+        bounds = (1 + ends[0] / mean, 1 + ends[1] / mean)
     told = f"{len(differences)} windows, limit {limit:.2g} nats"
     share = None if mean == 0 or math.isinf(seen) else seen / mean
     if worse <= ALPHA:

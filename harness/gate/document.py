@@ -68,7 +68,7 @@ def document(
     for row in rows:
         del row["word"]
     rows.sort(key=lambda row: ORDER.index(row["verdict"]))
-    counts = {word: sum(row["verdict"] == word for row in rows) for word in ORDER}
+    counts: dict[str, int] = {word: sum(row["verdict"] == word for row in rows) for word in ORDER}
     cells = [
         {
             "cell": key,

@@ -17,7 +17,7 @@ from harness.gate.document import document
 from harness.gate.judge import judge, unreliable
 from harness.gate.metrics import DEFAULTS, GateMetric
 from harness.gate.paired import PairedRunner
-from harness.gate.sides import NAMES, Side, check_sides, pair_cells, plan_side
+from harness.gate.sides import NAMES, Name, Side, check_sides, pair_cells, plan_side
 from harness.machine import describe_machine, describe_session_state
 from harness.machine.harms import find_harms, watch_load
 from harness.runner.front import Request
@@ -61,7 +61,7 @@ def run_gate(
         KeyboardInterrupt: passed on; what was measured is stored.
     """
     head = request.base if request.same else request.head
-    sides = {"base": Side.parse("base", request.base), "head": Side.parse("head", head)}
+    sides: dict[Name, Side] = {"base": Side.parse("base", request.base), "head": Side.parse("head", head)}
     if request.same and request.head:
         raise UsageError("--same and --head contradict each other", next_step="give one of the two")
     if not request.same:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from harness.gate.design import Design, Track
 from harness.gate.metrics import GateMetric
@@ -48,7 +48,7 @@ class Verdict:
     reason: str = ""
 
 
-def of_track(design: Design[object], track: Track, metric: GateMetric) -> Verdict:
+def of_track(design: Design[Any], track: Track, metric: GateMetric) -> Verdict:
     """The verdict on a metric whose pairs are all taken."""
     values = track.confirm or track.screen
     if not values:
