@@ -82,6 +82,7 @@ class Request:
         trigger: ``manual``, ``nightly``, ``gate``, ``pytest``.
         scoring: keys of the suite's ``scoring`` that are replaced; a corpus is an absolute path. Empty: none.
         tasks: tasks on top of the suite's.
+        recipe: this recipe in place of the suite's precisions or recipes; None: the suite's.
     """
 
     suite: str | Path
@@ -94,6 +95,7 @@ class Request:
     trigger: str = "manual"
     scoring: Mapping[str, Any] = field(default_factory=dict)
     tasks: TaskRequest = field(default_factory=TaskRequest)
+    recipe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ def make_plan(request: Request) -> Plan:
         for name in request.options:
             framework(name)  # an unknown one is told with what was meant
         changes["options"] = [_merged(given, request.options) for given in suite.options]
+    if request.recipe is not None:
+        changes |= {"recipe": [request.recipe], "precision": None}
     if changes:
         document = suite.document
         suite = suite.model_copy(update=changes)
@@ -204,8 +208,23 @@ def with_history(plan: Plan, store: Store) -> Plan:
 # -- sessions -----------------------------------------------------------------------------------------------------
 
 
-def begin_session(plan: Plan, store: Store) -> str:
-    """Store a new session with its plan; gives its id."""
+def begin_session(
+    plan: Plan,
+    store: Store,
+    *,
+    timed: bool = True,
+    about: Mapping[str, Any] | None = None,
+    title: str | None = None,
+) -> str:
+    """Store a new session with its plan; gives its id.
+
+    Args:
+        plan: from `make_plan`.
+        store: the database.
+        timed: plan its timed runs; False: whoever carries it out plans each of them when it is due.
+        about: kept in the session's settings.
+        title: the name that it is stored under, None: the suite's.
+    """
     machine_id = record_machine(store)
     runnable = [planned for planned in plan.cells if planned.reason is None]
     # Whatever rests on logits: of a function that can be compared, by a framework that gives them.
@@ -224,15 +243,14 @@ def begin_session(plan: Plan, store: Store) -> str:
         PlannedRunRecord(cell_id, kind, 0, position)
         for position, (kind, cell_id) in enumerate(itertools.product(kinds, judged))
     ]
-    timed = [
+    runs = {planned.cell.id: planned.settings.runs for planned in runnable} if timed else {}
+    timed_runs = [
         PlannedRunRecord(run.cell_id, "timed", run.index, len(untimed) + run.position, run.seed)
-        for run in plan_runs(
-            {planned.cell.id: planned.settings.runs for planned in runnable}, plan.suite.seed
-        )
+        for run in plan_runs(runs, plan.suite.seed)
     ]
     record = SessionRecord(
         machine_id=machine_id,
-        suite=plan.suite.title,
+        suite=title or plan.suite.title,
         suite_sha256=plan.suite.sha256,
         suite_text=plan.suite.text,
         command_line=sys.argv,
@@ -252,6 +270,7 @@ def begin_session(plan: Plan, store: Store) -> str:
             "scoring": dict(plan.request.scoring),
             "threads": plan.suite.threads or physical_cores(),
             "tasks": None if plan.tasks is None else plan.tasks.to_settings(),
+            **(about or {}),
         },
     )
     cells = [
@@ -280,7 +299,7 @@ def begin_session(plan: Plan, store: Store) -> str:
             if planned.reason is not None
         ]
 
-    return store.start_session(record, cells, [*untimed, *timed], skipped)
+    return store.start_session(record, cells, [*untimed, *timed_runs], skipped)
 
 
 def clock_warning(store: Store) -> str | None:
@@ -358,7 +377,7 @@ def carry_out(
         EdgebenchError: nothing can be measured at all, or the database fails.
         KeyboardInterrupt: passed on, with the session marked as interrupted.
     """
-    own = _claim(session_id, cache_dir)
+    own = session_claim(session_id, cache_dir)
     try:
         _clear_up(session_id, cache_dir, progress)
         if resumed:
@@ -395,7 +414,7 @@ def _clear_up(session_id: str, cache_dir: Path, progress: SessionProgress) -> No
     remove_leavings(cache_dir, session_id)
 
 
-def _claim(session_id: str, cache_dir: Path) -> FileLock:
+def session_claim(session_id: str, cache_dir: Path) -> FileLock:
     """The session for this process alone; free again as soon as the process is dead.
 
     Raises:
@@ -415,6 +434,17 @@ def _claim(session_id: str, cache_dir: Path) -> FileLock:
 
 
 def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: SessionProgress) -> Outcome:
+    return session_runner(session_id, store, cache_dir, progress).run()
+
+
+def session_runner(
+    session_id: str, store: Store, cache_dir: Path, progress: SessionProgress
+) -> SessionRunner:
+    """What carries out a stored session, made from what the database says of it alone.
+
+    Raises:
+        EdgebenchError: this installation lacks a framework that the session needs.
+    """
     facts = store.session_facts(session_id)
     settings = facts.settings
     suite_path = settings["suite_path"]
@@ -461,7 +491,7 @@ def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: Session
         progress=progress,
         calibration=suite.calibration_file(),
     )
-    runner = SessionRunner(
+    return SessionRunner(
         job,
         store=store,
         workshop=workshop,
@@ -484,7 +514,6 @@ def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: Session
             },
         ),
     )
-    return runner.run()
 
 
 def _outcomes(facts: CellFacts, cell: Cell) -> dict[int, RunOutcome]:

@@ -153,12 +153,45 @@ class SessionRunner:
         cache_dir.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(cache_dir / "measuring.lock")
 
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Names of cells -> reason, of everything so far that ended neither ok nor skipped."""
+        return self._outcome.failures
+
     def run(self) -> Outcome:
         """Everything that is missing."""
-        ready = self._prepare()
+        ready = self.prepare()
+        timed = [run for run in self._job.missing if run.kind == "timed" and run.cell_id in ready]
+        broken = self.examine(ready, timed)
+        for run in timed:
+            self._timed_run(ready[run.cell_id], run, broken.get(run.cell_id))
+            self._left.pop(0)
+        self._repeat(ready, broken)
+        return self._outcome
+
+    def prepare(self) -> dict[str, Ready]:
+        """Every cell whose environment and artifact could be made, by id; failures are stored."""
+        firsts: dict[str, PlannedRunRecord] = {}
+        for run in self._job.missing:
+            if run.cell_id not in firsts or (run.kind == "timed" and firsts[run.cell_id].kind != "timed"):
+                firsts[run.cell_id] = run
+        for cell_id in self._rules:
+            if cell_id not in firsts:  # nothing planned is missing, but its repeating has not ended
+                firsts[cell_id] = PlannedRunRecord(cell_id, "timed", self._next_index(cell_id), 0)
+        if not self._job.missing and not self._rules:
+            # Nothing is planned ahead: whoever carries this session out plans each run itself.
+            firsts = {cell_id: PlannedRunRecord(cell_id, "timed", 0, 0) for cell_id in self._job.cells}
+        return self._prepare(firsts)
+
+    def examine(self, ready: Mapping[str, Ready], timed: Sequence[PlannedRunRecord] = ()) -> dict[str, str]:
+        """Scores and evaluates what is missing of both; gives the cells whose artifact is broken, with the reason.
+
+        Args:
+            ready: from `prepare`.
+            timed: runs that come afterwards, for the progress alone.
+        """
         missing = [planned for planned in self._job.missing if planned.cell_id in ready]
         groups = self._scoring_groups([ready[run.cell_id] for run in missing if run.kind == "score"])
-        timed = [run for run in missing if run.kind == "timed"]
         tasks = self._task_runner()
         evaluated = [ready[run.cell_id] for run in missing if run.kind == "tasks"]
         task_groups = tasks.groups(evaluated) if tasks is not None else []
@@ -174,25 +207,28 @@ class SessionRunner:
             assert tasks is not None, "there are groups"
             tasks.evaluate(group, broken.get(group[0].cell.id))
             self._left.pop(0)
-        for run in timed:
-            self._timed_run(ready[run.cell_id], run, broken.get(run.cell_id))
-            self._left.pop(0)
-        self._repeat(ready, broken)
-        return self._outcome
+        return broken
+
+    def one_more(self, one: Ready, index: int, seed: int) -> RunRecord:
+        """One timed run of a cell, planned now behind all that is planned, made and stored.
+
+        Args:
+            one: from `prepare`.
+            index: which of the cell's runs.
+            seed: of its prompts.
+        """
+        wanted = PlannedRunRecord(one.cell.id, "timed", index, 0, seed)
+        (planned,) = self._store.extend_plan(self._job.session_id, [wanted])
+        self._progress.more(1)
+        self._left = [(one.cell.id, "timed")]
+        return self._timed_run(one, planned, None)
 
     # -- set-up -------------------------------------------------------------------------------------------------------
 
-    def _prepare(self) -> dict[str, Ready]:
-        """Environment and artifact of every cell with something missing; a failure is stored, and said once."""
+    def _prepare(self, firsts: Mapping[str, PlannedRunRecord]) -> dict[str, Ready]:
+        """Environment and artifact of every cell that ``firsts`` has a run of; a failure is stored as that run."""
         ready: dict[str, Ready] = {}
         told: set[str] = set()
-        firsts: dict[str, PlannedRunRecord] = {}
-        for run in self._job.missing:
-            if run.cell_id not in firsts or (run.kind == "timed" and firsts[run.cell_id].kind != "timed"):
-                firsts[run.cell_id] = run
-        for cell_id in self._rules:
-            if cell_id not in firsts:  # nothing planned is missing, but its repeating has not ended
-                firsts[cell_id] = PlannedRunRecord(cell_id, "timed", self._next_index(cell_id), 0)
         for cell_id, first in firsts.items():
             cell = self._job.cells[cell_id]
             self._progress.step(f"{cell.framework} {cell.recipe}")
@@ -407,18 +443,17 @@ class SessionRunner:
 
     # -- timed runs ---------------------------------------------------------------------------------------------------
 
-    def _timed_run(self, one: Ready, planned: PlannedRunRecord, broken: str | None) -> None:
+    def _timed_run(self, one: Ready, planned: PlannedRunRecord, broken: str | None) -> RunRecord:
         cell, settings = one.cell, self._job.settings[one.cell.id]
         label = f"{cell.name} run {planned.index + 1}"
         frame = self.frame(cell.id, "timed", planned.index, one, planned.seed)
         if broken is not None:
-            self.keep(one, label, skipped_run(frame, f"not timed: the artifact is broken: {broken}"))
-            return
+            reason = f"not timed: the artifact is broken: {broken}"
+            return self.keep(one, label, skipped_run(frame, reason))
         try:
             prompts = self._workshop.prompt_tokens(cell.model) if cell.workload.prompt == "text" else None
         except EdgebenchError as error:
-            self.keep(one, label, setup_failure(frame, error))
-            return
+            return self.keep(one, label, setup_failure(frame, error))
         spec = TimedSpec(
             prompt_tokens=cell.workload.prompt_tokens,
             decode_tokens=cell.workload.decode_tokens,
@@ -436,7 +471,7 @@ class SessionRunner:
         if prompts is not None:
             told |= {"text": prompts.corpus, "sha256": prompts.corpus_sha256}
         frame = replace(frame, details={"prompt": told}, threads=cell.workload.threads or self._job.threads)
-        self.keep(one, label, self._measure(one, frame, spec, label, None))
+        return self.keep(one, label, self._measure(one, frame, spec, label, None))
 
     # -- tasks --------------------------------------------------------------------------------------------------------
 
@@ -573,8 +608,8 @@ class SessionRunner:
             environment_id=None if one is None else one.environment_record_id,
         )
 
-    def keep(self, one: Ready, label: str, record: RunRecord) -> None:
-        """Stores a run and says how it ended."""
+    def keep(self, one: Ready, label: str, record: RunRecord) -> RunRecord:
+        """Stores a run, says how it ended and gives it back."""
         cell = one.cell
         self._store.record_run(record)
         self._outcome.done += 1
@@ -588,6 +623,7 @@ class SessionRunner:
         suspect = " (suspect)" if record.validity == "suspect" else ""
         text = record.reason or f"ok in {record.duration_s or 0:.1f} s{suspect}"
         self._progress.run_ended(label, text, ok=record.status in ("ok", "skipped"))
+        return record
 
 
 def _full_disk(label: str, execution: Execution) -> EdgebenchError:

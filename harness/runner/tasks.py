@@ -193,7 +193,7 @@ class Session(Protocol):
     def frame(self, cell_id: str, kind: RunKind, index: int, one: Ready | None) -> RunFrame:
         """What is known of a run before it starts."""
 
-    def keep(self, one: Ready, label: str, record: RunRecord) -> None:
+    def keep(self, one: Ready, label: str, record: RunRecord) -> RunRecord:
         """Store a run and say how it ended."""
 
 

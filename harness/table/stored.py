@@ -26,6 +26,7 @@ from harness.store.records import SETUP_PHASE, CellRecord, EnergyRecord, Machine
 from harness.table import facts as shown
 from harness.table.flips import flips
 from harness.table.power import detectable_drop
+from harness.table.rows import Row, comparison_rows
 
 #: Requests at the same time, each with a cache of its own: ``pp32+tg16@c4``.
 _CONCURRENCY = re.compile(r"@c(\d+)")
@@ -68,6 +69,18 @@ def session_facts(session: stored.SessionFacts, entries: Mapping[str, FrameworkE
         energy_reason="; ".join(sorted(reasons)) or None,
         bench=None if session.bench is None else _bench(session.bench),
     )
+
+
+def run_row(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> Row:
+    """The row that a cell would have if its session held nothing but these runs of it.
+
+    Args:
+        cell: a cell with the runs that count, from `Store.run_in_cell` for one run alone.
+        entries: as in `session_facts`.
+    """
+    facts = shown.SessionFacts(id="", machine_id="", machine_name="", cells=(_cell(cell, entries),))
+    (row,) = comparison_rows(facts, with_suspect=True)
+    return row
 
 
 def _bench(bench: MachineBenchRecord) -> shown.BenchFacts:

@@ -1,0 +1,136 @@
+"""Verdicts on accuracy: paired windows for the divergence, items for tasks.
+
+Owns the tests of what does not vary from run to run: given the artifact, a divergence is a fact, and its units are the
+windows of the text; a task's are its items. Contract: pure; figures are compared only where corpus, windows and scored
+positions, or the task's items, are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from harness.gate.metrics import GateMetric
+from harness.gate.statistics import detectable, interval, sign_flip, spread
+from harness.gate.verdict import Verdict, Word
+from harness.store.evaluations import EvaluationFacts
+from harness.store.facts import ScoreFacts
+from harness.table.flips import flips
+from harness.table.power import detectable_drop
+
+#: Level of these tests: there are no fresh pairs that could confirm, so they must be surer.
+ALPHA = 0.01
+POWER = 0.95
+
+
+def divergence(base: ScoreFacts | None, head: ScoreFacts | None, metric: GateMetric) -> Verdict:
+    """The verdict on the mean divergence from the quality reference.
+
+    A regression is beyond both limits: the relative margin and the absolute one (``metric.absolute``, nats).
+    """
+    sums = None if base is None or head is None else _paired(base, head)
+    if base is None and head is None:
+        return Verdict("unmeasured", reason="neither side was scored")
+    if head is None:
+        return Verdict("missing", reason="head has no score")
+    if base is None:
+        return Verdict("unmeasured", reason="base has no score")
+    if sums is None:
+        return Verdict("inconclusive", reason="the two were scored on different text, windows or reference")
+    before, after, weights = sums
+    total = sum(weights)
+    ratio = None if math.fsum(before) == 0 else math.fsum(after) / math.fsum(before)
+    differences = [
+        (new - old) / weight for old, new, weight in zip(before, after, weights, strict=True) if weight
+    ]
+    limit = max(metric.margin * math.fsum(before) / total, metric.absolute or 0.0)
+    if not any(differences):
+        return Verdict("pass", 1.0, pairs=len(differences), detectable=0.0, reason="the same in every window")
+    # Means over windows of equal length: the unit of the limit.
+    worse = sign_flip([one - limit for one in differences], "above")
+    better = sign_flip([one + limit for one in differences], "below")
+    seen = detectable(spread(differences), len(differences), 2 * ALPHA, POWER)
+    ends = interval(differences)
+    mean = math.fsum(before) / total
+    bounds: tuple[float | None, float | None] = (None, None)
+    if ends is not None and mean != 0:
+        bounds = (1 + ends[0] / mean, 1 + ends[1] / mean)
+    told = f"{len(differences)} windows, limit {limit:.2g} nats"
+    share = None if mean == 0 or math.isinf(seen) else seen / mean
+    if worse <= ALPHA:
+        return Verdict(
+            "regression", ratio, *bounds, len(differences), detectable=share, p_value=worse, reason=told
+        )
+    if better <= ALPHA:
+        return Verdict(
+            "improvement", ratio, *bounds, len(differences), detectable=share, p_value=better, reason=told
+        )
+    within = ends is not None and ends[1] <= limit
+    return Verdict(
+        "pass" if within else "inconclusive",
+        ratio,
+        *bounds,
+        len(differences),
+        detectable=share,
+        p_value=worse,
+        reason=told if within else f"{told}: too few windows to tell",
+    )
+
+
+def _paired(base: ScoreFacts, head: ScoreFacts) -> tuple[list[float], list[float], list[int]] | None:
+    """Sums of the divergence per window of both, and scored positions; None where they cannot be compared."""
+    shape = [
+        (
+            one.corpus_sha256,
+            one.window_tokens,
+            one.stride_tokens,
+            one.score_from,
+            one.bos,
+            one.positions,
+            one.reference.scoring_key if one.reference else None,
+        )
+        for one in (base, head)
+    ]
+    if shape[0] != shape[1] or len(base.windows) != len(head.windows):
+        return None
+    sums: tuple[list[float], list[float]] = ([], [])
+    for place, score in enumerate((base, head)):
+        for window in score.windows:
+            if window.kld_sum is None or not math.isfinite(window.kld_sum):
+                return None
+            sums[place].append(window.kld_sum)
+    return sums[0], sums[1], [window.positions for window in base.windows]
+
+
+def tasks(base: EvaluationFacts | None, head: EvaluationFacts | None) -> dict[str, Verdict]:
+    """The verdict on every metric of every task that base has items of, by ``task metric``."""
+    found: dict[str, Verdict] = {}
+    others = {} if head is None else {(one.task, one.metric): one for one in head.tasks}
+    for one in () if base is None else base.tasks:
+        name = f"{one.task} {one.metric}"
+        other = others.get((one.task, one.metric))
+        if not one.items:
+            continue
+        if other is None:
+            found[name] = Verdict("missing", reason="head was not evaluated")
+        elif other.corpus_sha256 != one.corpus_sha256 or other.version != one.version:
+            found[name] = Verdict("inconclusive", reason="the two were asked different items")
+        else:
+            found[name] = _items(one.items, other.items, higher_is_better=one.higher_is_better is not False)
+    return found
+
+
+def _items(base: Sequence[float], head: Sequence[float], *, higher_is_better: bool) -> Verdict:
+    changed = flips(head, base)
+    if changed is None:
+        return Verdict("unmeasured", reason="its items are not simply right or wrong")
+    lost, won = (changed.lost, changed.won) if higher_is_better else (changed.won, changed.lost)
+    drop = detectable_drop(changed.n, lost, won)
+    right = sum(base)
+    ratio = sum(head) / right if right else None
+    told = f"{changed.n} items: {lost} lost, {won} won"
+    p_value = changed.p_value
+    if p_value <= ALPHA:
+        word: Word = "regression" if lost > won else "improvement"
+        return Verdict(word, ratio, pairs=changed.n, detectable=drop, p_value=p_value, reason=told)
+    return Verdict("pass", ratio, pairs=changed.n, detectable=drop, p_value=p_value, reason=told)

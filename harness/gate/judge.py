@@ -1,0 +1,101 @@
+"""From pairs, scores and evaluations to the verdicts of a gate.
+
+Owns which verdict each cell and metric gets, and in which order they are told. Contract: every judged metric of every
+cell has a verdict; what cannot be judged says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.gate import accuracy
+from harness.gate.metrics import GateMetric
+from harness.gate.paired import PairedCell, Pairing
+from harness.gate.sides import NAMES, Name
+from harness.gate.verdict import Verdict, of_track
+from harness.store import Store
+from harness.store.facts import CellFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One verdict.
+
+    Attributes:
+        cell: its key, what both sides share.
+        base_cell_id: cell of the base side.
+        head_cell_id: cell of the head side.
+        metric: a metric's name, or ``task metric``.
+        verdict: the verdict.
+    """
+
+    cell: str
+    base_cell_id: str
+    head_cell_id: str
+    metric: str
+    verdict: Verdict
+
+
+def judge(pairing: Pairing, metrics: Mapping[str, GateMetric], store: Store) -> list[Judged]:
+    """All verdicts, cell by cell."""
+    facts = {
+        name: {one.cell.id: one for one in store.session_facts(pairing.sessions[name]).cells}
+        for name in NAMES
+    }
+    found: list[Judged] = []
+    for key, one in pairing.cells.items():
+        ids = {name: one.cells.of(name).id for name in NAMES}
+        verdicts = _of_cell(pairing, key, one, metrics, {name: facts[name][ids[name]] for name in NAMES})
+        found += [
+            Judged(key, ids["base"], ids["head"], metric, verdict) for metric, verdict in verdicts.items()
+        ]
+    return found
+
+
+def _of_cell(
+    pairing: Pairing,
+    key: str,
+    one: PairedCell,
+    metrics: Mapping[str, GateMetric],
+    facts: Mapping[Name, CellFacts],
+) -> dict[str, Verdict]:
+    whole = _of_whole_cell(one)
+    verdicts: dict[str, Verdict] = {}
+    for name, metric in metrics.items():
+        if metric.unit == "window":
+            verdicts[name] = accuracy.divergence(facts["base"].score, facts["head"].score, metric)
+        elif metric.unit == "process":
+            verdicts[name] = whole or _of_process(pairing, key, one, metric)
+    if whole is not None and whole.word == "broken":
+        return {"artifact": whole}
+    if whole is not None and whole.word == "missing":
+        return {"cell": whole}
+    return verdicts | accuracy.tasks(facts["base"].evaluation, facts["head"].evaluation)
+
+
+def _of_whole_cell(one: PairedCell) -> Verdict | None:
+    """What is to be said of a cell that could not be paired; None where it could."""
+    if "base" in one.broken or "base" in one.missing:
+        why = one.broken.get("base") or one.missing.get("base", "")
+        return Verdict("unmeasured", reason=f"base cannot be measured: {why}")
+    if "head" in one.broken:
+        return Verdict("broken", reason=f"head's artifact is broken: {one.broken['head']}")
+    if "head" in one.missing:
+        return Verdict("missing", reason=f"head cannot be measured: {one.missing['head']}")
+    return None
+
+
+def _of_process(pairing: Pairing, key: str, one: PairedCell, metric: GateMetric) -> Verdict:
+    if metric.name in one.metrics["base"] and metric.name not in one.metrics["head"]:
+        return Verdict("missing", reason="base has a figure and head has none")
+    track = pairing.design.tracks[key][metric.name]
+    if one.discarded and not track.screen:
+        worst = ", ".join(sorted(one.flags, key=lambda flag: -one.flags[flag])[:3])
+        return Verdict("inconclusive", reason=f"every pair had a suspect run: {worst}")
+    return of_track(pairing.design, track, metric)
+
+
+def unreliable(cells: Sequence[PairedCell], pairs: int) -> bool:
+    """Whether more pairs were left out as suspect than counted: the machine cannot be trusted with this."""
+    return sum(one.discarded for one in cells) > pairs

@@ -1,0 +1,193 @@
+"""The outputs of a gate: terminal, Markdown, GitHub, GitLab, JUnit, JSON.
+
+Owns which formats there are; each is a function of the document alone. Contract: names from the outside are escaped for
+the format they are put in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from harness.gate import words
+
+Document = Mapping[str, Any]
+
+#: Colours of verdicts on a terminal.
+_STYLES = {
+    "regression": "red",
+    "broken": "red",
+    "missing": "red",
+    "inconclusive": "yellow",
+    "improvement": "green",
+}
+_TITLES = ("", "cell", "metric", "change", "would have seen", "pairs", "why")
+
+
+def terminal(document: Document, width: int = 120, *, color: bool = False) -> str:
+    """A table for people."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in _TITLES:
+        table.add_column(title, overflow="fold")
+    for row in document["verdicts"]:
+        # Text, not markup: a cell's name may hold square brackets.
+        cells = [Text(text) for text in _cells(row)]
+        table.add_row(*cells, style=_STYLES.get(row["verdict"]))
+    out = io.StringIO()
+    console = Console(file=out, width=width, highlight=False, force_terminal=color, no_color=not color)
+    console.print(table)
+    for line in _notes(document):
+        console.print(Text(line))
+    console.print(Text(document["summary"]))
+    return out.getvalue()
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    mark = f"{words.MARKS[row['verdict']]} {row['verdict']}"
+    return (
+        mark,
+        row["cell"],
+        row["title"],
+        words.change(row),
+        words.seen(row),
+        words.pairs(row),
+        row["reason"],
+    )
+
+
+def _notes(document: Document) -> list[str]:
+    sides = document["sides"]
+    notes = [
+        f"{name}: {sides[name]['text']} (edgebench show {sides[name]['session']})"
+        for name in ("base", "head")
+    ]
+    discarded = sum(one["discarded"] for one in document["cells"])
+    if discarded:
+        notes.append(f"{discarded} pairs were left out because something could have spoiled a run of them")
+    notes += [f"not compared: {one}" for one in document["lonely"]]
+    notes += [f"this machine: {one}" for one in document["advice"]]
+    return notes
+
+
+def markdown(document: Document) -> str:
+    """A comment for a pull request: the verdict and what changed; the rest folded."""
+    rows = list(document["verdicts"])
+    shown = words.changed(rows)
+    lines = [f"### edgebench gate: {_md(document['summary'])}", ""]
+    lines += _md_table(shown) if shown else ["Nothing changed beyond the margins.", ""]
+    rest = [row for row in rows if row not in shown]
+    if rest:
+        lines += [
+            f"<details><summary>{len(rest)} without a change</summary>",
+            "",
+            *_md_table(rest),
+            "</details>",
+            "",
+        ]
+    lines += [f"- {_md(note)}" for note in _notes(document)]
+    lines += [f"- machine: {_md(document['machine'])}", ""]
+    return "\n".join(lines)
+
+
+def _md_table(rows: list[Mapping[str, Any]]) -> list[str]:
+    lines = ["| " + " | ".join(_TITLES) + " |", "|" + "---|" * len(_TITLES)]
+    lines += ["| " + " | ".join(_md(text) for text in _cells(row)) + " |" for row in rows]
+    return [*lines, ""]
+
+
+def _md(text: str) -> str:
+    """Text that Markdown, and HTML within it, shows as it is."""
+    table = {ord(character): f"&#{ord(character)};" for character in "\\`*_{}[]<>#|~&@!"}
+    return " ".join(text.split()).translate(table)
+
+
+def github(document: Document) -> str:
+    """Workflow commands: an annotation for each verdict that fails or is open."""
+    lines = []
+    for row in words.changed(list(document["verdicts"])):
+        kind = {"inconclusive": "warning", "improvement": "notice"}.get(row["verdict"], "error")
+        lines.append(
+            f"::{kind} title={_property('edgebench ' + row['verdict'])}::{_data(words.sentence(row))}"
+        )
+    lines.append(f"::notice title=edgebench gate::{_data(document['summary'])}")
+    return "\n".join(lines) + "\n"
+
+
+def _data(text: str) -> str:
+    """As GitHub's runner reads the data of a command."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def gitlab(document: Document) -> str:
+    """GitLab's code-quality report: a list of issues with stable fingerprints."""
+    issues = []
+    for row in words.changed(list(document["verdicts"])):
+        if row["verdict"] == "improvement":
+            continue
+        what = f"{row['cell']}\n{row['metric']}\n{row['verdict']}"
+        issues.append(
+            {
+                "description": words.sentence(row),
+                "check_name": f"edgebench-{row['verdict']}",
+                "fingerprint": hashlib.sha256(what.encode()).hexdigest(),
+                "severity": "minor" if row["verdict"] == "inconclusive" else "major",
+                "location": {"path": document["suite"], "lines": {"begin": 1}},
+            }
+        )
+    return json.dumps(issues, indent=2) + "\n"
+
+
+def junit(document: Document) -> str:
+    """JUnit XML: a test case for each cell and metric; what is open or cannot be measured is skipped."""
+    rows = document["verdicts"]
+    failing = [row for row in rows if row["verdict"] in ("regression", "broken", "missing")]
+    skipped = [row for row in rows if row["verdict"] in ("inconclusive", "unmeasured")]
+    suite = ET.Element(
+        "testsuite",
+        name="edgebench gate",
+        tests=str(len(rows)),
+        failures=str(len(failing)),
+        skipped=str(len(skipped)),
+        errors="0",
+    )
+    for row in rows:
+        case = ET.SubElement(suite, "testcase", classname=_xml(row["cell"]), name=_xml(row["metric"]))
+        if row in failing:
+            ET.SubElement(case, "failure", message=_xml(words.sentence(row)), type=row["verdict"])
+        elif row in skipped:
+            ET.SubElement(case, "skipped", message=_xml(words.sentence(row)))
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _xml(text: str) -> str:
+    """Without the control characters that XML has no way to write."""
+    return "".join(one if one.isprintable() or one in "\t\n" else "�" for one in text)
+
+
+def as_json(document: Document) -> str:
+    """The document itself."""
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+#: Format -> its function; the terminal's takes a width besides.
+FORMATS: dict[str, Callable[[Document], str]] = {
+    "table": terminal,
+    "markdown": markdown,
+    "github": github,
+    "gitlab": gitlab,
+    "junit": junit,
+    "json": as_json,
+}

@@ -1,0 +1,298 @@
+"""What base and head are: the words of ``--base`` and ``--head``, and the plan that each gives.
+
+Owns these words and the pairing of the two plans' cells. Contract: two sides differ in what was named and in nothing
+else: the same suite, the same machine, the same order of cells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock
+
+from harness.environment import Override
+from harness.errors import EdgebenchError, UsageError
+from harness.runner.front import Plan, Request, make_plan
+from harness.suite import Cell, PlannedCell
+
+Name = Literal["base", "head"]
+NAMES: tuple[Name, Name] = ("base", "head")
+
+_RECIPE, _GIT, _OPTION = "recipe=", "git=", "option="
+#: Building a framework from source may take long; one that takes longer than this hangs.
+BUILD_TIMEOUT_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side, as it was asked for.
+
+    Attributes:
+        name: base or head.
+        words: as typed.
+        overrides: distributions that take the place of pins.
+        recipe: in place of the suite's recipes, None: the suite's.
+        revisions: revisions of the project in the working folder whose wheels are built.
+        options: framework -> its option -> value, on top of the suite's.
+    """
+
+    name: Name
+    words: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+    recipe: str | None = None
+    revisions: tuple[str, ...] = ()
+    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, name: Name, words: Sequence[str]) -> Side:
+        """Read the words of one side; none: the frameworks as they are pinned.
+
+        Raises:
+            UsageError: two recipes, or an option that is none.
+        """
+        recipes = [word.removeprefix(_RECIPE) for word in words if word.startswith(_RECIPE)]
+        if len(recipes) > 1:
+            raise UsageError(
+                f"--{name}: two recipes ({', '.join(recipes)})",
+                next_step="give one: a side is one thing; the suite says over which frameworks and models",
+            )
+        return cls(
+            name,
+            tuple(words),
+            tuple(word for word in words if not word.startswith((_RECIPE, _GIT, _OPTION))),
+            recipes[0] if recipes else None,
+            tuple(word.removeprefix(_GIT) for word in words if word.startswith(_GIT)),
+            _options(name, [word.removeprefix(_OPTION) for word in words if word.startswith(_OPTION)]),
+        )
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return ", ".join(self.words) or "as pinned"
+
+
+def _options(side: Name, words: Sequence[str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for word in words:
+        given, _, value = word.partition("=")
+        framework, _, option = given.partition(".")
+        if not framework or not option or not value:
+            raise UsageError(
+                f"--{side} option={word}: not a framework's option",
+                next_step="write option=FRAMEWORK.NAME=VALUE, such as option=openvino.INFERENCE_PRECISION_HINT=f32",
+            )
+        found.setdefault(framework, {})[option] = value
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class CellPair:
+    """The same cell of both sides.
+
+    Attributes:
+        key: what both share, in words.
+        base: its cell on the base side.
+        head: its cell on the head side.
+    """
+
+    key: str
+    base: Cell
+    head: Cell
+
+    def of(self, name: Name) -> Cell:
+        """One side's cell."""
+        return self.base if name == "base" else self.head
+
+
+def plan_side(side: Side, request: Request, cache_dir: Path) -> Plan:
+    """The plan of one side; builds the wheels of its revisions, and nothing else.
+
+    Raises:
+        UsageError: something in the words or the suite is wrong.
+        EdgebenchError: a revision cannot be built.
+    """
+    wheels = [str(revision_wheel(revision, cache_dir)) for revision in side.revisions]
+    plan = make_plan(
+        replace(
+            request,
+            overrides=(*request.overrides, *side.overrides, *wheels),
+            recipe=side.recipe,
+            options=_merged(request.options or {}, side.options) or None,
+            trigger="gate",
+        )
+    )
+    # A gate plans each pair when it is due, so no rule of the suite repeats its runs.
+    cells = tuple(
+        replace(one, settings=replace(one.settings, runs_width=None, runs_max=None)) for one in plan.cells
+    )
+    return replace(plan, cells=cells)
+
+
+def _merged(
+    given: Mapping[str, Mapping[str, str]], more: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
+    names = [*given, *(name for name in more if name not in given)]
+    return {name: {**given.get(name, {}), **more.get(name, {})} for name in names}
+
+
+def pair_cells(plans: Mapping[Name, Plan], sides: Mapping[Name, Side]) -> tuple[list[CellPair], list[str]]:
+    """The cells that both sides would run, and the names of those that only one of them has.
+
+    Cells that neither can run here are left out: a machine's holes are no change.
+    """
+    by_key: dict[Name, dict[str, PlannedCell]] = {}
+    # What the sides were told apart by is no part of what they share.
+    recipes_differ = len({side.recipe for side in sides.values()}) > 1
+    told = {
+        (framework, name)
+        for side in sides.values()
+        for framework, options in side.options.items()
+        for name in options
+    }
+    for name, plan in plans.items():
+        by_key[name] = {}
+        for planned in plan.cells:
+            if planned.reason is None:
+                by_key[name][_key(planned.cell, recipes_differ, told)] = planned
+    base, head = by_key["base"], by_key["head"]
+    pairs = [CellPair(key, base[key].cell, head[key].cell) for key in base if key in head]
+    lonely = [f"{key} (only in base)" for key in base if key not in head]
+    lonely += [f"{key} (only in head)" for key in head if key not in base]
+    return pairs, lonely
+
+
+def _key(cell: Cell, recipes_differ: bool, told: Collection[tuple[str, str]]) -> str:
+    options = [
+        f"{name}={value}"
+        for name, value in sorted(cell.options.items())
+        if (cell.framework, name) not in told
+    ]
+    recipe = [] if recipes_differ else [cell.recipe]
+    words = [cell.framework, cell.model, *recipe, cell.device_label, str(cell.workload), *options]
+    return " ".join(words)
+
+
+# -- revisions ----------------------------------------------------------------------------------------------------
+
+
+def revision_wheel(words: str, cache_dir: Path, repository: Path | None = None) -> Path:
+    """The wheel of the project in the working folder at a revision; built once per commit.
+
+    Args:
+        words: ``REVISION`` or ``REVISION:SUBFOLDER``.
+        cache_dir: where built wheels are kept.
+        repository: a folder of the project, None: the working folder.
+
+    Raises:
+        UsageError: no such revision, or no project.
+        EdgebenchError: the build failed, with the tool's last words.
+    """
+    revision, _, folder = words.partition(":")
+    here = repository or Path.cwd()
+    commit = _git(here, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if commit is None:
+        raise UsageError(
+            f"git={words}: {here} has no such revision",
+            next_step="run in the project's checkout, and name a branch, a tag or a commit",
+        )
+    kept = cache_dir / "wheels" / f"{commit[:16]}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
+    kept.mkdir(parents=True, exist_ok=True)
+    with FileLock(kept.with_suffix(".lock")):
+        found = sorted(kept.glob("*.whl"))
+        return found[0] if found else _build(here, commit, folder, kept)
+
+
+def _build(repository: Path, commit: str, folder: str, kept: Path) -> Path:
+    with tempfile.TemporaryDirectory(prefix="edgebench-revision-") as place:
+        tree, out = Path(place) / "tree", Path(place) / "out"
+        if _git(repository, "worktree", "add", "--detach", str(tree), commit) is None:
+            raise EdgebenchError(
+                f"git could not check out {commit[:12]}", next_step="run `git worktree prune` and try again"
+            )
+        try:
+            project = (tree / folder).resolve()
+            if not project.is_relative_to(tree.resolve()) or not project.is_dir():
+                raise UsageError(
+                    f"{commit[:12]} has no folder {folder!r}",
+                    next_step="name the folder of the Python project",
+                )
+            # With this Python: the wheel is installed into environments that it makes.
+            command = [
+                sys.executable,
+                "-m",
+                "pip",
+                "wheel",
+                "--no-deps",
+                "--wheel-dir",
+                str(out),
+                str(project),
+            ]
+            built = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                timeout=BUILD_TIMEOUT_S,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+            wheels = sorted(out.glob("*.whl")) if out.is_dir() else []
+            if built.returncode != 0 or len(wheels) != 1:
+                last = "\n".join((built.stderr or built.stdout).strip().splitlines()[-15:])
+                raise EdgebenchError(
+                    f"the wheel of {commit[:12]} could not be built:\n{last}",
+                    next_step="build it yourself, and give the .whl file instead of git=",
+                )
+            # Copied, then renamed: the temporary folder may be on another file system.
+            partial = kept / f".{wheels[0].name}.partial"
+            shutil.copyfile(wheels[0], partial)
+            return partial.replace(kept / wheels[0].name)
+        finally:
+            _git(repository, "worktree", "remove", "--force", str(tree))
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """What git prints, None where it fails or is not there."""
+    try:
+        answer = subprocess.run(
+            ["git", *words],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def check_sides(sides: Mapping[Name, Side]) -> None:
+    """Refuse two sides that are the same: nothing could be found.
+
+    Raises:
+        UsageError: they are.
+    """
+    base, head = sides["base"], sides["head"]
+    identities = {
+        name: sorted(Override.parse(text).identity for text in side.overrides) for name, side in sides.items()
+    }
+    if (
+        identities["base"] == identities["head"]
+        and base.recipe == head.recipe
+        and base.revisions == head.revisions
+        and base.options == head.options
+    ):
+        raise UsageError(
+            "base and head are the same",
+            next_step="name what differs: --head ./dist/x.whl, --base 'NAME==1.0', --head recipe=Q4_K_M, "
+            "--base git=main; `--same` judges a machine against itself",
+        )

@@ -1,0 +1,56 @@
+"""How a verdict is told to people, alike in every output.
+
+Owns the texts of ratios, intervals and reasons. Contract: a change is told as a signed percentage of base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MARKS = {
+    "regression": "✗",
+    "broken": "✗",
+    "missing": "✗",
+    "inconclusive": "?",
+    "improvement": "▲",
+    "pass": "✓",
+    "unmeasured": "·",
+}
+
+
+def percent(ratio: float | None) -> str:
+    """``-5.2 %``; an en dash where there is none."""
+    if ratio is None:
+        return "–"
+    return f"{100 * (ratio - 1):+.1f} %"
+
+
+def change(row: Mapping[str, Any]) -> str:
+    """The change with its interval: ``-5.2 % [-6.0, -4.4]``."""
+    if row["ratio"] is None:
+        return "–"
+    if row["low"] is None:
+        return percent(row["ratio"])
+    return f"{percent(row['ratio'])} [{100 * (row['low'] - 1):+.1f}, {100 * (row['high'] - 1):+.1f}]"
+
+
+def seen(row: Mapping[str, Any]) -> str:
+    """The smallest change that would have been seen: ``3.1 %``."""
+    return "–" if row["detectable"] is None else f"{100 * row['detectable']:.1f} %"
+
+
+def pairs(row: Mapping[str, Any]) -> str:
+    """``18 (12 fresh)``."""
+    return f"{row['pairs']} ({row['fresh']} fresh)" if row["fresh"] else str(row["pairs"])
+
+
+def sentence(row: Mapping[str, Any]) -> str:
+    """One verdict in a line, for annotations."""
+    told = "" if row["ratio"] is None else f" {change(row)} in {pairs(row)} pairs;"
+    return f"{row['cell']}: {row['title']} {row['verdict']}:{told} {row['reason']}"
+
+
+def changed(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What a reviewer must see: everything but what passed or cannot be measured."""
+    return [row for row in rows if row["verdict"] not in ("pass", "unmeasured")]

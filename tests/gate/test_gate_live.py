@@ -1,0 +1,100 @@
+"""The gate end to end on the scripted framework: sessions, pairs, verdicts, outputs and statuses."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree as ET
+
+import pytest
+from fake_lab import SUITE, Lab
+
+SMALL = SUITE.replace("runs: 2", "runs: 2\nrepetitions: 1\nwarmups: 0").replace("[fp16, int4]", "fp16")
+#: Waits so long that runs differ by little, whatever the machine does beside it.
+STEADY = '{"prefill": [{"do": "wait", "seconds": 0.1}], "decode": [{"do": "wait", "seconds": 0.1}]}'
+SLOWER = STEADY.replace("0.1}]}", "0.2}]}")
+
+
+def side(script: str) -> str:
+    """The word of a side whose worker does this."""
+    return f"option=fake.script={script}"
+
+
+@pytest.fixture(autouse=True)
+def _no_run_is_suspect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine marks runs as suspect: what these count for is tested without one."""
+    monkeypatch.setattr("harness.runner.record.verdict", lambda _window, **_: ("ok", []))
+
+
+def test_a_slower_decode_fails_the_gate_and_names_the_metric(lab: Lab) -> None:
+    lab.suite(SMALL)
+    words = ("--base", side(STEADY), "--head", side(SLOWER), "--format", "json", "-q")
+    result = lab.run("gate", "fake.yaml", *words, "--write", "junit=gate.xml", "--write", "markdown=gate.md")
+    assert result.status == 1, result.err + result.out
+    document = result.json
+    verdicts = {row["metric"]: row for row in document["verdicts"]}
+    assert verdicts["decode_tps"]["verdict"] == "regression"
+    assert verdicts["decode_tps"]["ratio"] < 0.85
+    assert verdicts["decode_tps"]["fresh"] >= 8
+    assert verdicts["prefill_tps"]["verdict"] != "regression"
+    assert verdicts["kld_mean"]["verdict"] == "pass"
+    assert verdicts["energy_joules_per_decode_token"]["verdict"] == "unmeasured"
+    suite = ET.parse(lab.folder / "gate.xml").getroot()
+    assert suite.get("failures") == "1"
+    assert "regression" in (lab.folder / "gate.md").read_text(encoding="utf-8")
+    sessions = lab.query('SELECT suite, "trigger", status FROM session ORDER BY suite')
+    assert sessions == [("fake [gate base]", "gate", "ok"), ("fake [gate head]", "gate", "ok")]
+    pairs = lab.query(
+        "SELECT run_index, count(*), count(DISTINCT seed) FROM run WHERE kind = 'timed' GROUP BY run_index"
+    )
+    assert all((count, seeds) == (2, 1) for _, count, seeds in pairs), "a pair shares its prompts"
+    assert lab.run("run", "fake.yaml", "--resume").status == 2, "a gate's session is no session to resume"
+
+
+def test_the_same_side_twice_does_not_fail(lab: Lab) -> None:
+    lab.suite(SMALL)
+    result = lab.run("gate", "fake.yaml", "--base", side(STEADY), "--same", "--format", "json", "-q")
+    assert result.status in (0, 3), result.err + result.out
+    assert result.json["counts"]["regression"] == 0
+
+
+def test_a_head_that_crashes_is_missing_and_can_be_allowed(lab: Lab) -> None:
+    lab.suite(SMALL)
+    crash = json.dumps({"prefill": [{"do": "exit", "code": 3}]})
+    words = ("gate", "fake.yaml", "--base", side(STEADY), "--head", side(crash), "--format", "json", "-q")
+    result = lab.run(*words)
+    assert result.status == 1, result.err
+    (row,) = [row for row in result.json["verdicts"] if row["verdict"] == "missing"]
+    assert row["metric"] == "cell"
+    assert lab.run(*words, "--allow-missing").status == 0
+
+
+def test_suspect_pairs_decide_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.runner.record.verdict", lambda _window, **_: ("suspect", ["a hog"]))
+    lab.suite(SMALL)
+    words = ("gate", "fake.yaml", "--base", side(STEADY), "--head", side(SLOWER), "--max-pairs", "8", "-q")
+    result = lab.run(*words)
+    assert result.status == 3, result.err
+    assert "a hog" in result.out
+    assert "left out" in result.out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "the same"),
+        (("--head", "recipe=NONE"), "NONE"),
+        (("--head", "recipe=A", "--head", "recipe=B"), "two recipes"),
+        (("--head", "option=fake"), "not a framework's option"),
+        (("--head", "git=no-such-revision"), "no such revision"),
+        (("--head", "fake.whl"), "no file"),
+        (("--same", "--head", "recipe=FP32"), "contradict"),
+        (("--head", "recipe=FP32", "--margin", "decode_tps=x"), "--margin"),
+        (("--head", "recipe=FP32", "--write", "pdf=x"), "--write"),
+    ],
+)
+def test_wrong_words_are_told_and_leave_no_session(lab: Lab, words: tuple[str, ...], told: str) -> None:
+    lab.suite(SMALL)
+    result = lab.run("gate", "fake.yaml", *words)
+    assert result.status == 2
+    assert told in result.one_message()
+    assert not lab.database.exists() or lab.query("SELECT count(*) FROM session") == [(0,)]
