@@ -145,7 +145,7 @@ def line_of(error: BaseException) -> str:
 
 
 def _factory() -> Any:
-    """lm-eval's factory of tasks: data files stand beside the task file that names them, and a failure is one task's."""
+    """lm-eval's factory of tasks: data files stand beside the file that names them, and a failure is one task's."""
     from lm_eval.tasks._factory import TaskFactory
 
     class Factory(TaskFactory):  # type: ignore[misc]  # lm-eval is not there where types are checked

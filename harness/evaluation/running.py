@@ -1,8 +1,8 @@
 """Evaluating tasks one after another, so that what fails in one is that one's.
 
 Owns which tasks are asked, in which order, and what becomes of a group that has lost one. Runs in lm-eval's
-environment. Contract: every task, group and name that was asked for is either among the results or a hole with its reason, and never
-both; every task starts from the same seeds, whatever ran before it.
+environment. Contract: every task, group and name that was asked for is either among the results or a hole with its
+reason, and never both; every task starts from the same seeds, whatever ran before it.
 
 Puts lm-eval's own figures of single tasks together with its own arithmetic of groups; the version is pinned exactly.
 """

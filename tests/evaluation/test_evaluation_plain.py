@@ -98,17 +98,21 @@ def test_what_is_too_long_loses_its_beginning_and_is_counted() -> None:
 
 
 def test_generated_text_ends_before_the_first_stop() -> None:
-    questions = Questions(Lab(), 20)
-    prompt = list(b"abc")
-    assert questions.generations([(prompt, 5, ["."]), (prompt, 5, [" so", "and"]), (prompt, 5, [])]) == [
+    lab = Lab()
+    questions = Questions(lab, 20)
+    prompt = ("abc", list(b"abc"))
+    assert questions.generations([(*prompt, 5, ["."]), (*prompt, 5, [" so", "and"]), (*prompt, 5, [])]) == [
         "abc and so on",
         "abc ",
         "abc and so on. More",
     ]
-    assert questions.generations([(list(b"0123456789"), 15, [])])[0].startswith("56789 ")
+    assert [body["text"] for _, body, _, _ in lab.asked] == ["abc"] * 3
+    digits = "0123456789"
+    assert questions.generations([(digits, list(digits.encode()), 15, [])])[0].startswith("56789 ")
     assert questions.truncated == 1
+    assert lab.asked[-1][1]["text"] is None, "these tokens are not that text's"
     with pytest.raises(TaskError, match="wants 20 new tokens, and 20 fit with the question"):
-        questions.generations([(prompt, 20, [])])
+        questions.generations([(*prompt, 20, [])])
 
 
 TEMPLATE = (
