@@ -105,8 +105,12 @@ class Program(Server):
         if spec.survey:
             silence(model)
         evaluated = running.evaluate(tasks, manager, model, spec)
+        results = task_results(evaluated.found)
+        if not spec.survey:
+            results, empty = running.with_figures(results)
+            evaluated.holes.extend(empty)
         return Evaluation(
-            tasks=task_results(evaluated.found),
+            tasks=results,
             versions={name: version(name) for name in ("lm-eval", "datasets")},
             truncated=model.questions.truncated,
             requests=model.questions.requests,

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from harness.evaluation.exchange import DataSource, EvaluateSpec, TaskHole
+from harness.evaluation.exchange import DataSource, EvaluateSpec, TaskHole, TaskResult
 from harness.evaluation.loading import Missing, RefusedError, TaskError, check_labels, line_of
 
 #: Resamplings for the standard errors of metrics that have no formula.
@@ -85,6 +85,17 @@ def evaluate(loaded: Iterable[Any], manager: Any, model: Any, spec: EvaluateSpec
             whole.groups[name] = group
     aggregate_groups(whole)
     return Evaluated(whole._to_eval_results(samples=whole.samples), list(holes.values()), data)
+
+
+def with_figures(results: Iterable[TaskResult]) -> tuple[list[TaskResult], list[TaskHole]]:
+    """The results that have a figure, or are a group that wants none; and holes in the place of the others."""
+    kept, holes = [], []
+    for one in results:
+        if one.items and not one.metrics:
+            holes.append(TaskHole(one.task, "failed", "none of its metrics is a finite number"))
+        else:
+            kept.append(one)
+    return kept, holes
 
 
 def _one(task: Any, manager: Any, model: Any, spec: EvaluateSpec) -> dict[str, Any]:

@@ -340,7 +340,7 @@ class TaskRunner:
     def _survey(self, model: str) -> Evaluation | None:
         """What the tasks would ask of a model now, looked at once per session; None where that cannot be found out."""
         if model not in self._surveys:
-            self._progress.step("comparing the tasks' items with those evaluated before")
+            self._progress.note("comparing the tasks' items with those evaluated before")
             examination = self._examination(model, self._plan.tasks.context_tokens, "logits")
             source = self._workshop.model_file(model).path
             try:
@@ -493,8 +493,9 @@ def same_items(found: EvaluationFacts, now: Evaluation) -> bool:
         found: the evaluation.
         now: a survey.
     """
-    asked = {task.task: task.sha256 for task in now.tasks}
-    held = {task.task: task.corpus_sha256 for task in found.tasks}
+    # A group has no items but those of its tasks.
+    asked = {task.task: task.sha256 for task in now.tasks if task.sha256 is not None}
+    held = {task.task: task.corpus_sha256 for task in found.tasks if task.corpus_sha256 is not None}
     skipped = {hole.task for hole in found.holes if hole.status == "skipped"}
     return (
         all(task in asked and asked[task] == sha256 for task, sha256 in held.items())
