@@ -157,7 +157,7 @@ def test_a_server_that_penalises_what_was_said_is_told_not_to(
     ("script", "said"),
     [
         ([piece("half"), DONE], "ended early, after 4 characters"),
-        ([piece("half"), -1], "broke after 1 events"),
+        ([piece("half"), -1.0], "broke after 1 events|ended early, after 4"),
         ([b'data: {"error": {"message": "no"}}\n\n'], "sent an error in its stream"),
         ([b"data: {\n\n"], "no JSON"),
         ([2.0], "stalled"),

@@ -263,7 +263,8 @@ def test_prompts_that_are_gone_when_a_run_comes_fail_that_run_alone(
 ) -> None:
     """They were there at the set-up: a cache that somebody emptied meanwhile ends no session."""
     lab.suite(_suite("runs: 2", "prompt: text\n"))
-    there, asked = Workshop.prompt_tokens, []
+    there = Workshop.prompt_tokens
+    asked: list[str] = []
 
     def prompt_tokens(workshop: Workshop, model: str) -> TokenFile:
         asked.append(model)
