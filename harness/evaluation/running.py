@@ -175,6 +175,7 @@ def source_of(task: Any) -> DataSource:
 
 def _split(task: Any) -> Any:
     """The split that is asked; None where the task's items are no data set's."""
-    dataset, config = getattr(task, "dataset", None), task.config
+    dataset: Any = getattr(task, "dataset", None)
+    config = task.config
     name = getattr(config, "test_split", None) or getattr(config, "validation_split", None)
     return dataset.get(name) if hasattr(dataset, "get") and name is not None else None

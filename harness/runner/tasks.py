@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 from harness.environment.tools import LM_EVAL
 from harness.errors import EdgebenchError, UsageError
-from harness.evaluation.exchange import Evaluation
+from harness.evaluation.exchange import Evaluation, TaskHole
 from harness.files import file_sha256, key_of
 from harness.paths import data_dir
 from harness.runner.catalogue import Catalogue, Ready, cell_record, environment_record
@@ -282,7 +282,9 @@ class TaskRunner:
         found = self._find(one.cell.model, key)
         if found is not None:
             self._store.link_evaluation(self._session_id, cells, found.run_id)
-            failed = told([hole for hole in found.holes if hole.status == "failed"])
+            failed = told(
+                [TaskHole(one.task, one.status, one.reason) for one in found.holes if one.status == "failed"]
+            )
             if failed:
                 self._session.lost(one, failed)
             text = "evaluated before" + (f", without figures of {failed}" if failed else "")

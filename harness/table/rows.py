@@ -55,7 +55,9 @@ _DETAILS = (
 QUALITY_KEYS = tuple(
     key for key in ROW_KEYS if key in {"perplexity", "perplexity_ratio", "kld_mean", "same_top", *_DETAILS}
 )
-_ONE_WINDOW = "one window has no spread: nothing says what it would have shown"
+_NO_SPREAD = (
+    "one window, or windows that are all alike, have no spread: nothing says what they would have shown"
+)
 
 #: Why a synthetic model's row has no accuracy.
 SYNTHETIC = "synthetic weights: there is no function to compare with"
@@ -563,13 +565,13 @@ def _divergence(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None
         draft.bound(key, estimates.ratio_interval(known, counts), 0.0, limit)
         if key == "kld_mean":
             # The reference diverges from itself by 0 in every window: this is the paired difference already.
-            draft.put("kld_detectable", _detectable(known, counts), _ONE_WINDOW)
+            draft.put("kld_detectable", _detectable(known, counts), _NO_SPREAD)
 
 
 def _detectable(sums: Sequence[float], counts: Sequence[int]) -> float | None:
-    """How far a mean over these windows must lie from zero to be shown; None with fewer than two windows."""
+    """How far a mean over these windows must lie from zero to be shown; None where their spread is not known."""
     error, errors = estimates.ratio_error(sums, counts), detectable_errors(len(sums))
-    return None if error is None or errors is None else error * errors
+    return error * errors if error and errors is not None else None
 
 
 def _perplexity_ratio(draft: _Draft, score: ScoreFacts) -> None:
@@ -583,7 +585,7 @@ def _perplexity_ratio(draft: _Draft, score: ScoreFacts) -> None:
     excess = [own.nll_sum - ref.nll_sum for own, ref in pairs]
     draft.put("perplexity_ratio", _exp(_mean(excess, counts)), "the log-likelihoods are not finite")
     draft.bound("perplexity_ratio", _exp_bounds(estimates.ratio_interval(excess, counts)))
-    draft.put("perplexity_ratio_detectable", _exp(_detectable(excess, counts)), _ONE_WINDOW)
+    draft.put("perplexity_ratio_detectable", _exp(_detectable(excess, counts)), _NO_SPREAD)
 
 
 def _bits_per_byte(draft: _Draft, score: ScoreFacts, nll: Sequence[float]) -> None:
