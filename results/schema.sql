@@ -1,4 +1,4 @@
--- The results database, schema 0010. Made from harness/store/tables.py by
+-- The results database, schema 0014. Made from harness/store/tables.py by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
@@ -508,6 +508,18 @@ CREATE TABLE task_answer (
 	text TEXT,
 	CONSTRAINT pk_task_answer PRIMARY KEY (run_key, task, item),
 	CONSTRAINT fk_task_answer_run_key_evaluation FOREIGN KEY(run_key) REFERENCES evaluation (run_key)
+);
+
+-- A task, group or name of an evaluation that has no figures.
+CREATE TABLE task_hole (
+	run_key INTEGER NOT NULL,
+	task VARCHAR NOT NULL,
+	position SMALLINT NOT NULL,
+	status VARCHAR NOT NULL,
+	reason TEXT NOT NULL,
+	CONSTRAINT pk_task_hole PRIMARY KEY (run_key, task),
+	CONSTRAINT ck_task_hole_status CHECK (status IN ('failed', 'skipped')),
+	CONSTRAINT fk_task_hole_run_key_evaluation FOREIGN KEY(run_key) REFERENCES evaluation (run_key)
 );
 
 -- The value of one metric for one item: the unit of flips and McNemar's test.

@@ -12,7 +12,7 @@ import ipaddress
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -208,6 +208,52 @@ def streams(endpoint: Endpoint, path: str, bodies: list[dict[str, Any]], count: 
     return [parsed(request.submitted_ns, request.lines, count) for request in requests]
 
 
+def completion(endpoint: Endpoint, path: str, body: dict[str, Any]) -> str:
+    """The text of one streamed completion: as a stream it stalls only where nothing comes, however long the text is.
+
+    Args:
+        endpoint: the server.
+        path: ``/completions``.
+        body: the JSON body; ``stream`` is set in it.
+
+    Raises:
+        ServerError: it failed, or ended early.
+    """
+    request = _Request(endpoint, path, json.dumps(body).encode(), threading.Barrier(1))
+    request.start()
+    request.join()
+    if request.error is not None:
+        raise request.error
+    text, finish = "", None
+    for event in _events(request.lines):
+        for choice in (event.get("choices") or [])[:1]:
+            text += choice.get("text") or ""
+            finish = choice.get("finish_reason") or finish
+    if finish is None:
+        raise ServerError(f"the completion ended early, after {len(text)} characters")
+    return text
+
+
+def _events(lines: list[tuple[int, bytes]]) -> Iterator[dict[str, Any]]:
+    """The events of a stream up to its end, as JSON.
+
+    Raises:
+        ServerError: an event that is an error or no JSON.
+    """
+    for _, data in lines:
+        if data == _DONE:
+            return
+        try:
+            event = json.loads(data)
+        except ValueError as error:
+            raise ServerError(f"the server sent an event that is no JSON: {data[:80]!r}") from error
+        if not isinstance(event, dict) or "error" in event:
+            raise ServerError(
+                f"the server sent an error in its stream: {data[:300].decode(errors='replace')}"
+            )
+        yield event
+
+
 def parsed(submitted_ns: int, lines: list[tuple[int, bytes]], count: int) -> Stream:
     """A stream from its events.
 
@@ -221,17 +267,7 @@ def parsed(submitted_ns: int, lines: list[tuple[int, bytes]], count: int) -> Str
     arrivals: list[int] = []
     growing: list[int | None] = []
     total = prompt = finish = None
-    for at, data in lines:
-        if data == _DONE:
-            break
-        try:
-            event = json.loads(data)
-        except ValueError as error:
-            raise ServerError(f"the server sent an event that is no JSON: {data[:80]!r}") from error
-        if not isinstance(event, dict) or "error" in event:
-            raise ServerError(
-                f"the server sent an error in its stream: {data[:300].decode(errors='replace')}"
-            )
+    for (at, _), event in zip(lines, _events(lines), strict=False):
         usage = event.get("usage") or {}
         total, prompt = usage.get("completion_tokens", total), usage.get("prompt_tokens", prompt)
         for choice in (event.get("choices") or [])[:1]:

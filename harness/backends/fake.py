@@ -6,8 +6,8 @@ script it does what the script says, where it says. It is never part of ``all``,
 ``EDGEBENCH_FAKE=1``.
 
 A script is JSON, an object from stage to a list of actions. Stages are ``import``, ``start``, ``versions``,
-``devices``, ``make``, ``tokenize``, ``load``, ``reset``, ``prefill``, ``decode``, ``sample``, ``logits``, ``cut``,
-``tokenizer``, ``detokenize``, ``unload``.
+``devices``, ``make``, ``tokenize``, ``load``, ``reset``, ``prefill``, ``decode``, ``sample``, ``complete``, ``logits``,
+``cut``, ``tokenizer``, ``detokenize``, ``unload``.
 It comes from the environment variable ``EDGEBENCH_FAKE_SCRIPT`` and, from ``load`` on, from the load option
 ``script``, stage by stage.
 An action is ``{"do": NAME, ...}``, with ``"at": n`` to act only in the stage's n-th call (from 0):
@@ -351,7 +351,18 @@ class Fake(Backend):
     )
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (("cpu", "cpu"), ("npu:0", "fake-npu"))
     capabilities = frozenset(
-        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch", "batch_depth", "prefix"}
+        {
+            "prefill",
+            "decode",
+            "complete",
+            "score",
+            "tokenize",
+            "make",
+            "synthesize",
+            "batch",
+            "batch_depth",
+            "prefix",
+        }
     )
 
     def __init__(self) -> None:
@@ -507,6 +518,17 @@ class Fake(Backend):
         if not self._newest:
             raise RuntimeError("no logits yet")
         return np.asarray([row.argmax() for row in self._newest], dtype=np.int32)
+
+    def complete(self, tokens: Tokens, text: str, count: int, stops: Sequence[str]) -> str:
+        """The bytes of the text, greedily; a stop ends it."""
+        self._script.run("complete")
+        self.reset()
+        self.prefill(np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32))
+        said = ""
+        while len(said) < count and not any(stop in said for stop in stops):
+            said += chr(self.sample())
+            self.decode(ord(said[-1]))
+        return said
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Blocks of 16 positions."""

@@ -1,7 +1,8 @@
 """HTTP servers that speak OpenAI's API: seen through the stream of their tokens.
 
 Owns the declarations, the options and the adapter; the client and the server's processes are in ``_server_*``. Imports
-``llama_cpp`` in `make` only. Contract: that of `harness.worker.api`, with streams in place of prefill and decode.
+``llama_cpp`` in `make` only. Contract: that of `harness.worker.api`, with streams in place of prefill and decode, and
+completions in place of logits.
 Without the option ``url`` llama-cpp-python's own server is started with a llama.cpp artifact, in the build that the
 llama.cpp environment has, and ended again; with it, the server that runs there is measured and left alone.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 from harness.backends import _llamacpp_ggml as ggml
-from harness.backends._server_client import STALL_S, Endpoint, ServerError, streams
+from harness.backends._server_client import STALL_S, Endpoint, ServerError, completion, streams
 from harness.backends._server_process import ServerMemory, StartedServer, reading, vocabulary
 from harness.backends.llamacpp import LlamaCpp
 from harness.worker.api import (
@@ -108,6 +109,11 @@ _WORDS = [
 ]
 #: What stands for the files of a model that a server loaded itself.
 _DESCRIPTION = "served.json"
+#: In the title of llama-cpp-python's API: unless told otherwise it makes what was said before less likely, and the
+#: likeliest token is then not the model's.
+_PENALISES = "llama.cpp Python"
+#: Stops that OpenAI's API takes; whoever asks cuts the text at the others.
+_STOPS = 4
 #: Corrections of a prompt's length before it is taken as it is.
 _LENGTH_TRIES = 8
 
@@ -221,7 +227,7 @@ class Server(Backend):
         ("gpu:0", "http"),
         ("npu:0", "http"),
     )
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"stream", "make"})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"stream", "complete", "make"})
 
     def __init__(self) -> None:
         self._started: StartedServer | None = None
@@ -230,6 +236,7 @@ class Server(Backend):
         self._options: dict[str, Any] = {}
         self._model = ""
         self._bias: dict[str, float] = {}
+        self._greedy: dict[str, float] = {}
         self._prompts = 0
 
     # -- planning ---------------------------------------------------------------------------------------------------
@@ -393,6 +400,7 @@ class Server(Backend):
             told |= {"api": str(info["title"]), "version": str(info["version"])}
         except (ServerError, KeyError, TypeError):
             pass  # Few servers describe their API: then their version is not known.
+        self._greedy = {"repeat_penalty": 1.0} if _PENALISES in told.get("api", "") else {}
         return told
 
     @property
@@ -438,6 +446,25 @@ class Server(Backend):
             )
             for each, told in zip(found, counted, strict=True)
         ]
+
+    def complete(self, tokens: Tokens, text: str, count: int, stops: Sequence[str]) -> str:
+        """One request for completions: the text, or with ``prompt=tokens`` the ids; the model's own end ends it."""
+        options = self._options
+        if options.get("endpoint") == "chat":
+            raise Unsupported(
+                "a chat puts its own words around a question: tasks need the option endpoint=completions"
+            )
+        body: dict[str, Any] = {
+            "model": self._model,
+            "prompt": [int(token) for token in tokens] if options.get("prompt") == "tokens" else text,
+            "max_tokens": count,
+            "temperature": 0,
+            "stream": True,
+            **self._greedy,
+        }
+        if stops:
+            body["stop"] = list(stops[:_STOPS])
+        return completion(self._connected, "/completions", body)
 
     def _text(self, prompt: Tokens) -> tuple[str, int | None]:
         """A text of as many tokens as the prompt, and how many they are by the server's own count (if it counts).

@@ -272,7 +272,9 @@ def _report(
             # With a display, it was told when it happened.
             if reason in outcome.next_steps and not told:
                 click.echo(f"  next: {outcome.next_steps[reason]}", err=True)
-    return 1 if any(row["status"] not in ("ok", "skipped") for row in report.rows) else 0
+    # A task without figures fails no cell, and yet something that was asked for is missing.
+    missing = outcome is not None and bool(outcome.failures)
+    return 1 if missing or any(row["status"] not in ("ok", "skipped") for row in report.rows) else 0
 
 
 def _dry_run(plan: Plan, as_json: bool) -> int:

@@ -40,6 +40,8 @@ def command(id_: str | None, db: str, as_json: bool) -> None:
         found = store.describe(kind, row_id)
         if kind == "run" and found["kind"] == "timed":
             found["memory_breakdown"] = _breakdown(store, row_id)
+        if kind == "run" and found["score"] is not None:
+            found["quality"] = _quality(store, row_id)
     if kind == "run":
         from dataclasses import asdict
 
@@ -73,6 +75,17 @@ def _breakdown(store: Store, run_id: str) -> dict[str, Any] | None:
 
     cell = store.run_in_cell(run_id)
     return None if cell is None else asdict(breakdown(run_facts(cell.runs[0], cell)))
+
+
+def _quality(store: Store, run_id: str) -> list[dict[str, Any]] | None:
+    """The table's figures of a score; None where its session did not plan the cell."""
+    from harness.table.rows import quality_of
+    from harness.table.stored import score_facts
+
+    cell = store.run_in_cell(run_id)
+    if cell is None or cell.score is None or cell.score.run_id != run_id:
+        return None
+    return quality_of(score_facts(cell.score))
 
 
 def _shortened(found: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,11 @@ question       its body                            the answer's body
 =============  ==================================  =====================================================
 encode         texts, special                      tokens: ids of each, without BOS
 likelihood     pairs: [context, continuation]      scores: [logprob, greedy] of each
-generate       tokens, count, stops                text: greedy, cut before the first stop or end token
+generate       tokens, text, count, stops          text: greedy, cut before the first stop or end token
 =============  ==================================  =====================================================
+
+The ``text`` of ``generate`` is what its tokens were made of, None where their beginning was cut off. An answer may also
+be ``{"refused": why, "unsupported": bool}``: then the task that asked is a hole, and the next one begins.
 """
 
 from __future__ import annotations
@@ -55,6 +58,8 @@ class EvaluateSpec:
         chat_template: whether the model's chat template is put around the questions.
         max_length: tokens that fit; what is longer loses its beginning.
         tokenizer: of the model.
+        survey: ask the model nothing, and tell what would be asked: its results have the items' hashes, and figures
+            that mean nothing.
     """
 
     names: list[str]
@@ -65,6 +70,7 @@ class EvaluateSpec:
     chat_template: bool
     max_length: int
     tokenizer: TokenizerFacts
+    survey: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +148,53 @@ class TaskResult:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskHole:
+    """A task, group or name that has no figures.
+
+    Attributes:
+        task: its name.
+        status: ``failed``, or ``skipped`` where the framework cannot answer such questions at all.
+        reason: why, for people.
+    """
+
+    task: str
+    status: Literal["failed", "skipped"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """Where a task's items came from, as `datasets` tells.
+
+    Attributes:
+        path: of the data set, or the builder that read files.
+        name: its configuration, None where it has one only.
+        revision: commit on the hub, None where the data are not the hub's.
+        fingerprint: `datasets`' own of the split that was asked, None where it has none.
+    """
+
+    path: str
+    name: str | None
+    revision: str | None
+    fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """The result of all tasks.
 
     Attributes:
-        tasks: in lm-eval's order.
+        tasks: those with figures, groups last.
         versions: of lm-eval and of what reads the data.
         truncated: questions that lost their beginning, because they were longer than ``max_length``.
         requests: kind of question -> how many.
+        holes: what was asked for and has no figures.
+        data: task -> where its items came from.
     """
 
     tasks: list[TaskResult]
     versions: Mapping[str, str]
     truncated: int
     requests: Mapping[str, int]
+    holes: list[TaskHole] = field(default_factory=list)
+    data: Mapping[str, DataSource] = field(default_factory=dict)

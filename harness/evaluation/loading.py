@@ -2,7 +2,8 @@
 
 Owns which task files may run Python, where their data files are, and whether their items can be judged at all. Runs in
 lm-eval's environment. Contract: a task file below a data path executes nothing: neither ``!function`` nor more in a
-Jinja template than its sandbox allows; what cannot be evaluated raises `TaskError` with the reason.
+Jinja template than its sandbox allows; one task that cannot be loaded is `Missing` with the reason, and the others are
+there.
 
 Works on lm-eval's own loader, whose inner names it needs; the version is pinned exactly.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,22 @@ _HUB_MODULES = ("huggingface_hub", "httpx", "requests", "urllib3")
 
 class TaskError(Exception):
     """A task cannot be evaluated; the message is for people."""
+
+
+class RefusedError(TaskError):
+    """The lab has no answer to a question: ``unsupported`` where the framework can answer none of this kind."""
+
+    def __init__(self, reason: str, unsupported: bool) -> None:
+        super().__init__(reason)
+        self.unsupported = unsupported
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Stands in a task's place where it cannot be loaded."""
+
+    task_name: str
+    reason: str
 
 
 def guard(code_paths: Iterable[str]) -> None:
@@ -59,26 +77,25 @@ def load(names: Sequence[str], paths: Sequence[str]) -> tuple[Any, list[Any]]:
         paths: folders of task files; where two name the same task the later one counts. lm-eval's own tasks are
             looked through only for a name that is in none of them.
 
-    Raises:
-        TaskError: a name is unknown, a file is wrong, data cannot be had.
+    Returns:
+        In the order of the names; `Missing` in the place of what is unknown, of a wrong file, and of data that
+        cannot be had, within groups too.
     """
     from lm_eval.tasks import TaskManager
 
     manager = TaskManager(include_path=list(paths), include_defaults=False)
     if any(name not in manager.task_index for name in names):
         manager = TaskManager(include_path=list(paths), include_defaults=True)
-    for name in names:
-        if name not in manager.task_index:
-            raise TaskError(_unknown(name, manager.all_tasks, paths))
     manager._factory = _factory()
     found: list[Any] = []
     for name in names:
+        if name not in manager.task_index:
+            found.append(Missing(name, _unknown(name, manager.all_tasks, paths)))
+            continue
         try:
             made = manager._load_spec(name)
-        except TaskError:
-            raise
-        except Exception as error:
-            raise TaskError(_why_not(name, error)) from error
+        except Exception as error:  # noqa: BLE001  whatever a task's file, its code or its data raise
+            made = Missing(name, why_not(name, error))
         found += made if isinstance(made, list) else [made]
     return manager, found
 
@@ -100,7 +117,8 @@ def _unknown(name: str, known: Sequence[str], paths: Sequence[str]) -> str:
     return text
 
 
-def _why_not(name: str, error: BaseException) -> str:
+def why_not(name: str, error: BaseException) -> str:
+    """Why a task cannot be loaded, for people: its own words, or that the hub is out of reach."""
     chain: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in chain:
@@ -114,22 +132,30 @@ def _why_not(name: str, error: BaseException) -> str:
         for one in chain
     ):
         return (
-            f"the data of task {name!r} cannot be had from the Hugging Face hub ({_line(error)}): "
+            f"the data of task {name!r} cannot be had from the Hugging Face hub ({line_of(error)}): "
             "without a hub, use the tasks that come with edgebench or --task-path"
         )
-    return f"task {name!r} cannot be loaded: {_line(error)}"
+    return f"task {name!r} cannot be loaded: {line_of(error)}"
 
 
-def _line(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
+    """An exception in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
 def _factory() -> Any:
-    """lm-eval's factory of tasks, for which data files stand beside the task file that names them."""
+    """lm-eval's factory of tasks: data files stand beside the file that names them, and a failure is one task's."""
     from lm_eval.tasks._factory import TaskFactory
 
     class Factory(TaskFactory):  # type: ignore[misc]  # lm-eval is not there where types are checked
+        def _build_task(self, entry: Any, overrides: dict[str, Any] | None) -> Any:
+            try:
+                return super()._build_task(entry, overrides)
+            except Exception as error:  # noqa: BLE001  whatever a task's file, its code or its data raise
+                name = str((overrides or {}).get("task", entry.name))
+                return Missing(name, why_not(name, error))
+
         def _load_full_config(self, entry: Any, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
             config: dict[str, Any] = super()._load_full_config(entry, overrides)
             if entry.yaml_path is not None and config.get("dataset_kwargs"):
@@ -157,29 +183,28 @@ def beside(dataset_kwargs: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
-def check_labels(tasks: Iterable[Any], limit: int | None) -> None:
-    """Every item of every task has an answer that it can be judged by.
+def check_labels(task: Any, limit: int | None) -> None:
+    """Every item of a task has an answer that it can be judged by.
 
     Args:
-        tasks: lm-eval's tasks.
-        limit: items of each that will be asked.
+        task: lm-eval's.
+        limit: items that will be asked.
 
     Raises:
-        TaskError: a task has no items, or an item no label.
+        TaskError: it has no items, or an item no label.
     """
-    for task in tasks:
-        docs = list(task.eval_docs)[:limit]
-        if not docs:
-            raise TaskError(f"task {task.config.task!r} has no items")
-        if task.OUTPUT_TYPE == "loglikelihood_rolling":
-            continue
-        for index, doc in enumerate(docs):
-            why = _without_label(task, doc)
-            if why:
-                raise TaskError(
-                    f"task {task.config.task!r} has no label for its item {index} ({why}): "
-                    "name a split that has labels"
-                )
+    docs = list(task.eval_docs)[:limit]
+    if not docs:
+        raise TaskError(f"task {task.config.task!r} has no items")
+    if task.OUTPUT_TYPE == "loglikelihood_rolling":
+        return
+    for index, doc in enumerate(docs):
+        why = _without_label(task, doc)
+        if why:
+            raise TaskError(
+                f"task {task.config.task!r} has no label for its item {index} ({why}): "
+                "name a split that has labels"
+            )
 
 
 def _without_label(task: Any, doc: Any) -> str | None:
@@ -188,7 +213,7 @@ def _without_label(task: Any, doc: Any) -> str | None:
         target = task.doc_to_target(doc)
         choices = task.doc_to_choice(doc) if task.OUTPUT_TYPE == "multiple_choice" else None
     except Exception as error:  # noqa: BLE001  templates and functions of others raise anything
-        return _line(error)
+        return line_of(error)
     if target is None:
         return "its target is empty"
     if choices is None or task.multiple_input:

@@ -112,22 +112,28 @@ class Questions:
         split = len(whole) - len(continuation)
         return whole[:split], whole[split:]
 
-    def generations(self, prompts: Sequence[tuple[list[int], int, list[str]]]) -> list[str]:
-        """Greedy text after each prompt: ids, number of new tokens at most, and what ends it.
+    def generations(self, prompts: Sequence[tuple[str, list[int], int, list[str]]]) -> list[str]:
+        """Greedy text after each prompt: its text, its ids, number of new tokens at most, and what ends it.
 
         Raises:
             TaskError: more new tokens are wanted than fit.
         """
         texts = []
-        for index, (tokens, count, stops) in enumerate(prompts):
+        for index, (asked, tokens, count, stops) in enumerate(prompts):
             room = self._max_length - count
             if room < 1:
                 raise TaskError(
                     f"a task wants {count} new tokens, and {self._max_length} fit with the question: "
                     "raise context_tokens in the suite's `tasks:`"
                 )
-            self.truncated += len(tokens) > room
-            body = {"tokens": tokens[-room:], "count": count, "stops": stops}
+            cut = len(tokens) > room
+            self.truncated += cut
+            body = {
+                "tokens": tokens[-room:],
+                "text": None if cut else asked,
+                "count": count,
+                "stops": stops,
+            }
             text = str(self._ask("generate", body, index, len(prompts))["text"])
             for stop in stops:
                 text = text.split(stop)[0] if stop else text
@@ -223,9 +229,16 @@ def proxy(ask: Ask, spec: EvaluateSpec) -> Any:
             self._tokens.learn(request.args[0] for request in requests)
             return self.questions.generations(
                 [
-                    (self.tok_encode(text), *generation(settings))
+                    (text, self.tok_encode(text), *generation(settings))
                     for text, settings in (r.args for r in requests)
                 ]
             )
 
     return Proxy()
+
+
+def silence(model: Any) -> None:
+    """Let a model of `proxy` answer everything alike and ask nothing: what would be asked is all that is wanted."""
+    model.loglikelihood = lambda requests, **_: [(-1.0, False)] * len(requests)
+    model.loglikelihood_rolling = lambda requests, **_: [-1.0] * len(requests)
+    model.generate_until = lambda requests, **_: [""] * len(requests)

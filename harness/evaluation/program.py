@@ -1,8 +1,8 @@
 """The program of the lm-eval process: evaluates tasks, and asks the lab whatever is to be computed.
 
 Owns the two requests of `exchange`. Started by the workers' bootstrap in lm-eval's environment. Contract: lm-eval runs
-in a thread of its own that waits while the lab has a question answered; whatever goes wrong in it is the answer to
-the request that was waiting.
+in a thread of its own that waits while the lab has a question answered; what goes wrong in one task is that task's, and
+what goes wrong beside them is the answer to the request that was waiting.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ from harness.evaluation.exchange import AnswerSpec, EvaluateSpec, Evaluation, Qu
 from harness.worker.bodies import to_body
 from harness.worker.protocol import VERSION, Message, ProtocolError
 from harness.worker.serving import Handler, Server, serve_lines
-
-#: Resamplings for the standard errors of metrics that have no formula.
-BOOTSTRAP = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +78,13 @@ class Program(Server):
         done: int,
         total: int,
     ) -> dict[str, Any]:
+        from harness.evaluation.loading import RefusedError
+
         self._said.put(Question(name, body, done, total))
-        return self._answers.get()
+        answer = self._answers.get()
+        if "refused" in answer:
+            raise RefusedError(str(answer["refused"]), bool(answer["unsupported"]))
+        return answer
 
     def _run(self, spec: EvaluateSpec) -> None:
         try:
@@ -93,34 +95,25 @@ class Program(Server):
     def _evaluation(self, spec: EvaluateSpec) -> Evaluation:
         from importlib.metadata import version
 
-        from lm_eval.api.group import Group
-        from lm_eval.evaluator import simple_evaluate
-
-        from harness.evaluation import loading
-        from harness.evaluation.model import proxy
+        from harness.evaluation import loading, running
+        from harness.evaluation.model import proxy, silence
         from harness.evaluation.results import task_results
 
         loading.guard(spec.code_paths)
         manager, tasks = loading.load(spec.names, [*spec.data_paths, *spec.code_paths])
-        leaves = [
-            leaf for one in tasks for leaf in (one.get_all_tasks() if isinstance(one, Group) else [one])
-        ]
-        loading.check_labels(leaves, spec.limit)
         model = proxy(self._ask, spec)
-        found = simple_evaluate(
-            model=model,
-            tasks=tasks,
-            task_manager=manager,
-            num_fewshot=spec.num_fewshot,
-            limit=spec.limit,
-            apply_chat_template=spec.chat_template,
-            fewshot_as_multiturn=spec.chat_template,
-            log_samples=True,
-            bootstrap_iters=BOOTSTRAP,
-        )
+        if spec.survey:
+            silence(model)
+        evaluated = running.evaluate(tasks, manager, model, spec)
+        results = task_results(evaluated.found)
+        if not spec.survey:
+            results, empty = running.with_figures(results)
+            evaluated.holes.extend(empty)
         return Evaluation(
-            tasks=task_results(found),
+            tasks=results,
             versions={name: version(name) for name in ("lm-eval", "datasets")},
             truncated=model.questions.truncated,
             requests=model.questions.requests,
+            holes=evaluated.holes,
+            data=evaluated.data,
         )

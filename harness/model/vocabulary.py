@@ -34,7 +34,12 @@ class Vocabulary:
         return b"".join(self.pieces[each] for each in ids)
 
     def covers(self, ids: Sequence[int], text: bytes) -> bool:
-        """Whether the tokens are the text, byte for byte, but for a space that the tokenizer put first."""
+        """Whether the tokens are the text, byte for byte, but for a space that the tokenizer put first.
+
+        They are not where a tokenizer makes tokens that the file does not list.
+        """
+        if not all(0 <= each < len(self.pieces) for each in ids):
+            return False
         spelled = self.text_bytes(ids)
         return spelled in (text, b" " + text)
 

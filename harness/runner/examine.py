@@ -2,7 +2,8 @@
 
 Owns who answers what lm-eval asks: the tokenizer of the model's quality reference, and the framework under test. Never
 touches the database. Contract: as `execute`: whatever one of them does, the call returns, and no process is left; the
-framework's worker is started only when the first question for it has come, with its tokens ready.
+framework's worker is started only when the first question for it has come, with its tokens ready. A question that a
+worker refuses costs the task that asked it; a worker that ends costs them all.
 
     lm-eval's process  <->  lab  <->  a worker that tokenises (the reference's framework, vocabulary only)
                                  <->  the framework's worker, with the model loaded
@@ -12,22 +13,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.errors import EdgebenchError
-from harness.evaluation.exchange import EvaluateSpec, TokenizerFacts
+from harness.evaluation.exchange import EvaluateSpec, Evaluation, TaskHole, TokenizerFacts
 from harness.machine import RunWatch
 from harness.runner.execute import GOODBYE_S, Deadline, Execution, Limits, explain
 from harness.runner.launch import Launch
-from harness.runner.process import WorkerError, WorkerProcess
+from harness.runner.process import WorkerError, WorkerProcess, WorkerRefused
 from harness.worker.api import LoadSpec
-from harness.worker.bodies import to_body
+from harness.worker.bodies import from_body, to_body
 from harness.worker.protocol import Method
 
 #: Tokens that are generated before the lab looks for the end: a model goes at most this far beyond it.
 CHUNK_TOKENS = 16
+
+#: Why a framework that answers with text alone has no answer to a choice.
+NO_LIKELIHOODS = "the task asks for log-likelihoods, and a server answers with text alone"
+#: Names that a message lists before it says how many more there are.
+_NAMED = 4
 
 #: Where a GGUF file names the tokens that end an answer, the first being the model's EOS.
 _END_KEYS = ("eos_token_id", "eot_token_id", "eom_token_id")
@@ -49,6 +55,7 @@ class Examination:
         num_fewshot: None: as each task says.
         chat_template: whether the model's template is used.
         max_length: tokens that fit.
+        answers: what the framework gives: ``logits``, or ``text`` alone, as a server does.
     """
 
     evaluator: Launch
@@ -62,6 +69,20 @@ class Examination:
     num_fewshot: int | None
     chat_template: bool
     max_length: int
+    answers: Literal["logits", "text"] = "logits"
+
+
+def told(holes: Sequence[TaskHole]) -> str:
+    """What has no figures and why, for people; equal reasons once."""
+    reasons: dict[str, list[str]] = {}
+    for hole in holes:
+        reasons.setdefault(hole.reason, []).append(hole.task)
+    return "; ".join(f"{_named(names)}: {reason}" for reason, names in reasons.items())
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def end_tokens(metadata: Mapping[str, Any]) -> list[int]:
@@ -92,12 +113,14 @@ def examine(
         watch: reads the machine's state around the work.
 
     Returns:
-        ``result`` is the body of an `exchange.Evaluation`, with ``tokens`` and ``computed_tokens`` beside it.
+        ``result`` is the body of an `exchange.Evaluation`, with ``tokens`` and ``computed_tokens`` beside it. Where
+        some tasks have no figures the run is ok and its reason says which; where none has any, it is as they are.
     """
     with ExitStack() as stack:
         router = _Router(stack, launch, load, examination, limits, log, on_phase, watch)
         try:
             router.run()
+            _judge(router.execution)
         except WorkerError as failure:
             explain(router.execution, failure, limits)
             if router.asked != "framework":
@@ -110,6 +133,30 @@ def examine(
     if router.execution.status == "ok":
         router.execution.enter("end")
     return router.execution
+
+
+def survey(
+    launch: Launch, load: LoadSpec, examination: Examination, *, timeout_s: float, log: Path
+) -> Evaluation:
+    """What the tasks would ask now: items with their hashes, and holes; no model is loaded, and figures mean nothing.
+
+    Raises:
+        EdgebenchError: lm-eval or the tokenizer did not do as asked.
+    """
+    limits = Limits(timeout_s, None)
+    with ExitStack() as stack:
+        router = _Router(stack, launch, load, examination, limits, log, lambda _: None, None)
+        return router.survey()
+
+
+def _judge(execution: Execution) -> None:
+    """The status of a run whose processes all did as asked, from what the tasks came to."""
+    holes = [from_body(TaskHole, hole) for hole in execution.result["holes"]]
+    if not holes:
+        return
+    execution.reason = told(holes)
+    if not execution.result["tasks"]:
+        execution.status = "failed" if any(hole.status == "failed" for hole in holes) else "skipped"
 
 
 class _Router:
@@ -166,6 +213,17 @@ class _Router:
             if self._watch is not None:
                 self._watch.sample(self._worker.pid)
             self.execution.peak_seen_bytes = self._worker.peak_seen_bytes
+        self._close()
+
+    def survey(self) -> Evaluation:
+        """See `survey`."""
+        spec = replace(self._spec(), survey=True)
+        answer = self._call(self._evaluator, "evaluate", to_body(spec))
+        assert answer["result"] is not None, "a survey asks nothing"
+        self._close()
+        return from_body(Evaluation, answer["result"])
+
+    def _close(self) -> None:
         for process in (self._worker, self._evaluator, self._tokenizer):
             if process is not None:
                 process.close(timeout_s=min(GOODBYE_S, self._deadline.left_s()))
@@ -218,6 +276,19 @@ class _Router:
     # -- questions ----------------------------------------------------------------------------------------------------
 
     def _answer(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer, or that it was refused: then the worker is alive, and other tasks may have better questions."""
+        if name == "likelihood" and self._examination.answers == "text":
+            return {"refused": NO_LIKELIHOODS, "unsupported": True}
+        if name != "encode" and self._worker is None:
+            self._begin()  # an artifact that cannot be loaded answers nothing: that is no single task's
+        try:
+            return self._answered(name, body)
+        except WorkerRefused as refusal:
+            self.execution.error = self.execution.error or refusal.traceback
+            who = "" if self.asked == "framework" else f"{self.asked}: "
+            return {"refused": who + refusal.message, "unsupported": refusal.type == "Unsupported"}
+
+    def _answered(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         if name == "encode":
             given = {"model": str(self._examination.source), **body}
             return {"tokens": self._call(self._tokenizer, "encode", given)["tokens"]}
@@ -226,6 +297,10 @@ class _Router:
             self._tokens += answer["tokens"]
             self._computed_tokens += answer["computed_tokens"]
             return {"scores": answer["scores"]}
+        if self._examination.answers == "text":
+            text = self._text(body["tokens"]) if body["text"] is None else body["text"]
+            given = {**body, "text": text}
+            return {"text": self._ask_framework("complete", given)["text"]}
         return {"text": self._generate(body["tokens"], body["count"], body["stops"])}
 
     def _generate(self, tokens: list[int], count: int, stops: Sequence[str]) -> str:
@@ -249,10 +324,10 @@ class _Router:
         return str(self._call(self._tokenizer, "detokenize", body)["texts"][0])
 
     def _ask_framework(self, method: Method, body: Mapping[str, Any]) -> dict[str, Any]:
-        worker = self._worker if self._worker is not None else self._begin()
-        return self._call(worker, method, body)
+        assert self._worker is not None, "it was begun before the question was looked at"
+        return self._call(self._worker, method, body)
 
-    def _begin(self) -> WorkerProcess:
+    def _begin(self) -> None:
         """The framework's worker with the model loaded."""
         self.asked = "framework"
         self._worker = worker = self._stack.enter_context(
@@ -265,4 +340,3 @@ class _Router:
         if self._watch is not None:
             self._watch.sample(worker.pid)
         execution.enter("tasks")
-        return worker

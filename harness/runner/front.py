@@ -8,7 +8,6 @@ when the process is killed.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -227,21 +226,22 @@ def begin_session(
     """
     machine_id = record_machine(store)
     runnable = [planned for planned in plan.cells if planned.reason is None]
-    # Whatever rests on logits: of a function that can be compared, by a framework that gives them.
-    judged = [
-        planned.cell.id
-        for planned in runnable
-        if plan.models[planned.cell.model].synthetic is None
-        and "score" in plan.entries[planned.cell.framework].backend.capabilities
-    ]
-    kinds: list[RunKind] = []
+    # A score rests on logits; tasks may be answered with text too.
+    needs: dict[RunKind, frozenset[str]] = {}
     if plan.suite.scoring_of() is not None:
-        kinds.append("score")
+        needs["score"] = frozenset({"score"})
     if plan.tasks is not None:
-        kinds.append("tasks")
+        needs["tasks"] = frozenset({"score", "complete"})
+    judged = [
+        (kind, planned.cell.id)
+        for kind, answering in needs.items()
+        for planned in runnable
+        # Of a function that can be compared, by a framework that answers.
+        if plan.models[planned.cell.model].synthetic is None
+        and answering & plan.entries[planned.cell.framework].backend.capabilities
+    ]
     untimed = [
-        PlannedRunRecord(cell_id, kind, 0, position)
-        for position, (kind, cell_id) in enumerate(itertools.product(kinds, judged))
+        PlannedRunRecord(cell_id, kind, 0, position) for position, (kind, cell_id) in enumerate(judged)
     ]
     runs = {planned.cell.id: planned.settings.runs for planned in runnable} if timed else {}
     timed_runs = [

@@ -274,6 +274,7 @@ class SessionRunner:
         max_kld = None if check is None else check.limit(one.cell.precision)
         try:
             tokens = self._workshop.tokens(one.cell.model, self._workshop.corpus(self._job.suite))
+            text = self._workshop.scored_text(one.cell.model, tokens.text)
             reference = self._reference(one.cell.model, tokens, scoring)
         except EdgebenchError as error:
             failure = EdgebenchError(f"no quality reference: {error.what}", next_step=error.next_step)
@@ -308,7 +309,7 @@ class SessionRunner:
                     cells=cell_ids,
                     precision=one.cell.precision,
                     spec=spec,
-                    text=self._workshop.scored_text(one.cell.model, tokens.text),
+                    text=text,
                     max_kld=max_kld,
                 )
 
@@ -331,7 +332,8 @@ class SessionRunner:
     def _make_reference(self, model: str, tokens: TokenFile, scoring: Scoring) -> ReferenceScore:
         """The reference on these tokens; computed where the cache or the database lack it."""
         one = self._catalogue.reference(model)
-        text = self._catalogue.reference_text(model)
+        name = self._catalogue.reference_text(model)
+        text = self._workshop.scored_text(model, tokens.text)
         key = scoring_key(_target(one), scoring, tokens, None)
         folder = self._cache_dir / "references"
         folder.mkdir(parents=True, exist_ok=True)
@@ -339,7 +341,7 @@ class SessionRunner:
         with FileLock(reference_lock_path(path)):
             found = self._store.find_score(key)
             if found is not None and is_whole(path):
-                return reference_of(found, path, text)
+                return reference_of(found, path, name)
             self._store.record_cells([cell_record(one.cell)])
             partial = partial_path(path)
             spec = score_spec(scoring, tokens, reference_in=None, reference_out=partial)
@@ -352,16 +354,16 @@ class SessionRunner:
                     scoring=scoring,
                     tokens=tokens,
                     reference=None,
-                    quality_reference=text,
+                    quality_reference=name,
                     cells=(),
                     precision=one.cell.precision,
                     spec=spec,
-                    text=self._workshop.scored_text(model, tokens.text),
+                    text=text,
                 )
 
-            label = f"{model} quality reference ({text})"
+            label = f"{model} quality reference ({name})"
             # One for each window that artifacts of this model are scored at.
-            index = sum(name == model for name, _ in self._references)
+            index = sum(known == model for known, _ in self._references)
             frame = self.frame(one.cell.id, "reference", index, one)
             record = self._measure(one, frame, spec, label, score)
             if record.status == "ok":
@@ -377,7 +379,7 @@ class SessionRunner:
             self._outcome.done += 1
             stored = self._store.find_score(key)
             assert stored is not None, "what was stored is found"
-            return reference_of(stored, path, text)
+            return reference_of(stored, path, name)
 
     def _broken_cells(self, ready: Mapping[str, Ready]) -> dict[str, str]:
         """Cells whose artifact does not compute the model's function, with the reason."""
@@ -618,12 +620,20 @@ class SessionRunner:
             self._outcomes[cell.id][record.index] = counted
         if record.status not in ("ok", "skipped"):
             self._outcome.failures[cell.name] = record.reason or record.status
+        holes = () if record.evaluation is None else record.evaluation.holes
+        partial = any(hole.status == "failed" for hole in holes)
+        if partial:
+            self.lost(one, record.reason or "some tasks have no figures")
         if record.duration_s is not None:
             self._expectation.learn(cell.id, record.kind, record.duration_s)
         suspect = " (suspect)" if record.validity == "suspect" else ""
         text = record.reason or f"ok in {record.duration_s or 0:.1f} s{suspect}"
-        self._progress.run_ended(label, text, ok=record.status in ("ok", "skipped"))
+        self._progress.run_ended(label, text, ok=record.status in ("ok", "skipped") and not partial)
         return record
+
+    def lost(self, one: Ready, reason: str) -> None:
+        """Something that was asked of a cell has no figures."""
+        self._outcome.failures[one.cell.name] = f"tasks: {reason}"
 
 
 def _full_disk(label: str, execution: Execution) -> EdgebenchError:

@@ -38,7 +38,7 @@ from harness.runner.prepare import Job
 from harness.runner.process import WorkerError, WorkerProcess
 from harness.runner.progress import SessionProgress
 from harness.suite import Suite
-from harness.worker.api import Calibration, Made, MakeRequest, Recipe
+from harness.worker.api import Calibration, Capability, Made, MakeRequest, Recipe
 from harness.worker.bodies import from_body, to_body
 from harness.worker.protocol import TextSpec
 from harness.worker.synthetic import SyntheticModel
@@ -221,6 +221,10 @@ class Workshop:
             ("artifact", model, framework, recipe_name),
             lambda: self._make_artifact(model, framework, recipe_name),
         )
+
+    def capabilities(self, framework: str) -> frozenset[Capability]:
+        """What a framework's backend declares."""
+        return self._entries[framework].backend.capabilities
 
     def recipe(self, framework: str, name: str) -> Recipe:
         """The recipe that a framework declares under a name."""

@@ -2,7 +2,8 @@
 
 Owns the plan of a session's tasks, the key under which an evaluation is found again, and the way from lm-eval's answer
 to records. `examine` runs the processes. Contract: as scoring: an evaluation that the database holds under the same
-key is used again; the reference of a model and length is evaluated once; a failure belongs to its cell.
+key is used again, if the tasks would ask the very same items now; the reference of a model and length is evaluated
+once; a failure belongs to its cell.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from harness.environment.tools import LM_EVAL
 from harness.errors import EdgebenchError, UsageError
-from harness.evaluation.exchange import Evaluation
+from harness.evaluation.exchange import Evaluation, TaskHole
 from harness.files import file_sha256, key_of
 from harness.paths import data_dir
 from harness.runner.catalogue import Catalogue, Ready, cell_record, environment_record
-from harness.runner.examine import Examination, examine
+from harness.runner.examine import Examination, examine, survey, told
 from harness.runner.execute import Execution
 from harness.runner.launch import launch_of_tool
 from harness.runner.progress import SessionProgress
@@ -29,6 +30,7 @@ from harness.runner.workplace import Workplace
 from harness.store import Store
 from harness.store.evaluation_records import (
     EvaluationRecord,
+    TaskHoleRecord,
     TaskItemRecord,
     TaskMetricRecord,
     TaskRecord,
@@ -37,7 +39,8 @@ from harness.store.evaluations import EvaluationFacts
 from harness.store.records import RunKind, RunRecord
 from harness.suite import Suite
 from harness.suite.schema import Tasks
-from harness.worker.bodies import from_body
+from harness.worker.api import LoadSpec
+from harness.worker.bodies import from_body, to_body
 
 #: What of the environment lm-eval's process is told: nobody counts its users, and nothing is drawn beside a bar.
 _QUIET = {
@@ -196,6 +199,9 @@ class Session(Protocol):
     def keep(self, one: Ready, label: str, record: RunRecord) -> RunRecord:
         """Store a run and say how it ended."""
 
+    def lost(self, one: Ready, reason: str) -> None:
+        """Something that was asked of a cell has no figures."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
@@ -240,6 +246,7 @@ class TaskRunner:
         self._progress = progress
         self._files: str | None = None
         self._references: dict[tuple[str, int], _Reference | EdgebenchError] = {}
+        self._surveys: dict[str, Evaluation | None] = {}
 
     def groups(self, ready: Sequence[Ready]) -> list[list[Ready]]:
         """Cells that share one evaluation: they differ in their workload only."""
@@ -272,10 +279,16 @@ class TaskRunner:
             self._session.keep(one, label, setup_failure(frame, failure))
             return
         cells = tuple(each.cell.id for each in group)
-        found = self._store.find_evaluation(key)
+        found = self._find(one.cell.model, key)
         if found is not None:
             self._store.link_evaluation(self._session_id, cells, found.run_id)
-            self._progress.run_ended(label, "evaluated before", ok=True)
+            failed = told(
+                [TaskHole(one.task, one.status, one.reason) for one in found.holes if one.status == "failed"]
+            )
+            if failed:
+                self._session.lost(one, failed)
+            text = "evaluated before" + (f", without figures of {failed}" if failed else "")
+            self._progress.run_ended(label, text, ok=not failed)
             return
         self._session.keep(
             one, label, self._measure(one, frame, label, key, reference, reference.text, cells)
@@ -300,7 +313,7 @@ class TaskRunner:
         one = self._catalogue.reference(model)
         text = self._catalogue.reference_text(model)
         key = self._key(one, None, max_length)
-        found = self._store.find_evaluation(key)
+        found = self._find(model, key)
         if found is None:
             self._store.record_cells([cell_record(one.cell)])
             label = f"{model} quality reference ({text}) tasks"
@@ -315,6 +328,35 @@ class TaskRunner:
             found = self._store.find_evaluation(key)
             assert found is not None, "what was stored is found"
         return _reference_of(found, text)
+
+    # -- what was evaluated before ------------------------------------------------------------------------------------
+
+    def _find(self, model: str, key: str) -> EvaluationFacts | None:
+        """The evaluation under a key, if it asked what would be asked now: data may change where no key sees it."""
+        found = self._store.find_evaluation(key)
+        if found is None:
+            return None
+        now = self._survey(model)
+        return found if now is not None and same_items(found, now) else None
+
+    def _survey(self, model: str) -> Evaluation | None:
+        """What the tasks would ask of a model now, looked at once per session; None where that cannot be found out."""
+        if model not in self._surveys:
+            self._progress.note("comparing the tasks' items with those evaluated before")
+            examination = self._examination(model, self._plan.tasks.context_tokens, "logits")
+            source = self._workshop.model_file(model).path
+            try:
+                self._surveys[model] = survey(
+                    self._workshop.tokenizer_launch(model),
+                    LoadSpec(source, "cpu", "cpu", 1, 1),
+                    examination,
+                    timeout_s=self._plan.tasks.timeout_s,
+                    log=self._workshop.log(f"{self._session_id}/survey-{model}"),
+                )
+            except EdgebenchError as error:
+                self._progress.note(f"evaluations of before are not used: {error.what}")
+                self._surveys[model] = None
+        return self._surveys[model]
 
     # -- one evaluation -----------------------------------------------------------------------------------------------
 
@@ -341,7 +383,7 @@ class TaskRunner:
         }
 
     def _key(self, one: Ready, reference: str | None, max_length: int | None = None) -> str:
-        """Equal where evaluating again would give the same, as far as the tasks' data are on this machine."""
+        """Equal where evaluating the same items again would give the same."""
         if self._files is None:
             self._files = self._plan.files_sha256()
         model = one.cell.model
@@ -356,6 +398,29 @@ class TaskRunner:
         }
         return key_of(content)[:32]
 
+    def _examination(self, model: str, max_length: int, answers: Literal["logits", "text"]) -> Examination:
+        """The session's tasks, as they are asked of a model."""
+        plan, tasks = self._plan, self._plan.tasks
+        source = self._workshop.model_file(model)
+        return Examination(
+            evaluator=launch_of_tool(
+                "harness.evaluation.program",
+                self._workshop.tool(LM_EVAL).python,
+                {**_QUIET, "HF_DATASETS_CACHE": str(self._cache_dir / "datasets")},
+            ),
+            tokenizer=self._workshop.tokenizer_launch(model),
+            source=source.path,
+            metadata=source.facts.metadata,
+            names=tasks.names,
+            data_paths=plan.data_paths,
+            code_paths=plan.code_paths,
+            limit=tasks.limit,
+            num_fewshot=tasks.num_fewshot,
+            chat_template=tasks.chat_template,
+            max_length=max_length,
+            answers=answers,
+        )
+
     def _measure(
         self,
         one: Ready,
@@ -367,27 +432,13 @@ class TaskRunner:
         cells: tuple[str, ...],
         max_length: int | None = None,
     ) -> RunRecord:
-        plan, tasks = self._plan, self._plan.tasks
+        tasks = self._plan.tasks
         length = self._max_length(one) if max_length is None else max_length
         environment = self._workshop.tool(LM_EVAL)
-        source = self._workshop.model_file(one.cell.model)
-        examination = Examination(
-            evaluator=launch_of_tool(
-                "harness.evaluation.program",
-                environment.python,
-                {**_QUIET, "HF_DATASETS_CACHE": str(self._cache_dir / "datasets")},
-            ),
-            tokenizer=self._workshop.tokenizer_launch(one.cell.model),
-            source=source.path,
-            metadata=source.facts.metadata,
-            names=tasks.names,
-            data_paths=plan.data_paths,
-            code_paths=plan.code_paths,
-            limit=tasks.limit,
-            num_fewshot=tasks.num_fewshot,
-            chat_template=tasks.chat_template,
-            max_length=length,
+        answers: Literal["logits", "text"] = (
+            "logits" if "score" in self._workshop.capabilities(one.cell.framework) else "text"
         )
+        examination = self._examination(one.cell.model, length, answers)
 
         def work(place: Workplace) -> Execution:
             return examine(
@@ -418,8 +469,10 @@ class TaskRunner:
                 reference_run_id=None if reference is None else reference.run_id,
                 quality_reference=text,
                 cells=cells,
+                holes=[TaskHoleRecord(one.task, one.status, one.reason) for one in result.holes],
                 details={
                     "versions": dict(result.versions),
+                    "data": to_body(result.data),
                     "requests": dict(result.requests),
                     "files_sha256": self._files,
                     **counted,
@@ -430,6 +483,26 @@ class TaskRunner:
         return self._session.measure(
             one, frame, label, length, work, timeout_s=tasks.timeout_s, evaluation=evaluation
         )
+
+
+def same_items(found: EvaluationFacts, now: Evaluation) -> bool:
+    """Whether an evaluation holds what evaluating again would give.
+
+    Every task's items and questions must be those of today. What failed although its items can be had is tried again;
+    what could not be loaded is not, while it still cannot.
+
+    Args:
+        found: the evaluation.
+        now: a survey.
+    """
+    # A group has no items but those of its tasks.
+    asked = {task.task: task.sha256 for task in now.tasks if task.sha256 is not None}
+    held = {task.task: task.corpus_sha256 for task in found.tasks if task.corpus_sha256 is not None}
+    skipped = {hole.task for hole in found.holes if hole.status == "skipped"}
+    return (
+        all(task in asked and asked[task] == sha256 for task, sha256 in held.items())
+        and asked.keys() <= held.keys() | skipped
+    )
 
 
 def _target(one: Ready) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,24 @@ class TaskRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskHoleRecord:
+    """What was asked for and has no figures; ``skipped``: the framework answers no questions of its kind."""
+
+    task: str
+    status: Literal["failed", "skipped"]
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not self.reason:
+            raise ValueError(f"task {self.task} has no figures and no reason")
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationRecord:
     """What evaluating tasks on one artifact gave.
 
     Attributes:
-        evaluation_key: equal where evaluating again would give the same.
+        evaluation_key: equal where evaluating the same items again would give the same.
         artifact_id: what was evaluated.
         settings: what was asked for: names, limit, num_fewshot, chat_template, max_length.
         chat_template: whether the model's template was used.
@@ -75,6 +88,7 @@ class EvaluationRecord:
         quality_reference: that reference in words.
         cells: cells of the run's session that this evaluation stands for.
         details: anything else worth keeping.
+        holes: what was asked for and has no figures.
     """
 
     evaluation_key: str
@@ -91,3 +105,4 @@ class EvaluationRecord:
     quality_reference: str | None = None
     cells: Sequence[str] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    holes: Sequence[TaskHoleRecord] = ()

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from harness.store import traces
-from harness.store.evaluation_records import EvaluationRecord
+from harness.store.evaluation_records import EvaluationRecord, TaskHoleRecord
 from harness.store.tables import table
 
 
@@ -51,6 +51,7 @@ class EvaluationFacts:
     details: Mapping[str, Any]
     tasks: tuple[TaskFacts, ...]
     reference: EvaluationFacts | None = None
+    holes: tuple[TaskHoleRecord, ...] = ()
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -122,6 +123,13 @@ def rows(
         ("task_result", results),
         ("task_item", items),
         ("task_answer", answers),
+        (
+            "task_hole",
+            [
+                {"run_key": key, "position": position, **asdict(hole)}
+                for position, hole in enumerate(record.holes)
+            ],
+        ),
     ]
 
 
@@ -134,8 +142,8 @@ def evaluation_facts(connection: Connection, run_keys: Iterable[int]) -> dict[in
     found = _evaluations(connection, wanted)
     references = {row.reference_run_key for row in found.values() if row.reference_run_key is not None}
     found |= _evaluations(connection, references - found.keys())
-    tasks = _tasks(connection, found.keys())
-    plain = {key: _facts(row, tasks[key]) for key, row in found.items()}
+    tasks, holes = _tasks(connection, found.keys()), _holes(connection, found.keys())
+    plain = {key: _facts(row, tasks[key], holes[key]) for key, row in found.items()}
     return {
         key: replace(plain[key], reference=plain.get(found[key].reference_run_key))
         for key in wanted & found.keys()
@@ -219,7 +227,18 @@ def _tasks(connection: Connection, run_keys: Iterable[int]) -> dict[int, list[Ta
     return made
 
 
-def _facts(row: Row[Any], tasks: Sequence[TaskFacts]) -> EvaluationFacts:
+def _holes(connection: Connection, run_keys: Iterable[int]) -> dict[int, list[TaskHoleRecord]]:
+    holes = table("task_hole")
+    made: dict[int, list[TaskHoleRecord]] = defaultdict(list)
+    query = (
+        select(holes).where(holes.c.run_key.in_(sorted(run_keys))).order_by(holes.c.run_key, holes.c.position)
+    )
+    for row in connection.execute(query):
+        made[row.run_key].append(TaskHoleRecord(row.task, row.status, row.reason))
+    return made
+
+
+def _facts(row: Row[Any], tasks: Sequence[TaskFacts], holes: Sequence[TaskHoleRecord]) -> EvaluationFacts:
     return EvaluationFacts(
         run_id=row.run_id,
         evaluation_key=row.evaluation_key,
@@ -232,4 +251,5 @@ def _facts(row: Row[Any], tasks: Sequence[TaskFacts]) -> EvaluationFacts:
         quality_reference=row.quality_reference,
         details=row.details,
         tasks=tuple(tasks),
+        holes=tuple(holes),
     )

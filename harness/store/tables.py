@@ -35,6 +35,7 @@ from sqlmodel import Field, SQLModel
 RUN_STATUSES = ("ok", "skipped", "failed", "timeout", "oom")
 VALIDITIES = ("ok", "suspect")
 VERDICTS = ("ok", "broken")
+HOLE_STATUSES = ("failed", "skipped")
 PREPARATION_STATUSES = ("ok", "failed", "oom", "timeout")
 STOP_REASONS = ("width", "cap", "failed")
 ENERGY_METHODS = ("counter", "power")
@@ -688,7 +689,9 @@ class Evaluation(Row, table=True):
 
     __tablename__: ClassVar[str] = "evaluation"
     run_key: int = Field(primary_key=True, foreign_key="run.key", description="the run that evaluated")
-    evaluation_key: str = Field(index=True, description="equal where evaluating again would give the same")
+    evaluation_key: str = Field(
+        index=True, description="equal where evaluating the same items again would give the same"
+    )
     artifact_id: str = Field(foreign_key="artifact.id", index=True, description="what was evaluated")
     settings: dict[str, Any] = Field(sa_type=_JSON, description="JSON of what was asked for")
     chat_template: bool = Field(description="whether the model's chat template was used")
@@ -749,6 +752,20 @@ class TaskAnswer(Row, table=True):
         description="nats, of its choices in order, packed, little-endian, 8 bytes each; NULL where none was asked"
     )
     text: str | None = Field(sa_type=Text, description="what was generated; NULL where nothing was")
+
+
+class TaskHole(Row, table=True):
+    """A task, group or name of an evaluation that has no figures."""
+
+    __tablename__: ClassVar[str] = "task_hole"
+    __table_args__ = (_one_of("status", HOLE_STATUSES),)
+    run_key: int = Field(primary_key=True, foreign_key="evaluation.run_key", description="its evaluation")
+    task: str = Field(primary_key=True, description="as it was named, or as lm-eval names it")
+    position: int = Field(sa_type=SmallInteger, description="order of the holes, from 0")
+    status: str = Field(
+        description="`failed`, or `skipped` where the framework answers no questions of its kind"
+    )
+    reason: str = Field(sa_type=Text, description="why it has none")
 
 
 class SessionEvaluation(Row, table=True):

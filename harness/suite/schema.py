@@ -249,7 +249,7 @@ class Check(Strict):
 
 
 class Tasks(Strict):
-    """Evaluation tasks: driven by lm-eval, answered by every framework that gives logits."""
+    """Evaluation tasks: driven by lm-eval, answered by every framework that gives logits, and with text by servers."""
 
     names: Annotated[list[str], BeforeValidator(_task_names, json_schema_input_type=str | list[str])]
     """lm-eval's names of tasks, groups or tags: those that come with edgebench, those below `paths`, lm-eval's own."""

@@ -188,6 +188,16 @@ DEFINITIONS: dict[str, Definition] = {
         f"{_WINDOWS}; from the reference's sketch, or exactly with `exact: true`",
         "llama-perplexity keeps 16-bit logits: F16 against itself reads some 0.0005.",
     ),
+    "kld_detectable": Definition(
+        "standard error of `kld_mean` over windows x the shift, in such errors, that Student's t test (5 %, two-sided) "
+        "shows in 80 % of repetitions",
+        _WINDOWS,
+        "a p-value or an interval says what was found, not what could have been.",
+    ),
+    "perplexity_ratio_detectable": Definition(
+        "exp(standard error of the mean log ratio over paired windows x the same shift)",
+        _WINDOWS,
+    ),
     "kld_median": Definition("median over positions", "`score_positions`"),
     "kld_p99": Definition("99th percentile over positions", "`score_positions`"),
     "kld_p999": Definition("99.9th percentile over positions", "`score_positions`"),

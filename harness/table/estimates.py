@@ -89,6 +89,15 @@ def ratio_interval(sums: Sequence[float], counts: Sequence[int]) -> Bounds | Non
 
     The windows are the units (positions inside one depend on each other): linearised ratio estimator with Student's t.
     """
+    error = ratio_error(sums, counts)
+    if error is None:
+        return None
+    ratio, half = math.fsum(sums) / sum(counts), t95(len(sums) - 1) * error
+    return ratio - half, ratio + half
+
+
+def ratio_error(sums: Sequence[float], counts: Sequence[int]) -> float | None:
+    """Standard error of ``sum(sums) / sum(counts)`` over windows, linearised; None with fewer than two windows."""
     windows = len(sums)
     total = sum(counts)
     if windows < 2 or total <= 0:
@@ -96,5 +105,4 @@ def ratio_interval(sums: Sequence[float], counts: Sequence[int]) -> Bounds | Non
     ratio = math.fsum(sums) / total
     residuals = [value - ratio * count for value, count in zip(sums, counts, strict=True)]
     variance = windows / (windows - 1) * math.fsum(residual**2 for residual in residuals)
-    half = t95(windows - 1) * math.sqrt(variance) / total
-    return ratio - half, ratio + half
+    return math.sqrt(variance) / total

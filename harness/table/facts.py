@@ -196,14 +196,14 @@ class WindowFacts:
 
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """One metric of one evaluation task.
+    """One metric of one evaluation task, or a task without any.
 
     Attributes:
         task: lm-eval's name.
-        metric: its name, with the answer's filter after a comma.
-        value: over all items.
+        metric: its name, with the answer's filter after a comma; None where the task has no figures.
+        value: over all items; None where the task has no figures.
         stderr: its standard error, None where there is none.
-        n: items.
+        n: items; None where the task has no figures.
         version: the task's.
         flips: share of items whose correctness differs from the quality reference's; None where items are not
             right or wrong, or nothing was compared.
@@ -214,13 +214,14 @@ class TaskFacts:
         chat_template: whether the model's template was used.
         limit: items at most, None: all.
         reference_value: the quality reference's value.
+        reason: why the task has no figures, None where it has.
     """
 
     task: str
-    metric: str
-    value: float
+    metric: str | None
+    value: float | None
     stderr: float | None
-    n: int
+    n: int | None
     version: str
     flips: float | None = None
     mcnemar_p: float | None = None
@@ -229,6 +230,7 @@ class TaskFacts:
     chat_template: bool = False
     limit: int | None = None
     reference_value: float | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

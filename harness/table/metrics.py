@@ -87,8 +87,13 @@ def as_fallbacks(value: Any) -> str:
 
 
 def as_tasks(value: Any) -> str:
-    """Task results: ``blimp acc 0.812``."""
-    return "; ".join(f"{each['task']} {each['metric']} {significant(each['value'])}" for each in value)
+    """Task results: ``blimp acc 0.812``; of a task without figures its name."""
+    return "; ".join(
+        f"{each['task']} {each['metric']} {significant(each['value'])}"
+        if each["value"] is not None
+        else f"{each['task']} none"
+        for each in value
+    )
 
 
 def as_intervals(value: Any) -> str:
@@ -254,6 +259,10 @@ def _all() -> tuple[Metric, ...]:
           "Touched weight and KV cache bytes a token, times decode tokens/s, over the measured read bandwidth.", 10),
         m("mfu_prefill", "MFU", "metric", "share", "higher", as_percent,
           "The model's operations per token, times prefill tokens/s, over the measured fp32 peak.", 8),
+        m("kld_detectable", "KLD detectable", "metric", "nats", None, significant,
+          "Smallest rise of mean divergence that these paired windows would have shown in four of five repetitions."),
+        m("perplexity_ratio_detectable", "PPL ratio detectable", "metric", "", None, as_number,
+          "Smallest perplexity ratio above 1 that these paired windows would have shown in four of five repetitions."),
     )  # fmt: skip
 
 

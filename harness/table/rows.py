@@ -26,6 +26,7 @@ from harness.table.facts import (
     Status,
 )
 from harness.table.metrics import ROW_KEYS
+from harness.table.power import detectable_errors
 
 #: From best to worst.
 _SEVERITY: tuple[Status, ...] = ("ok", "skipped", "timeout", "oom", "failed")
@@ -42,7 +43,21 @@ EMULATED = "emulated: its speed says nothing about silicon"
 NO_TASKS = "no tasks were asked for"
 
 _QUANTILES = ("kld_median", "kld_p99", "kld_p999", "kld_max", "delta_p_p1", "delta_p_median", "delta_p_p99")
-_DETAILS = ("bits_per_byte", "delta_p_rms", *_QUANTILES)
+_DETAILS = (
+    "bits_per_byte",
+    "delta_p_rms",
+    *_QUANTILES,
+    "kld_detectable",
+    "perplexity_ratio_detectable",
+)
+
+#: Figures of a score, in the order of the registry.
+QUALITY_KEYS = tuple(
+    key for key in ROW_KEYS if key in {"perplexity", "perplexity_ratio", "kld_mean", "same_top", *_DETAILS}
+)
+_NO_SPREAD = (
+    "one window, or windows that are all alike, have no spread: nothing says what they would have shown"
+)
 
 #: Why a synthetic model's row has no accuracy.
 SYNTHETIC = "synthetic weights: there is no function to compare with"
@@ -521,6 +536,21 @@ def _quality(draft: _Draft) -> None:
             draft.bound(key, (value - half, value + half))
 
 
+def quality_of(score: ScoreFacts) -> list[dict[str, Any]]:
+    """The figures of one score by themselves: each ``metric`` with its ``value`` and ``interval``, or ``why_not``."""
+    draft = _Draft(CellFacts("", "", "", "", "", "", 0, 0, score=score), [], dict.fromkeys(ROW_KEYS))
+    _quality(draft)
+    return [
+        {
+            "metric": key,
+            "value": draft.values[key],
+            "interval": draft.intervals.get(key),
+            "why_not": draft.notes.get(key) if draft.values[key] is None else None,
+        }
+        for key in QUALITY_KEYS
+    ]
+
+
 def _divergence(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None:
     for key, sums, limit in (
         ("kld_mean", [window.kld_sum for window in score.windows], math.inf),
@@ -529,21 +559,33 @@ def _divergence(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None
         known = _known(sums)
         if len(known) < len(sums):
             draft.put(key, None, "no quality reference was computed")
+            draft.put("kld_detectable", None, "no quality reference was computed")
             continue
         draft.put(key, _mean(known, counts), "the logits are not finite")
         draft.bound(key, estimates.ratio_interval(known, counts), 0.0, limit)
+        if key == "kld_mean":
+            # The reference diverges from itself by 0 in every window: this is the paired difference already.
+            draft.put("kld_detectable", _detectable(known, counts), _NO_SPREAD)
+
+
+def _detectable(sums: Sequence[float], counts: Sequence[int]) -> float | None:
+    """How far a mean over these windows must lie from zero to be shown; None where their spread is not known."""
+    error, errors = estimates.ratio_error(sums, counts), detectable_errors(len(sums))
+    return error * errors if error and errors is not None else None
 
 
 def _perplexity_ratio(draft: _Draft, score: ScoreFacts) -> None:
     reference = {window.window: window for window in score.reference}
     pairs = [(window, reference[window.window]) for window in score.windows if window.window in reference]
     if len(pairs) < len(score.windows) or any(own.positions != ref.positions for own, ref in pairs):
-        draft.put("perplexity_ratio", None, "the quality reference was not scored on the same windows")
+        for key in ("perplexity_ratio", "perplexity_ratio_detectable"):
+            draft.put(key, None, "the quality reference was not scored on the same windows")
         return
     counts = [own.positions for own, _ in pairs]
     excess = [own.nll_sum - ref.nll_sum for own, ref in pairs]
     draft.put("perplexity_ratio", _exp(_mean(excess, counts)), "the log-likelihoods are not finite")
     draft.bound("perplexity_ratio", _exp_bounds(estimates.ratio_interval(excess, counts)))
+    draft.put("perplexity_ratio_detectable", _exp(_detectable(excess, counts)), _NO_SPREAD)
 
 
 def _bits_per_byte(draft: _Draft, score: ScoreFacts, nll: Sequence[float]) -> None:

@@ -102,12 +102,15 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
     baseline: str | None = "fp16"
     default_recipe = True
     unscored: str | None = None
+    unanswered: str | None = None
     entry = entries.get(plan.framework)
     if entry is not None and entry.error is None:
         baseline = entry.backend.baseline_precision
         if cell.reason is None and "score" not in entry.backend.capabilities:
             who = "the server" if "stream" in entry.backend.capabilities else entry.backend.title
             unscored = f"{who} gives no full logits"
+            if "complete" not in entry.backend.capabilities:
+                unanswered = unscored
         recipes = {recipe.name: recipe for recipe in entry.backend.recipes}
         default_recipe = plan.recipe not in recipes or recipes[plan.recipe].default
     scoring = [run for run in cell.runs if run.kind == "score"]
@@ -133,12 +136,12 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
         synthetic=cell.synthetic,
         artifact=_artifact(cell),
         runs=tuple(run_facts(run, cell) for run in cell.timed()),
-        score=None if score is None else _score(score),
+        score=None if score is None else score_facts(score),
         score_status=None if last is None else last.status,  # type: ignore[arg-type]  # checked by the database
         score_reason=unscored if last is None else last.reason,
         tasks=() if cell.evaluation is None else _tasks(cell.evaluation),
         tasks_status=None if evaluation is None else evaluation.status,  # type: ignore[arg-type]  # as above
-        tasks_reason=unscored if evaluation is None else evaluation.reason,
+        tasks_reason=unanswered if evaluation is None else evaluation.reason,
         stop=None
         if cell.stop is None
         else shown.StopFacts(cell.stop.ended_by, cell.stop.width, cell.stop.runs, cell.stop.widths),
@@ -295,7 +298,8 @@ def _meter(record: EnergyRecord) -> str | None:
     return " ".join(part for part in (record.meter, record.domain, method) if part) or None
 
 
-def _score(score: stored.ScoreFacts) -> shown.ScoreFacts:
+def score_facts(score: stored.ScoreFacts) -> shown.ScoreFacts:
+    """One score, for the table or alone."""
     return shown.ScoreFacts(
         windows=_windows(score),
         reference=() if score.reference is None else _windows(score.reference),
@@ -333,6 +337,20 @@ def _tasks(evaluation: EvaluationFacts) -> tuple[shown.TaskFacts, ...]:
                 reference_value=other.value if other is not None and same else None,
             )
         )
+    made += [
+        shown.TaskFacts(
+            hole.task,
+            None,
+            None,
+            None,
+            None,
+            "",
+            chat_template=evaluation.chat_template,
+            limit=evaluation.items_limit,
+            reason=hole.reason,
+        )
+        for hole in evaluation.holes
+    ]
     return tuple(made)
 
 

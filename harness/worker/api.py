@@ -26,7 +26,8 @@ Tokens = npt.NDArray[np.int32]
 Logits = npt.NDArray[np.float32]
 
 Capability = Literal[
-    "prefill", "decode", "stream", "score", "tokenize", "make", "synthesize", "batch", "batch_depth", "prefix"
+    "prefill", "decode", "stream", "complete", "score", "tokenize", "make", "synthesize", "batch", "batch_depth",
+    "prefix",
 ]  # fmt: skip
 
 #: The canonical precisions, widest first. A recipe names exactly one.
@@ -475,6 +476,22 @@ class Backend(ABC):
             Exception: a request failed, ended early or stalled; the message says how.
         """
         raise Unsupported(f"{self.title} gives no stream")
+
+    def complete(self, tokens: Tokens, text: str, count: int, stops: Sequence[str]) -> str:
+        """Greedy text after a prompt, ``count`` tokens at most, cut before the model's own end; maybe beyond a stop.
+
+        Declared by the capability ``complete``: tasks that want text are answered so where there is no ``score``.
+
+        Args:
+            tokens: ids of the prompt by the model's tokenizer, with the BOS that it wants.
+            text: what they were made of, for whoever takes text alone.
+            count: new tokens at most.
+            stops: texts that end the answer; none of them is empty.
+
+        Raises:
+            Unsupported: it cannot be asked for this at all.
+        """
+        raise Unsupported(f"{self.title} completes no text")
 
     def memory(self, phase: str) -> list[MemoryReading] | None:
         """Readings at the end of a phase where another process computes (a server's tree).

@@ -22,6 +22,7 @@ generate        tokens, count                              tokens: the ``count``
 generate_batch  tokens (a list for each sequence), count   tokens: the same for each sequence of a batch
 more            count                                      tokens: as many greedy choices after those of ``generate``
                                                            or ``more``, which must be the request before it
+complete        tokens, text, count, stops                 text: greedy, after ``tokens``, which are those of ``text``
 likelihood      PairsSpec                                  PairsResult
 encode          EncodeSpec                                 tokens: [ids of a text, without BOS], bos
 detokenize      DetokenizeSpec                             texts
@@ -95,6 +96,16 @@ class MoreSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CompleteSpec:
+    """Greedy text after a prompt, from an empty cache."""
+
+    tokens: list[int]
+    text: str
+    count: int
+    stops: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class EncodeSpec:
     """Tokenise texts with a model's own tokenizer; ``special``: words for special tokens are read as these tokens."""
 
@@ -165,6 +176,7 @@ class Worker(Server):
             "generate": (GenerateSpec, self._generate),
             "generate_batch": (GenerateBatchSpec, self._generate_batch),
             "more": (MoreSpec, self._more),
+            "complete": (CompleteSpec, self._complete),
             "likelihood": (likelihood.PairsSpec, self._likelihood),
             "encode": (EncodeSpec, self._encode),
             "detokenize": (DetokenizeSpec, self._detokenize),
@@ -362,6 +374,17 @@ class Worker(Server):
             chosen.append(self._newest)
         self._held += spec.count
         return {"tokens": chosen}
+
+    def _complete(self, spec: CompleteSpec) -> dict[str, Any]:
+        if self._loaded is None:
+            raise ProtocolError("nothing is loaded")
+        if not spec.tokens or spec.count < 1 or len(spec.tokens) + spec.count > self._context_tokens:
+            raise ValueError(
+                f"{len(spec.tokens)} + {spec.count} tokens do not fit a context of {self._context_tokens}"
+            )
+        stops = [stop for stop in spec.stops if stop]
+        tokens = np.asarray(spec.tokens, dtype=np.int32)
+        return {"text": self._backend.complete(tokens, spec.text, spec.count, stops)}
 
     def _likelihood(self, spec: likelihood.PairsSpec) -> dict[str, Any]:
         self._check_batch(1)

@@ -30,6 +30,7 @@ Method = Literal[
     "score",
     "generate",
     "more",
+    "complete",
     "likelihood",
     "encode",
     "detokenize",

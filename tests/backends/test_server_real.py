@@ -143,3 +143,36 @@ def test_a_server_that_runs_already_is_measured_and_left_alone(
         assert len(answer["samples"]) == 3
         worker.call("unload", {}, timeout_s=TIMEOUT_S)
         assert server.is_running()
+
+
+def test_its_completions_are_the_models_own_greedy_text(
+    workshop: Workshop, body: dict[str, object], tmp_path: Path
+) -> None:
+    """The same artifact through llama.cpp itself says the same, token by token: nothing is penalised or sampled."""
+    source = workshop.model_file(MODEL).path
+    texts = [
+        "Question: Tom has 3 apples and buys 4 more. How many apples has he?\nAnswer:",
+        "Once upon a time,",
+    ]
+    with WorkerProcess(workshop.launch("llamacpp"), log=tmp_path / "own") as worker:
+        spec = LoadSpec(workshop.artifact(MODEL, "llamacpp", "F16").entry, "cpu", "cpu", 1, 64, {})
+        worker.call("load", to_body(spec), timeout_s=TIMEOUT_S)
+        encode = {"model": str(source), "texts": texts, "special": False}
+        ids = worker.call("encode", encode, timeout_s=TIMEOUT_S)["tokens"]
+        chosen = [
+            worker.call("generate", {"tokens": tokens, "count": 24}, timeout_s=TIMEOUT_S)["tokens"]
+            for tokens in ids
+        ]
+        written = {"model": str(source), "tokens": chosen}
+        expected = worker.call("detokenize", written, timeout_s=TIMEOUT_S)["texts"]
+    with WorkerProcess(workshop.launch("server", api="http"), log=tmp_path / "server") as worker:
+        worker.call("load", body, timeout_s=TIMEOUT_S)
+        for tokens, text, whole in zip(ids, texts, expected, strict=True):
+            asked = {"tokens": tokens, "text": text, "count": 24, "stops": []}
+            said = worker.call("complete", asked, timeout_s=TIMEOUT_S)["text"]
+            # The server ends at the model's own end; the worker goes on and writes it out.
+            assert said == whole.partition("<|im_end|>")[0].partition("<|endoftext|>")[0]
+            assert len(said) > 20
+            stop = said[10:14]
+            cut = worker.call("complete", {**asked, "stops": [stop]}, timeout_s=TIMEOUT_S)["text"]
+            assert cut == said.partition(stop)[0]

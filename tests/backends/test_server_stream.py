@@ -124,6 +124,58 @@ def test_a_refusal_has_its_status_and_text(server: Scripted, gguf: Path, status:
         load(server, gguf).stream([PROMPT, PROMPT], 3)
 
 
+def test_a_completion_is_asked_for_greedily_and_given_whole(server: Scripted, gguf: Path) -> None:
+    server.script = [piece("two "), 0.05, piece("words"), piece("", "stop"), DONE]
+    stops = ["a", "b", "c", "d", "e"]
+    assert load(server, gguf).complete(PROMPT, "say", 7, stops) == "two words"
+    assert server.bodies == [
+        {
+            "model": "tiny",
+            "prompt": "say",
+            "max_tokens": 7,
+            "temperature": 0,
+            "stream": True,
+            "stop": stops[:4],
+        }
+    ]
+    backend = load(server, gguf, prompt="tokens", vocab_size="100")
+    assert backend.complete(PROMPT, "say", 7, []) == "two words"
+    assert server.bodies[1]["prompt"] == list(range(8))
+    assert "stop" not in server.bodies[1]
+
+
+def test_a_server_that_penalises_what_was_said_is_told_not_to(
+    server: Scripted, gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = {"info": {"title": "\N{LLAMA} llama.cpp Python API", "version": "0.3"}}
+    monkeypatch.setattr(Endpoint, "above", lambda *_: described)
+    assert load(server, gguf).complete(PROMPT, "say", 3, []) == "abc"
+    assert server.bodies[0]["repeat_penalty"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ([piece("half"), DONE], "ended early, after 4 characters"),
+        ([piece("half"), -1.0], "broke after 1 events|ended early, after 4"),
+        ([b'data: {"error": {"message": "no"}}\n\n'], "sent an error in its stream"),
+        ([b"data: {\n\n"], "no JSON"),
+        ([2.0], "stalled"),
+    ],
+)
+def test_a_completion_that_ends_badly_is_no_answer(
+    server: Scripted, gguf: Path, script: list[float | bytes], said: str
+) -> None:
+    server.script = script
+    with pytest.raises(ServerError, match=said):
+        load(server, gguf).complete(PROMPT, "say", 7, [])
+
+
+def test_a_chat_answers_no_tasks(server: Scripted, gguf: Path) -> None:
+    with pytest.raises(Unsupported, match="endpoint=completions"):
+        load(server, gguf, endpoint="chat").complete(PROMPT, "say", 7, [])
+
+
 def test_nobody_there_is_said(gguf: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.evaluation.chat import render
+from harness.evaluation.exchange import TaskHole, TaskItem, TaskMetric, TaskResult
 from harness.evaluation.loading import TaskError, beside
 from harness.evaluation.model import BATCH_PAIRS, BATCH_TEXTS, Questions, Tokens, moved_spaces
 from harness.evaluation.results import task_results
+from harness.evaluation.running import with_figures
 
 
 class Lab:
@@ -98,17 +100,31 @@ def test_what_is_too_long_loses_its_beginning_and_is_counted() -> None:
 
 
 def test_generated_text_ends_before_the_first_stop() -> None:
-    questions = Questions(Lab(), 20)
-    prompt = list(b"abc")
-    assert questions.generations([(prompt, 5, ["."]), (prompt, 5, [" so", "and"]), (prompt, 5, [])]) == [
+    lab = Lab()
+    questions = Questions(lab, 20)
+    prompt = ("abc", list(b"abc"))
+    assert questions.generations([(*prompt, 5, ["."]), (*prompt, 5, [" so", "and"]), (*prompt, 5, [])]) == [
         "abc and so on",
         "abc ",
         "abc and so on. More",
     ]
-    assert questions.generations([(list(b"0123456789"), 15, [])])[0].startswith("56789 ")
+    assert [body["text"] for _, body, _, _ in lab.asked] == ["abc"] * 3
+    digits = "0123456789"
+    assert questions.generations([(digits, list(digits.encode()), 15, [])])[0].startswith("56789 ")
     assert questions.truncated == 1
+    assert lab.asked[-1][1]["text"] is None, "these tokens are not that text's"
     with pytest.raises(TaskError, match="wants 20 new tokens, and 20 fit with the question"):
-        questions.generations([(prompt, 20, [])])
+        questions.generations([(*prompt, 20, [])])
+
+
+def test_a_task_without_any_finite_figure_is_a_hole_and_a_group_without_figures_is_none() -> None:
+    item = TaskItem("00", {}, [-1.0], None)
+    nothing = TaskResult("nothing", "1", 1, 0, "ab", [], [item])
+    something = TaskResult("something", "1", 1, 0, "ab", [TaskMetric("acc", 1.0, None, True)], [item])
+    group = TaskResult("group", "1", 2, 0, None, [])
+    kept, holes = with_figures([nothing, something, group])
+    assert kept == [something, group]
+    assert holes == [TaskHole("nothing", "failed", "none of its metrics is a finite number")]
 
 
 TEMPLATE = (

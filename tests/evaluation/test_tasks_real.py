@@ -25,7 +25,7 @@ from harness.frameworks import frameworks
 from harness.model import load_models
 from harness.paths import cache_dir
 from harness.runner.corpora import dataset_corpus
-from harness.runner.examine import Examination, examine
+from harness.runner.examine import Examination, examine, survey
 from harness.runner.execute import Execution, Limits
 from harness.runner.launch import Launch, launch_of_tool
 from harness.runner.progress import QuietProgress
@@ -89,6 +89,13 @@ metric_list: [{metric: exact_match}]
     ),
     "untold.yaml": CHOICE.replace("task: choice", "task: untold").replace(
         "doc_to_target: label", "doc_to_target: answer"
+    ),
+    "gone.yaml": CHOICE.replace("task: choice", "task: gone").replace("items.jsonl", "nowhere.jsonl"),
+    "both.yaml": "group: both\ntask: [choice, rolling]\naggregate_metric_list: [{metric: acc}]\n",
+    "partly.yaml": "group: partly\ntask: [choice, gone]\naggregate_metric_list: [{metric: acc}]\n",
+    "tagged.yaml": CHOICE.replace("task: choice", "task: tagged\ntag: some"),
+    "tagged_gone.yaml": CHOICE.replace("task: choice", "task: tagged_gone\ntag: some").replace(
+        "items.jsonl", "nowhere.jsonl"
     ),
     "broken.yml.yaml": "task: [",
     "helper.py": "def text(doc):\n    return doc['question']\n",
@@ -248,11 +255,12 @@ def test_python_runs_only_where_its_folder_was_named(
     [
         (
             "choise",
-            r"lm-eval: unknown task 'choise' \(did you mean 'choice'\?\).*broken.yml.yaml cannot be read",
+            r"^choise: unknown task 'choise' \(did you mean 'choice'\?\).*broken.yml.yaml cannot be read",
         ),
-        ("hidden", "lm-eval: task 'hidden' has no label for its item 0 .*choice -1 of 3"),
-        ("untold", "lm-eval: task 'untold' has no label for its item 0"),
-        ("attack", "lm-eval: .*unsafe"),
+        ("hidden", "^hidden: task 'hidden' has no label for its item 0 .*choice -1 of 3"),
+        ("untold", "^untold: task 'untold' has no label for its item 0"),
+        ("attack", "^attack: .*unsafe"),
+        ("gone", "^gone: task 'gone' cannot be loaded: .*nowhere.jsonl"),
     ],
 )
 def test_a_task_that_cannot_be_evaluated_is_said(
@@ -262,6 +270,95 @@ def test_a_task_that_cannot_be_evaluated_is_said(
     assert execution.status == "failed"
     assert execution.loaded == {}, "no model is loaded for it"
     assert re.search(said, execution.reason), execution.reason
+
+
+def whole(execution: Execution) -> Evaluation:
+    body = {name: value for name, value in execution.result.items() if not name.endswith("tokens")}
+    return from_body(Evaluation, body)
+
+
+def test_what_fails_in_one_task_is_that_tasks_alone(run: Any, examination: Examination) -> None:
+    """Unknown names, missing data, no labels, within groups and tags too: everything else has its figures."""
+    alone = results(run(replace(examination, names=["choice"])))["choice"]
+    names = ["choise", "hidden", "both", "partly", "some", "choice"]
+    execution = run(replace(examination, names=names))
+    assert execution.status == "ok"
+    found = whole(execution)
+    tasks = {task.task: task for task in found.tasks}
+    # Each once, however many names it goes by; the group has what its tasks give.
+    assert [task.task for task in found.tasks] == ["choice", "rolling", "tagged", "both"]
+    assert tasks["choice"] == alone
+    assert tasks["both"].metrics[0].value == alone.metrics[0].value
+    assert tasks["both"].n == 6
+    holes = {hole.task: hole for hole in found.holes}
+    assert set(holes) == {"choise", "hidden", "gone", "tagged_gone", "partly"}
+    assert {hole.status for hole in holes.values()} == {"failed"}
+    assert holes["partly"].reason.startswith("its task gone has no figures: task 'gone' cannot be loaded")
+    assert all(hole.reason in (execution.reason or "") for hole in holes.values())
+
+
+def test_questions_that_the_framework_refuses_cost_their_task_alone(
+    run: Any, examination: Examination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["choice", "rolling", "written"]
+    expected = results(run(replace(examination, names=["written"])))["written"]
+    monkeypatch.setenv(
+        "EDGEBENCH_FAKE_SCRIPT", json.dumps({"logits": [{"do": "raise", "message": "no kernel"}]})
+    )
+    execution = run(replace(examination, names=names))
+    assert results(execution) == {"written": expected}
+    assert execution.reason == "choice, rolling: no kernel"
+    assert "no kernel" in (execution.error or "")
+
+
+def test_a_framework_that_gives_text_alone_answers_the_tasks_that_want_text(
+    run: Any, examination: Examination
+) -> None:
+    expected = results(run(replace(examination, names=["written"])))["written"]
+    execution = run(replace(examination, names=["choice", "written"], answers="text"))
+    assert results(execution) == {"written": expected}
+    (hole,) = whole(execution).holes
+    assert (hole.task, hole.status) == ("choice", "skipped")
+    nothing = run(replace(examination, names=["choice"], answers="text"))
+    assert nothing.status == "skipped"
+    assert nothing.loaded == {}, "no model is loaded for what it cannot be asked"
+
+
+def test_a_survey_sees_the_items_that_an_evaluation_would_ask_and_that_others_took_their_place(
+    run: Any, examination: Examination, folder: Path, fake_launch: Launch, tmp_path: Path
+) -> None:
+    """Data that lie where no folder of tasks is: a data set of the user's, as good as one on a hub."""
+    data, mine = tmp_path / "dataset", tmp_path / "mine"
+    data.mkdir()
+    mine.mkdir()
+
+    def write(items: Sequence[dict[str, Any]]) -> None:
+        (data / "test.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
+
+    elsewhere = CHOICE.replace("dataset_path: json", f"dataset_path: {data.as_posix()}")
+    elsewhere = elsewhere.replace("dataset_kwargs: {data_files: {test: items.jsonl}}\n", "")
+    (mine / "own.yaml").write_text(elsewhere.replace("task: choice", "task: own"), encoding="utf-8")
+    wanted = replace(examination, names=["own", "written", "gone"], data_paths=[folder, mine], num_fewshot=1)
+
+    def look() -> Evaluation:
+        load = LoadSpec(wanted.source, "cpu", "cpu", 1, 1)
+        return survey(fake_launch, load, wanted, timeout_s=300, log=tmp_path / "survey.log")
+
+    write(ITEMS)
+    evaluated = whole(run(wanted))
+    before = look()
+    asked = {task.task: (task.sha256, [item.sha256 for item in task.items]) for task in evaluated.tasks}
+    assert {task.task: (task.sha256, [item.sha256 for item in task.items]) for task in before.tasks} == asked
+    assert [hole.task for hole in before.holes] == ["gone"]
+    assert before.requests == {}
+    write([{**ITEMS[0], "choices": ["Lyon", "a nut", "red"]}, *ITEMS[1:]])
+    after = {task.task: task.sha256 for task in look().tasks}
+    assert after["own"] != asked["own"][0]
+    assert after["written"] == asked["written"][0]
+    changed = whole(run(wanted))
+    assert evaluated.data["own"].path == changed.data["own"].path == data.as_posix()
+    assert evaluated.data["own"].fingerprint != changed.data["own"].fingerprint
+    assert evaluated.data["own"].revision is None, "no hub has it"
 
 
 def test_a_real_model_answers_through_llama_cpp(folder: Path, evaluator: Launch, tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ def test_byte_level_tokens_are_the_bytes_that_their_characters_stand_for(tmp_pat
     assert vocabulary.pieces == (b"", b"Hello", b" world", b"\n", "\u00e9".encode(), b" ", b"<tool>")
     assert vocabulary.covers([1, 2, 4], "Hello world\u00e9".encode())
     assert not vocabulary.covers([1, 2], b"Hello  world")
+    # Some tokenizers make tokens that the file does not list.
+    assert not vocabulary.covers([1, 99], b"Hello")
+    assert not vocabulary.covers([-1], "\u00e9".encode())
 
 
 def test_sentence_pieces_have_spaces_and_bytes_of_their_own(tmp_path: Path) -> None:

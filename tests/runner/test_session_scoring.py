@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from fake_lab import SUITE, Lab
 
+from harness.errors import UsageError
+from harness.model.vocabulary import Vocabulary
+from harness.runner import setup
 from harness.worker.scoring import POSITION
 
 DETAILS = (
@@ -115,3 +119,51 @@ def test_a_text_that_cannot_be_scored_says_why(
     assert result.status in (1, 2)
     assert message in result.err
     assert "Traceback" not in result.err
+
+
+def test_a_vocabulary_that_cannot_be_read_fails_the_scores_and_the_runs_go_on(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: Path) -> None:
+        raise UsageError(f"{path} is not a GGUF file that can be used", next_step="convert it again")
+
+    monkeypatch.setattr(setup, "read_vocabulary", read)
+    result = lab.run("run", "fake.yaml", "--runs", "1")
+    assert result.status == 1
+    assert "is not a GGUF file that can be used" in result.err
+    kinds = [(kind, status) for _, kind, _, _, status in lab.runs()]
+    assert kinds.count(("score", "failed")) == 2
+    assert kinds.count(("timed", "ok")) == 2
+    assert ("reference", "ok") not in kinds
+
+
+def test_tokens_that_the_file_does_not_list_cost_bytes_and_passages_only(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "read_vocabulary", lambda _: Vocabulary((b"a", b"b")))
+    assert lab.run("run", "fake.yaml", "--runs", "1").status == 0
+    for row in lab.rows():
+        assert row["bits_per_byte"] is None
+        assert row["kld_mean"] is not None
+
+
+def test_what_the_windows_would_have_shown_stands_beside_the_divergence(lab: Lab) -> None:
+    lab.suite(SUITE.replace("max_windows: 2", "max_windows: 6"))
+    assert lab.run("run", "fake.yaml", "--runs", "1").status == 0
+    half, low = lab.rows()
+    assert 0 < half["kld_detectable"] < low["kld_detectable"] < low["kld_mean"]
+    assert 1 < half["perplexity_ratio_detectable"] < low["perplexity_ratio_detectable"]
+    runs = lab.query("SELECT id FROM run WHERE kind = 'score' ORDER BY key")
+    for row, (run_id,) in zip((half, low), runs, strict=True):
+        shown = {one["metric"]: one for one in lab.run("show", run_id, "--json").json["quality"]}
+        assert shown["kld_detectable"]["value"] == row["kld_detectable"]
+        assert shown["kld_mean"]["interval"] == row["intervals"]["kld_mean"]
+    assert "perplexity_ratio_detectable" in lab.run("show", run_id).out
+
+
+def test_one_window_shows_nothing_and_says_so(lab: Lab) -> None:
+    lab.suite(SUITE.replace("max_windows: 2", "max_windows: 1"))
+    assert lab.run("run", "fake.yaml", "--runs", "1").status == 0
+    row = lab.rows()[0]
+    assert row["kld_mean"] is not None
+    assert (row["kld_detectable"], row["perplexity_ratio_detectable"]) == (None, None)

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from fake_lab import SUITE, Lab, finish, wait_until
 
+from harness.errors import EdgebenchError
+from harness.runner.setup import TokenFile, Workshop
+
 ONE = SUITE.replace("[fp16, int4]", "fp16").replace(
     "runs: 2", "{runs}\nrepetitions: 1\nwarmups: 0\nscoring: null\ncheck: null"
 )
@@ -253,6 +256,32 @@ def test_a_text_that_cannot_be_tokenised_fails_the_cell_before_anything_is_timed
     lab.script(None)
     assert lab.run("run", "fake.yaml", "--resume", "-q").status == 0
     assert [stop[0] for stop in _stops(lab)] == ["width"]
+
+
+def test_prompts_that_are_gone_when_a_run_comes_fail_that_run_alone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were there at the set-up: a cache that somebody emptied meanwhile ends no session."""
+    lab.suite(_suite("runs: 2", "prompt: text\n"))
+    there = Workshop.prompt_tokens
+    asked: list[str] = []
+
+    def prompt_tokens(workshop: Workshop, model: str) -> TokenFile:
+        asked.append(model)
+        if len(asked) == 2:  # the first is the set-up's
+            raise EdgebenchError("the tokens are gone", next_step="run it again")
+        return there(workshop, model)
+
+    monkeypatch.setattr(Workshop, "prompt_tokens", prompt_tokens)
+    result = lab.run("run", "fake.yaml", "-q")
+    assert result.status == 1
+    assert "the tokens are gone" in result.err
+    assert lab.query("SELECT run_index, status, phase FROM run WHERE kind = 'timed' ORDER BY key") == [
+        (0, "failed", "set-up"),
+        (1, "ok", None),
+    ]
+    assert lab.run("run", "fake.yaml", "--resume", "-q").status == 0
+    assert lab.query("SELECT count(*) FROM run WHERE kind = 'timed' AND status = 'ok'") == [(2,)]
 
 
 # -- axes of the workload ----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from fake_lab import SUITE, Lab
 
 import harness
 from harness.environment import Environment
+from harness.errors import EdgebenchError
 from harness.runner import tasks
 from harness.runner.launch import Launch
 from harness.runner.setup import Workshop
@@ -27,6 +29,7 @@ def scripted(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
     def launch(program: str, python: Path, env: Mapping[str, str]) -> Launch:
         assert program == "harness.evaluation.program"
+        env = {**env, "EDGEBENCH_TEST_ITEMS": os.environ.get("EDGEBENCH_TEST_ITEMS", "first")}
         packages = {
             "harness": Path(harness.__file__).parent,
             "scripted_evaluator": Path(__file__).with_name("scripted_evaluator.py"),
@@ -75,6 +78,144 @@ def test_a_second_session_finds_everything_evaluated(scripted: Lab) -> None:
     assert again.status == 0
     assert kinds(scripted).count(("tasks", "ok")) == before
     assert all(row["tasks"] for row in again.json["rows"])
+
+
+def test_items_that_changed_are_asked_again_and_then_found(
+    scripted: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data on a hub, say: no name, version, setting or file here tells that they are others."""
+    assert scripted.run("run", "fake.yaml").status == 0
+    before = kinds(scripted).count(("tasks", "ok"))
+    monkeypatch.setenv("EDGEBENCH_TEST_ITEMS", "second")
+    changed = scripted.run("run", "fake.yaml", "--json")
+    assert changed.status == 0
+    assert kinds(scripted).count(("tasks", "ok")) == 2 * before
+    # The reference was asked the new items too: what is compared is the same.
+    assert all(task["flips"] == 0 for row in changed.json["rows"] for task in row["tasks"])
+    assert scripted.run("run", "fake.yaml").status == 0
+    assert kinds(scripted).count(("tasks", "ok")) == 2 * before
+    keys = scripted.query("SELECT count(DISTINCT evaluation_key), count(*) FROM evaluation")
+    assert keys == [(before, 2 * before)]
+    details = [json.loads(row[0]) for row in scripted.query("SELECT details FROM evaluation")]
+    assert {one["data"]["even"]["fingerprint"] for one in details} == {"first", "second"}
+
+
+def test_nothing_of_before_is_used_where_its_items_cannot_be_looked_at(
+    scripted: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert scripted.run("run", "fake.yaml").status == 0
+    before = kinds(scripted).count(("tasks", "ok"))
+
+    def survey(*_: object, **__: object) -> None:
+        raise EdgebenchError("lm-eval hung", next_step="wait")
+
+    monkeypatch.setattr(tasks, "survey", survey)
+    again = scripted.run("run", "fake.yaml")
+    assert again.status == 0
+    assert again.err.count("evaluations of before are not used: lm-eval hung") == 1
+    assert kinds(scripted).count(("tasks", "ok")) == 2 * before
+
+
+PARTIAL = SCRIPTED.replace("names: [even]", "names: [missing_data, even]")
+
+
+def test_one_failing_task_is_a_hole_and_the_others_count(scripted: Lab) -> None:
+    scripted.suite(PARTIAL)
+    result = scripted.run("run", "fake.yaml", "--json")
+    why = "the data of task 'missing_data' cannot be had"
+    assert result.status == 1, "something that was asked for is not there"
+    assert f"tasks: missing_data: {why}" in result.err
+    assert kinds(scripted).count(("tasks", "ok")) == 3
+    assert {row[0] for row in scripted.query("SELECT reason FROM run WHERE kind = 'tasks'")} == {
+        f"missing_data: {why}"
+    }
+    for row in result.json["rows"]:
+        assert row["status"] == "ok"
+        there, hole = row["tasks"]
+        assert (there["task"], there["value"], there["reason"]) == ("even", 1, None)
+        assert (hole["task"], hole["metric"], hole["value"], hole["n"]) == ("missing_data", None, None, None)
+        assert hole["reason"] == why
+    assert scripted.query("SELECT task, status, reason FROM task_hole GROUP BY 1, 2, 3") == [
+        ("missing_data", "failed", why)
+    ]
+    table = scripted.run("table").out
+    assert "even acc (version 1, 3 items, 0-shot; quality reference 1)" in table
+    assert "no figures of missing_data: " in " ".join(table.split())
+    run_id = scripted.query("SELECT id FROM run WHERE kind = 'tasks'")[0][0]
+    shown = scripted.run("show", run_id, "--json").json
+    assert shown["evaluation"]["holes"] == [{"task": "missing_data", "status": "failed", "reason": why}]
+    assert "missing_data" in scripted.run("show", run_id).out
+
+
+def test_what_still_cannot_be_loaded_is_not_tried_again_but_still_said(scripted: Lab) -> None:
+    scripted.suite(PARTIAL)
+    assert scripted.run("run", "fake.yaml").status == 1
+    again = scripted.run("run", "fake.yaml")
+    assert again.status == 1
+    assert "tasks: missing_data: the data of task 'missing_data' cannot be had" in again.err
+    assert kinds(scripted).count(("tasks", "ok")) == 3
+
+
+def test_a_task_that_a_framework_fails_is_a_hole_that_is_tried_again(scripted: Lab) -> None:
+    """The worker refuses one task's questions and lives: the next task has answers."""
+    scripted.suite(
+        SCRIPTED.replace("names: [even]", "names: [even, written]").replace(
+            "scoring: {", "scoring: null\ncheck: null\nx-scoring: {"
+        )
+    )
+    scripted.script({"logits": [{"do": "nan", "positions": [8, 9]}]})
+    result = scripted.run("run", "fake.yaml", "--json")
+    assert result.status == 1
+    for row in result.json["rows"]:
+        there, hole = row["tasks"]
+        assert (there["task"], there["n"]) == ("written", 3)
+        assert hole["task"] == "even"
+        assert "are not finite" in hole["reason"]
+    scripted.script(None)
+    healed = scripted.run("run", "fake.yaml", "--json")
+    assert healed.status == 0, healed.err
+    assert {task["task"]: task["reason"] for row in healed.json["rows"] for task in row["tasks"]} == {
+        "even": None,
+        "written": None,
+    }
+
+
+def test_a_framework_that_answers_with_text_alone_has_the_tasks_that_want_text(
+    scripted: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.backends.fake import Fake
+
+    suite = SCRIPTED.replace("names: [even]", "names: [even, written]")
+    scripted.suite(suite.replace("scoring: {", "scoring: null\ncheck: null\nx-scoring: {"))
+    assert scripted.run("run", "fake.yaml").status == 0
+    expected = {row[0] for row in scripted.query("SELECT text FROM task_answer WHERE task = 'written'")}
+    monkeypatch.setattr(Fake, "capabilities", Fake.capabilities - {"score"})
+    scripted.database.unlink()
+    result = scripted.run("run", "fake.yaml", "--json")
+    assert result.status == 0, "a hole that is in a framework's nature is no failure"
+    for row in result.json["rows"]:
+        there, hole = row["tasks"]
+        assert (there["task"], there["value"], hole["task"]) == ("written", there["value"], "even")
+        assert hole["reason"] == "the task asks for log-likelihoods, and a server answers with text alone"
+    assert {
+        row[0] for row in scripted.query("SELECT text FROM task_answer WHERE task = 'written'")
+    } == expected
+    assert scripted.query("SELECT DISTINCT status FROM task_hole") == [("skipped",)]
+    before = kinds(scripted).count(("tasks", "ok"))
+    assert scripted.run("run", "fake.yaml").status == 0
+    assert kinds(scripted).count(("tasks", "ok")) == before, "such a hole does not keep it from being found"
+
+
+def test_where_no_task_can_be_answered_the_run_is_a_hole(
+    scripted: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.backends.fake import Fake
+
+    scripted.suite(SCRIPTED.replace("scoring: {", "scoring: null\ncheck: null\nx-scoring: {"))
+    monkeypatch.setattr(Fake, "capabilities", Fake.capabilities - {"score"})
+    scripted.run("run", "fake.yaml")
+    assert ("tasks", "skipped") in kinds(scripted)
+    assert ("tasks", "ok") not in kinds(scripted)
 
 
 def test_other_settings_are_another_evaluation(scripted: Lab) -> None:
@@ -172,7 +313,7 @@ def test_a_framework_without_logits_has_a_hole_with_its_reason(
 ) -> None:
     from harness.backends.fake import Fake
 
-    monkeypatch.setattr(Fake, "capabilities", Fake.capabilities - {"score"})
+    monkeypatch.setattr(Fake, "capabilities", Fake.capabilities - {"score", "complete"})
     scripted.suite(SCRIPTED.replace("scoring: {", "scoring: null\ncheck: null\nx-scoring: {"))
     assert scripted.run("run", "fake.yaml").status == 0
     assert [kind for kind, _ in kinds(scripted)] == ["timed"] * 4

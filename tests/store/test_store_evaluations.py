@@ -10,6 +10,7 @@ import pytest
 from harness.store import Store, records
 from harness.store.evaluation_records import (
     EvaluationRecord,
+    TaskHoleRecord,
     TaskItemRecord,
     TaskMetricRecord,
     TaskRecord,
@@ -130,6 +131,21 @@ def test_an_earlier_evaluation_stands_for_a_cell_of_a_later_session(store: Store
     assert store.find_evaluation("another") is None
 
 
+def test_holes_come_back_in_their_order_with_their_reasons(store: Store) -> None:
+    cell = make.cell()
+    session = store.start_session(make.session(store.record_machine(make.machine())))
+    store.record_cells([cell])
+    holes = (TaskHoleRecord("zeta", "failed", "no hub"), TaskHoleRecord("alpha", "skipped", "no logits"))
+    done = run(session, 0, evaluation("own", [1, 0], holes=holes), cell.id)
+    assert store.record_run(done)
+    assert not store.record_run(done), "the same again adds nothing"
+    found = store.find_evaluation("own")
+    assert found is not None
+    assert found.holes == holes
+    shown = store.describe("run", done.id)["evaluation"]
+    assert [one["task"] for one in shown["holes"]] == ["zeta", "alpha"]
+
+
 def test_a_run_shows_what_the_model_said(store: Store) -> None:
     cell = make.cell()
     session = store.start_session(make.session(store.record_machine(make.machine())))
@@ -146,3 +162,5 @@ def test_a_figure_that_is_none_is_refused() -> None:
         TaskMetricRecord("acc", float("nan"))
     with pytest.raises(ValueError, match="left out"):
         TaskItemRecord("00", {"acc": float("inf")})
+    with pytest.raises(ValueError, match="no reason"):
+        TaskHoleRecord("arc", "failed", "")

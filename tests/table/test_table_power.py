@@ -1,15 +1,18 @@
-"""The smallest drop that a comparison of items would have shown, against simulation and known corners."""
+"""The smallest drop or shift that a comparison would have shown, against simulation and known corners."""
 
 from __future__ import annotations
 
+import math
 import random
+import statistics
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.table.estimates import t95
 from harness.table.flips import mcnemar_exact
-from harness.table.power import LEVEL, POWER, STEP, detectable_drop
+from harness.table.power import LEVEL, POWER, STEP, detectable_drop, detectable_errors
 
 
 def shown(n: int, lose: float, win: float, tries: int, seed: int) -> float:
@@ -55,3 +58,26 @@ def test_it_is_a_share_of_the_items_whatever_was_seen(n: int, data: st.DataObjec
     won = data.draw(st.integers(0, n - lost))
     drop = detectable_drop(n, lost, won)
     assert drop is None or STEP <= drop <= 1
+
+
+@pytest.mark.parametrize("units", [2, 3, 8, 20, 60])
+def test_a_shift_is_shown_as_often_as_it_says(units: int) -> None:
+    errors = detectable_errors(units)
+    assert errors is not None
+    dice, tries, shown_in = random.Random(units), 4000, 0
+    shift = errors / math.sqrt(units)  # of values whose deviation is 1
+    for _ in range(tries):
+        values = [dice.gauss(shift, 1.0) for _ in range(units)]
+        error = statistics.stdev(values) / math.sqrt(units)
+        shown_in += statistics.fmean(values) > t95(units - 1) * error
+    assert shown_in / tries == pytest.approx(POWER, abs=0.025)
+
+
+def test_many_units_need_the_shift_of_the_normal_distribution_and_few_need_more() -> None:
+    normal = statistics.NormalDist()
+    limit = normal.inv_cdf(1 - LEVEL / 2) + normal.inv_cdf(POWER)
+    assert detectable_errors(100_000) == pytest.approx(limit, abs=1e-3)
+    found = [detectable_errors(units) for units in (2, 3, 5, 20, 200)]
+    assert found == sorted(found, reverse=True, key=float)  # type: ignore[arg-type]  # none of them is None
+    assert detectable_errors(1) is None
+    assert detectable_errors(0) is None

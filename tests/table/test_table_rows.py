@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -22,6 +23,7 @@ from harness.table.facts import (
     WindowFacts,
 )
 from harness.table.metrics import ROW_KEYS
+from harness.table.power import detectable_errors
 from harness.table.rows import NOT_RUN, Row, comparison_rows, status_of
 
 ISSUE_KEYS = [
@@ -41,6 +43,7 @@ ISSUE_KEYS = [
     "bits_per_byte", "kld_median", "kld_p99", "kld_p999", "kld_max",
     "delta_p_rms", "delta_p_p1", "delta_p_median", "delta_p_p99",
     "mbu_decode", "mfu_prefill",
+    "kld_detectable", "perplexity_ratio_detectable",
 ]  # fmt: skip
 
 HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))
@@ -238,6 +241,29 @@ def test_quality_is_exp_of_the_mean_and_sums_over_positions() -> None:
         assert low <= row[key] <= high
     assert row["intervals"]["kld_mean"][0] >= 0
     assert row["intervals"]["same_top"][1] <= 1
+
+
+def test_what_windows_would_have_shown_follows_from_their_spread() -> None:
+    """Equal windows: the error of a mean is that of a plain sample, and of the ratio that of paired differences."""
+    excess, kld = [1.0, 3.0, 2.0, 6.0], [2.0, 4.0, 6.0, 4.0]
+    reference = tuple(WindowFacts(index, 10, 20.0 + 9 * index) for index in range(4))
+    windows = tuple(
+        WindowFacts(one.window, 10, one.nll_sum + excess[one.window], kld[one.window], 9) for one in reference
+    )
+    row = row_of(
+        cell(
+            "llamacpp",
+            "int4",
+            "Q4_K_M",
+            runs=(run("r", 0.05, 10, 300),),
+            score=ScoreFacts(windows=windows, reference=reference, quality_reference="llamacpp F32"),
+        )
+    )
+    errors = detectable_errors(4)
+    assert errors is not None
+    assert row["kld_detectable"] == pytest.approx(errors * statistics.stdev(kld) / 2 / 10)
+    shift = errors * statistics.stdev(excess) / 2 / 10
+    assert row["perplexity_ratio_detectable"] == pytest.approx(math.exp(shift))
 
 
 def test_perplexity_is_not_compared_with_other_windows() -> None:

@@ -8,6 +8,7 @@ import pytest
 import table_facts as make
 
 from harness.table.facts import CellFacts, SessionFacts, TaskFacts
+from harness.table.metrics import METRICS
 from harness.table.rows import NO_TASKS, comparison_rows
 from harness.table.task_lines import task_lines
 from harness.table.view import label
@@ -55,6 +56,19 @@ def test_a_metric_without_error_and_comparison_shows_neither() -> None:
     plain = TaskFacts("text", "word_perplexity", 21.5, None, 10, "")
     rows = comparison_rows(session(plain))
     assert task_lines(rows, label)[0] == f"text word_perplexity (10 items): {label(rows[0])} 21.5"
+
+
+def test_a_task_without_figures_is_a_line_with_its_reason_and_its_rows() -> None:
+    hole = TaskFacts("arc", None, None, None, None, "", reason="no hub")
+    other = dataclasses.replace(hole, task="boolq")
+    rows = comparison_rows(session(TASK, hole, other))
+    assert rows[0]["tasks"][1]["reason"] == "no hub"
+    assert rows[0]["status"] == "ok"
+    lines = task_lines(rows, label)
+    assert lines[1] == f"no figures of arc, boolq: {label(rows[0])}: no hub"
+    alone = comparison_rows(session(hole))
+    assert task_lines(alone, label) == [f"no figures of arc: {label(alone[0])}: no hub"]
+    assert METRICS["tasks"].format(rows[0]["tasks"]) == "grammar acc 0.75; arc none; boolq none"
 
 
 def test_rows_keep_every_task_and_say_why_there_is_none() -> None:
