@@ -26,6 +26,7 @@ from harness.frameworks import FrameworkEntry, framework, frameworks
 from harness.machine import describe_machine, describe_session_state, host, physical_cores
 from harness.model import Model
 from harness.model.checked_yaml import parse_yaml
+from harness.names import safe_name
 from harness.runner.catalogue import Catalogue, cell_record
 from harness.runner.expect import Expectation
 from harness.runner.order import plan_runs
@@ -35,6 +36,7 @@ from harness.runner.setup import Workshop
 from harness.runner.stopping import Outcome as RunOutcome
 from harness.runner.stopping import outcome_of
 from harness.runner.tasks import TaskPlan, TaskRequest
+from harness.safe_text import without_passwords
 from harness.store import Store
 from harness.store.facts import CellFacts
 from harness.store.records import (
@@ -230,7 +232,7 @@ def begin_session(plan: Plan, store: Store) -> str:
         suite=plan.suite.title,
         suite_sha256=plan.suite.sha256,
         suite_text=plan.suite.text,
-        command_line=sys.argv,
+        command_line=[without_passwords(word) for word in sys.argv],
         edgebench_version=__version__,
         seed=plan.suite.seed,
         started_at=datetime.now(UTC),
@@ -327,17 +329,33 @@ def unfinished_session(store: Store, title: str) -> str | None:
 
 
 def carry_out(
-    session_id: str, store: Store, cache_dir: Path, progress: SessionProgress, *, resumed: bool = False
+    session_id: str,
+    store: Store,
+    cache_dir: Path,
+    progress: SessionProgress,
+    *,
+    resumed: bool = False,
+    trust_task_code: bool = False,
 ) -> Outcome:
     """Do what a session lacks, from what the database says of it alone.
 
+    Args:
+        session_id: which.
+        store: where it is.
+        cache_dir: of models, environments, artifacts.
+        progress: told what happens.
+        resumed: it was begun by somebody else: another process, perhaps on another day.
+        trust_task_code: folders of task code that a resumed session names may run.
+
     Raises:
+        UsageError: a resumed session names folders of task code, and nobody said that they are trusted.
         EdgebenchError: nothing can be measured at all, or the database fails.
         KeyboardInterrupt: passed on, with the session marked as interrupted.
     """
     own = _claim(session_id, cache_dir)
     try:
         if resumed:
+            _check_trusted(store, session_id, trusted=trust_task_code)
             store.resume_session(session_id)
         outcome = _carry_out(session_id, store, cache_dir, progress)
     except BaseException:
@@ -361,6 +379,17 @@ def carry_out(
     return outcome
 
 
+def _check_trusted(store: Store, session_id: str, *, trusted: bool) -> None:
+    """A database is no place to say which Python may run: whoever resumes says it again."""
+    tasks = store.session_facts(session_id).settings.get("tasks") or {}
+    folders = tasks.get("code_paths") or ()
+    if folders and not trusted:
+        raise UsageError(
+            f"the session's task files in {', '.join(map(str, folders))} may run Python functions",
+            next_step="look into them, and add --trust-task-code to resume",
+        )
+
+
 def _claim(session_id: str, cache_dir: Path) -> FileLock:
     """The session for this process alone; free again as soon as the process is dead.
 
@@ -369,7 +398,7 @@ def _claim(session_id: str, cache_dir: Path) -> FileLock:
     """
     folder = cache_dir / "sessions"
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{session_id}.lock")
+    lock = FileLock(folder / safe_name(f"{session_id}.lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -51,6 +51,7 @@ class EvaluationFacts:
     details: Mapping[str, Any]
     tasks: tuple[TaskFacts, ...]
     reference: EvaluationFacts | None = None
+    environment_id: str | None = None
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -232,4 +233,5 @@ def _facts(row: Row[Any], tasks: Sequence[TaskFacts]) -> EvaluationFacts:
         quality_reference=row.quality_reference,
         details=row.details,
         tasks=tuple(tasks),
+        environment_id=row.environment_id,
     )
