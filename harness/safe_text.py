@@ -12,15 +12,16 @@ import math
 import re
 from typing import Any
 
-# C0 without line end and tab, DEL, C1, line and paragraph separators, and what reverses the order of what is read.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+# C0 without line end and tab, DEL, C1, line and paragraph separators, what reverses the order of what is read, and
+# halves of characters, which no file can hold.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
 
 #: ``scheme://user:password@``; the user may be missing. Up to the last @ before a space: passwords may hold one.
 _USER = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@?#]*:)(?P<secret>[^\s]*)(?=@)")
 #: ``password=...`` in an address's settings, or in a library's words.
 _SETTING = re.compile(
-    r"(?P<head>\b\w*(?:password|passwd|pwd|passfile|secret|token|api_?key)=)(?P<secret>[^\s&;'\"]+)",
+    r"(?P<head>(?:[?&]\w*(?:password|passwd|pwd|secret|token|api_?key)|\b(?:ssl)?passw(?:or)?d)=)(?P<secret>[^\s&;'\"]+)",
     re.IGNORECASE,
 )
 
@@ -45,7 +46,7 @@ def without_passwords(text: str) -> str:
     if "://" not in text and "=" not in text:
         return text
     hidden = _USER.sub(lambda match: f"{match['head']}***", text)
-    return _SETTING.sub(lambda match: f"{match['head']}***", hidden) if "://" in text else hidden
+    return _SETTING.sub(lambda match: f"{match['head']}***", hidden)
 
 
 def json_text(value: Any) -> str:

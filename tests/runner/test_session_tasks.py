@@ -114,7 +114,15 @@ def test_an_interrupted_session_resumes_with_its_tasks_and_the_command_lines_wor
     with monkeypatch.context() as patch:
         patch.setattr(tasks, "examine", interrupt)
         stopped = scripted.run(
-            "run", "fake.yaml", "--task", "odd", "--task-path", "mine", "--trust-task-code", "--task-limit", "2"
+            "run",
+            "fake.yaml",
+            "--task",
+            "odd",
+            "--task-path",
+            "mine",
+            "--trust-task-code",
+            "--task-limit",
+            "2",
         )
     assert stopped.status == 130
     assert ("timed", "ok") not in kinds(scripted)
