@@ -14,7 +14,9 @@ from typing import Any
 
 # C0 without line end and tab, DEL, C1, line and paragraph separators, what reverses the order of what is read, and
 # halves of characters, which no file can hold.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 _STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
 
 #: ``scheme://user:password@``; the user may be missing. Up to the last @ before a space: passwords may hold one.
