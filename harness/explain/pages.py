@@ -223,9 +223,8 @@ def _origins(explanation: Explanation) -> Iterator[Line]:
     yield Line("Machines", 2)
     for machine_id, machine in origins.machines.items():
         yield Line(
-            f"{machine_id}: {machine['name']}: {machine['cpu_model']}, {machine['arch']}, "
-            f"{machine['physical_cores'] or '?'} cores, {machine['logical_cores']} threads, "
-            f"{number(machine['memory_bytes'] / 2**30)} GiB"
+            f"{machine_id}: {machine['name']} ({machine['arch']}, {machine['logical_cores']} hardware threads, "
+            f"{machine['memory_bytes']} bytes of memory)"
         )
     yield Line("Environments", 2)
     for environment_id, environment in origins.environments.items():
@@ -256,7 +255,7 @@ def _environment(environment_id: str, environment: Mapping[str, Any]) -> Iterato
     rest = len(packages) - len(told)
     yield Line(
         f"{environment_id}: {environment['framework']} {environment['role']} ({environment['variant']}), "
-        f"Python {environment['python']}, {len(packages)} packages"
+        f"Python {environment['python']}, {len(packages)} package{'' if len(packages) == 1 else 's'}"
     )
     for one in told:
         yield Line(f"{one['name']} {one['version']} ({one['hash'] or 'the installer told no hash'})", depth=1)

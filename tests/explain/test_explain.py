@@ -319,7 +319,7 @@ def test_a_person_is_told_definition_arithmetic_runs_and_origin(session: Lab) ->
     for said in (
         "Speed-up decode (speedup_decode): ",
         f"exactly {figure['value']!r}",
-        "definition: decode tokens/s",
+        "definition: `decode_tps` / the speed baseline's",
         f"against {figure['baseline']} (cell {figure['baseline_cell_id']}):",
         *(f"run {run_id}: " for run_id in (*figure["run_ids"], *figure["baseline_run_ids"])),
         "left out: run",
