@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, select
 
 from harness.store.tables import table
 
@@ -102,8 +102,9 @@ def _making(
     newest = [lineages.c.made_at.desc(), lineages.c.id]
     if framework is not None:
         newest = [(lineages.c.framework == framework).desc(), (lineages.c.recipe == recipe).desc(), *newest]
-    query = (
-        select(*(lineages.c[name] for name in (*names, *more)), artifacts.c.weight_bytes)
+    columns = [*(lineages.c[name] for name in (*names, *more)), artifacts.c.weight_bytes]
+    query: Select[Any] = (
+        select(*columns)
         .join(artifacts, artifacts.c.id == lineages.c.artifact_id)
         .where(lineages.c.artifact_id == artifact_id)
         .order_by(*newest)

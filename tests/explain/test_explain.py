@@ -185,7 +185,7 @@ def recomputed(lab: Lab, key: str, figure: dict[str, Any], runs: dict[str, dict[
     return round(median) if key.endswith("_bytes") else median
 
 
-def value(lab: Lab, key: str, run: dict[str, Any]) -> float:
+def value(lab: Lab, key: str, run: dict[str, Any]) -> Any:
     """One run's value."""
     if key in ("peak_rss_bytes", "import_bytes"):
         readings = run["memory"]
@@ -213,7 +213,7 @@ def value(lab: Lab, key: str, run: dict[str, Any]) -> float:
     return statistics.median(of_repetition(key, run, number) for number in repetitions)
 
 
-def of_repetition(key: str, run: dict[str, Any], number: int) -> float:
+def of_repetition(key: str, run: dict[str, Any], number: int) -> Any:
     sample = {one["metric"]: one["value"] for one in run["samples"] if one["repetition"] == number}
     tokens = trace(run, "token_ns", number)
     forward = trace(run, "forward_ns", number)
@@ -238,7 +238,7 @@ def less_import(run: dict[str, Any]) -> float:
 
 def of_windows(
     key: str, own: list[dict[str, Any]], figure: dict[str, Any], runs: dict[str, dict[str, Any]]
-) -> float:
+) -> Any:
     windows = own[0]["score"]["windows"]
     count = sum(one["positions"] for one in windows)
     if key in ("kld_mean", "same_top"):

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import make_store_records as make
@@ -41,6 +42,12 @@ SHAPE = {
     "head_dim": 64, "value_dim": 64, "vocab_size": 49152, "tied_embeddings": True, "parameters": 134_515_008,
     "embedding_parameters": 28_311_552,
 }  # fmt: skip
+
+ENDS: list[dict[str, Any]] = [
+    {},
+    {"validity": "suspect", "flags": ["steal 9 %"]},
+    {"status": "failed", "reason": "it fell"},
+]
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
@@ -78,7 +85,7 @@ def fill(path: Path) -> list[str]:
                 store.record_run(make.run(session, cell.id, index, **told))
         reference = make.cell("F32", "fp32")
         store.record_cells([reference])
-        quiet = {"samples": [], "memory": [], "energy": [], "timeline": None}
+        quiet: dict[str, Any] = {"samples": [], "memory": [], "energy": [], "timeline": None}
         of_reference = make.run(
             session,
             reference.id,
@@ -114,7 +121,7 @@ def fill(path: Path) -> list[str]:
         ]  # fmt: skip
 
 
-def _evaluated(session: str, cell: str, environment: str, quiet: dict[str, object]) -> records.RunRecord:
+def _evaluated(session: str, cell: str, environment: str, quiet: dict[str, Any]) -> records.RunRecord:
     items = [TaskItemRecord(make.sha(str(n))[:16], {"acc": n % 2}, [-1.5, -2.5], "said") for n in range(3)]
     task = TaskRecord(
         "facts", "1", 3, 0, make.sha("facts"), [TaskMetricRecord("acc", 1 / 3, 0.3, True)], items
