@@ -73,15 +73,9 @@ def fill(path: Path) -> list[str]:
         session = store.start_session(make.session(machine), planned, plan)
         hints = {"type_k": "f16", "type_v": "f16"}
         for cell, made in ((cells[0], make.artifact()), (cells[1], make.artifact("F16"))):
-            for index, changes in enumerate(
-                (
-                    {},
-                    {"validity": "suspect", "flags": ["steal 9 %"]},
-                    {"status": "failed", "reason": "it fell"},
-                )
-            ):
+            for index, changes in enumerate(ENDS):
                 energy = [make.energy("prefill"), make.energy("decode")]
-                told = {"artifact_id": made.id, "hints": hints, "energy": energy, **changes}
+                told: dict[str, Any] = {"artifact_id": made.id, "hints": hints, "energy": energy, **changes}
                 store.record_run(make.run(session, cell.id, index, **told))
         reference = make.cell("F32", "fp32")
         store.record_cells([reference])
