@@ -135,6 +135,12 @@ def locate(target: str | Path) -> Place:
         path = Path(target).expanduser().absolute()
         return Place(URL.create("sqlite", database=str(path)), path)
     scheme = target.partition("://")[0]
+    if target.partition("?")[0].count("@") > 1:
+        # It would be cut at the first one, and the rest of the password taken for the server's name.
+        raise UsageError(
+            f"the database URL that begins with {scheme}:// holds a password or a name with an @",
+            next_step="write %40 for an @, %2F for a / and %3A for a : in passwords",
+        )
     try:
         url = make_url(target)
     except (ArgumentError, ValueError):

@@ -343,16 +343,16 @@ def _known(values: Iterable[float | None]) -> list[float]:
 
 def _per_run(draft: _Draft, key: str, value_of: Callable[[RunFacts], float | None], why_not: str) -> None:
     """One value a run, their median, and its interval."""
-    values = list(_by_run(draft, key, value_of).values())
+    values = _by_run(draft, key, value_of)
     draft.put(key, estimates.median(values), draft.values["reason"] or why_not)
     draft.bound(key, estimates.median_interval(values))
 
 
-def _by_run(draft: _Draft, key: str, value_of: Callable[[RunFacts], float | None]) -> dict[str, float]:
-    """The value of each run that has one, kept as the basis of a figure."""
-    found = {run.id: value_of(run) for run in draft.runs}
-    draft.basis[key] = {run_id: value for run_id, value in found.items() if value is not None}
-    return draft.basis[key]
+def _by_run(draft: _Draft, key: str, value_of: Callable[[RunFacts], float | None]) -> list[float]:
+    """The value of each run that has one; kept as the basis of a figure."""
+    found = [(run.id, value) for run in draft.runs if (value := value_of(run)) is not None]
+    draft.basis[key] = dict(found)
+    return [value for _, value in found]
 
 
 def _over_repetitions(of_sample: Callable[[SampleFacts], float | None]) -> Callable[[RunFacts], float | None]:
@@ -484,7 +484,7 @@ def _memory(draft: _Draft) -> None:
     for key in ("peak_rss_bytes", "allocator_peak_bytes", *memory.COLUMNS):
         value = draft.values[key]
         draft.values[key] = None if value is None else round(value)  # an even median may lie between
-    draft.own_bytes = estimates.median(list(_by_run(draft, "memory_reduction", own_bytes).values()))
+    draft.own_bytes = estimates.median(_by_run(draft, "memory_reduction", own_bytes))
     methods = {reading.method for run in draft.runs for reading in run.memory} - {"VmHWM"}
     if methods and draft.values["peak_rss_bytes"] is not None:
         draft.notes["peak_rss_bytes"] = f"peak by {', '.join(sorted(methods))}"
