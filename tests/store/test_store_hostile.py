@@ -1,7 +1,7 @@
 """A database from somebody who means harm: an error or harmless output, never a crash, a hang, or a query of theirs.
 
 Every reading command runs in this process on a small whole database that was changed: in its bytes, in its rows, in its
-schema. ``EDGEBENCH_FUZZ=500`` tries so many changes of each kind.
+schema. ``EDGEBENCH_FUZZ=500`` tries so many changes of each kind instead of a few.
 """
 
 from __future__ import annotations
@@ -282,22 +282,6 @@ def test_changed_rows(
         for (table, column), value, everywhere in made:
             change(copy, table, column, value, everywhere=everywhere)
         looked_at(copy, ids)
-
-
-@pytest.mark.skipif(EXAMPLES < 500, reason="every value in every column: set EDGEBENCH_FUZZ=500")
-@pytest.mark.parametrize("table", sorted(metadata.tables))
-def test_every_nasty_value_in_every_column(whole: tuple[Path, list[str]], table: str) -> None:
-    path, ids = whole
-    failed = []
-    for _, column in (one for one in COLUMNS if one[0] == table):
-        for value in NASTY:
-            with copy_of(path) as copy:
-                change(copy, table, column, value, everywhere=True)
-                try:
-                    looked_at(copy, ids)
-                except AssertionError as error:
-                    failed.append(f"{table}.{column} = {str(value)[:40]!r}: {str(error)[:400]}")
-    assert failed == []
 
 
 def test_escapes_of_a_terminal_are_shown_and_not_obeyed(whole: tuple[Path, list[str]]) -> None:
