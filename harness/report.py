@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.files import write_atomically
 from harness.frameworks import frameworks
+from harness.names import safe_name
 from harness.store import Store
 from harness.table import Row, comparison_rows, render
 from harness.table.facts import About, SessionFacts
@@ -46,6 +47,8 @@ def write_report(store: Store, session_id: str) -> Report:
     rows, about = session_rows(store, session_id)
     file = store.place.path
     folder = (file.parent if file is not None else Path("results")) / "reports"
+    # The id is the database's, which may have come from anywhere.
+    stem = safe_name(session_id)
     for suffix, name in ((".md", "markdown"), (".html", "html")):
-        write_atomically(folder / f"{session_id}{suffix}", render(rows, [about], name))
-    return Report(rows, about, folder / f"{session_id}.html")
+        write_atomically(folder / f"{stem}{suffix}", render(rows, [about], name))
+    return Report(rows, about, folder / f"{stem}.html")

@@ -39,6 +39,7 @@ from harness.files import (
     tree_bytes,
     write_atomically,
 )
+from harness.names import safe_name, safe_path
 from harness.worker.api import Made
 
 #: Layout of a request file.
@@ -283,11 +284,18 @@ class ArtifactStore:
             return None
         if not isinstance(raw, dict) or raw.pop("manifest_version", None) != _MANIFEST_VERSION:
             return None
-        place = self._objects / raw["id"]
+        try:
+            place = self._objects / safe_name(raw["id"])
+            # "." is the folder itself: a framework that loads one.
+            entry = place if raw["entry"] == "." else place / safe_path(raw["entry"])
+            raw["files"] = tuple(ArtifactFile(**file) for file in raw["files"])
+            for file in raw["files"]:
+                safe_path(file.path)
+        except (EdgebenchError, AttributeError, KeyError, TypeError):
+            return None  # not written by this program: whatever it names, nothing is looked for there
         if not place.is_dir():
             return None
-        raw["entry"] = place / raw["entry"]
-        raw["files"] = tuple(ArtifactFile(**file) for file in raw["files"])
+        raw["entry"] = entry
         raw["overrides"] = tuple(raw["overrides"])
         # A newer program's further words about an artifact do not make it another one.
         known = {field.name for field in dataclasses.fields(Artifact)}

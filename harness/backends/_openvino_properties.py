@@ -37,6 +37,9 @@ HINTS = (
 #: Plug-ins that compute nothing themselves but hand the graph to a real device.
 VIRTUAL = ("auto", "hetero")
 
+#: Settings such as CACHE_DIR and CONFIG_FILE: what is written or loaded there is no suite's business.
+_PLACE = re.compile(r"(?:^|_)(?:DIR|FILE|PATH|LIBRARY)(?:_|$)")
+
 #: What an artifact that is to be computed in 32 bits is compiled with, unless the user's options say otherwise.
 EXACT: Mapping[str, str] = {
     "INFERENCE_PRECISION_HINT": "f32",
@@ -100,6 +103,8 @@ def config(core: Any, spec: LoadSpec, *, exact: bool = False) -> dict[str, Any]:
     listed: Mapping[str, str] = core.get_property(name, "SUPPORTED_PROPERTIES")
     writable = sorted(key for key, access in listed.items() if "W" in str(access))
     for key in spec.options:
+        if _PLACE.search(key):
+            raise ValueError(f"{key} names a place on this machine, which a suite cannot choose")
         if key not in writable:
             close = difflib.get_close_matches(key.upper(), writable, n=1)
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(writable)}"

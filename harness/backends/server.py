@@ -141,6 +141,13 @@ def _seconds(text: str) -> float:
     return number
 
 
+def _key_variable(text: str) -> str:
+    # A suite is data and names the address too: with any variable it could send any secret there.
+    if not text.startswith("EDGEBENCH_") or text == "EDGEBENCH_DB":
+        raise ValueError("the name of an environment variable that begins with EDGEBENCH_")
+    return text
+
+
 #: Every option: how it is read, and whether it is of a server that runs already, of one that is started, or of both.
 _OPTIONS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "url": (str, "running"),
@@ -149,7 +156,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "vocab_size": (_positive, "running"),
     "endpoint": (_choice("completions", "chat"), "running"),
     "pid": (_positive, "running"),
-    "api_key_env": (str, "running"),
+    "api_key_env": (_key_variable, "running"),
     "ignore_eos": (_choice("0", "1"), "running"),
     "stall_s": (_seconds, "both"),
     "n_batch": (_positive, "started"),

@@ -6,8 +6,10 @@ Owns the group, the global options and how errors end the program. Imports nothi
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ import click
 
 from harness import __version__
 from harness.errors import EdgebenchError, UsageError
+from harness.safe_text import printable, printable_styled, without_passwords
 
 #: command -> what it does, in the order of a newcomer's day.
 COMMANDS: dict[str, str] = {
@@ -88,9 +91,37 @@ def group(ctx: click.Context, traceback: bool) -> None:
     ctx.obj = {"traceback": traceback}
 
 
+class SafeOutput:
+    """Standard output that passes no control character on: what a database or a file says is shown, not obeyed.
+
+    The one place where that is done for whatever a command prints. Colours of a terminal are our own and stay.
+
+    Args:
+        stream: where the text goes.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        colours = bool(os.environ.get("FORCE_COLOR")) or bool(stream.isatty())
+        self._plain = printable_styled if colours else printable
+
+    def write(self, text: str) -> int:
+        """Write the text; control characters are shown by their numbers."""
+        self._stream.write(self._plain(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def _report(error: EdgebenchError) -> None:
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.what}", err=True)
-    click.echo(f" {click.style('next:', bold=True)} {error.next_step}", err=True)
+    what, next_step = (printable(without_passwords(text)) for text in (error.what, error.next_step))
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {what}", err=True)
+    click.echo(f" {click.style('next:', bold=True)} {next_step}", err=True)
+
+
+def _print_traceback() -> None:
+    click.echo(printable(without_passwords(traceback.format_exc())), err=True, nl=False)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -106,7 +137,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Accepted anywhere, because one adds it after having seen an error.
     wants_traceback = "--traceback" in arguments
     arguments = [word for word in arguments if word != "--traceback"]
-    sys.exit(_invoke(arguments, wants_traceback))
+    safe = (
+        contextlib.nullcontext() if sys.stdout is None else contextlib.redirect_stdout(SafeOutput(sys.stdout))
+    )
+    with safe:
+        status = _invoke(arguments, wants_traceback)
+    sys.exit(status)
 
 
 def _invoke(arguments: list[str], wants_traceback: bool) -> int:
@@ -115,7 +151,7 @@ def _invoke(arguments: list[str], wants_traceback: bool) -> int:
         result: Any = group.main(args=arguments, prog_name="edgebench", standalone_mode=False)
     except EdgebenchError as error:
         if wants_traceback:
-            traceback.print_exc()
+            _print_traceback()
         _report(error)
         return error.status
     except click.exceptions.Abort:
@@ -133,12 +169,12 @@ def _invoke(arguments: list[str], wants_traceback: bool) -> int:
         return 0
     except OSError as error:
         if wants_traceback:
-            traceback.print_exc()
+            _print_traceback()
         _report(_from_os_error(error))
         return 1
     except Exception as error:  # noqa: BLE001 - the outermost frame: a defect must not show as a stack trace
         if wants_traceback:
-            traceback.print_exc()
+            _print_traceback()
         _report(
             EdgebenchError(
                 f"a defect in edgebench: {type(error).__name__}: {error}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from click.shell_completion import CompletionItem
 
 from harness.errors import EdgebenchError, UsageError
 from harness.paths import default_database
+from harness.safe_text import json_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,8 +65,8 @@ def models_option(function: F) -> F:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """One JSON document on standard output; numbers that JSON does not have are their names as text."""
+    click.echo(json_text(value))
 
 
 def parse_options(words: tuple[str, ...]) -> dict[str, dict[str, str]]:

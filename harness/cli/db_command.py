@@ -8,6 +8,7 @@ import click
 
 from harness.cli.common import db_option, json_option, print_json, terminal_width
 from harness.errors import EdgebenchError
+from harness.safe_text import printable
 
 EPILOG = """\b
 Examples:
@@ -31,6 +32,11 @@ def command() -> None:
 @json_option
 def sessions(limit: int, db: str, as_json: bool) -> None:
     """List the newest sessions."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     from harness.store import Store
 
     with Store.open(db, read_only=True) as store:
@@ -38,25 +44,15 @@ def sessions(limit: int, db: str, as_json: bool) -> None:
     if as_json:
         print_json({"sessions": found})
         return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("session", "suite", "status", "cells", "runs", "started", "trigger", "commit"):
         table.add_column(column)
     for one in found:
         runs = ", ".join(f"{count} {status}" for status, count in sorted(one["runs"].items()))
-        table.add_row(
-            one["id"],
-            one["suite"],
-            one["status"],
-            str(one["cells"]),
-            runs,
-            one["started_at"],
-            one["trigger"],
-            (one["commit_sha"] or "")[:10],
-        )
+        told = (one["id"], one["suite"], one["status"], one["cells"], runs, one["started_at"], one["trigger"])
+        # A suite may be called [anything]: no markup.
+        table.add_row(*(Text(printable(str(text))) for text in (*told, (one["commit_sha"] or "")[:10])))
     Console(width=terminal_width(), highlight=False).print(table)
 
 
@@ -87,10 +83,10 @@ def check(db: str) -> None:
         problems = store.check()
     if problems:
         raise EdgebenchError(
-            f"{db} is damaged: {'; '.join(problems[:5])}",
+            f"{store.place} is damaged: {'; '.join(problems[:5])}",
             next_step="restore a copy, or recover what can be read with `sqlite3 FILE .recover`",
         )
-    click.echo(f"{db} is whole")
+    click.echo(f"{store.place} is whole")
 
 
 @command.command("backup")
@@ -102,7 +98,7 @@ def backup(target: Path, db: str) -> None:
 
     with Store.open(db, read_only=True) as store:
         store.backup(target)
-    click.echo(f"{db} is copied to {target}")
+    click.echo(f"{store.place} is copied to {target}")
 
 
 @command.command("upgrade")
@@ -112,4 +108,4 @@ def upgrade(db: str) -> None:
     from harness.store import Store
 
     with Store.open(db) as store:
-        click.echo(store.upgraded or f"{db} is of the newest schema already")
+        click.echo(store.upgraded or f"{store.place} is of the newest schema already")

@@ -51,7 +51,7 @@ def roofline(session: str | None, suite: str | None, out: Path, db: str, as_json
 
     if not as_json:
         check_format(out)
-    with Store.open(db, read_only=True) as store:
+    with Store.open(db, read_only=True) as store, store.computing():
         data = roofline_data(shown_facts(store, session_id_of(store, session, suite)))
     if as_json:
         print_json(asdict(data))

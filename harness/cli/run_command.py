@@ -92,7 +92,12 @@ class RunsType(click.ParamType[int | Literal["auto"]]):
     multiple=True,
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="A folder of task files of your own; Python functions that they name are run.",
+    help="A folder of task files of your own.",
+)
+@click.option(
+    "--trust-task-code",
+    is_flag=True,
+    help="Let task files below --task-path run the Python functions that they name.",
 )
 @click.option(
     "--task-limit", type=click.IntRange(1), help="Items of each task at most, instead of the suite's number."
@@ -133,6 +138,7 @@ def command(
     options: tuple[str, ...],
     task_names: tuple[str, ...],
     task_paths: tuple[Path, ...],
+    trust_task_code: bool,
     task_limit: int | None,
     model_files: tuple[Path, ...],
     runs: int | Literal["auto"] | None,
@@ -162,7 +168,7 @@ def command(
         runs=runs,
         seed=seed,
         trigger=trigger,
-        tasks=TaskRequest(task_names, task_paths, task_limit),
+        tasks=TaskRequest(task_names, task_paths, task_limit, trust_task_code),
         scoring=_scoring(corpus, window, max_windows),
     )
     changed = (expression, overrides, options, model_files, request.tasks, request.scoring, runs, dry_run)
@@ -214,7 +220,9 @@ def command(
         if warning is not None:
             progress.note(warning)
         try:
-            outcome = front.carry_out(session_id, store, cache_dir(), progress, resumed=resume)
+            outcome = front.carry_out(
+                session_id, store, cache_dir(), progress, resumed=resume, trust_task_code=trust_task_code
+            )
         except KeyboardInterrupt:
             again = f"edgebench run {shlex.quote(suite)} --resume"
             if db != str(default_database()):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.common import db_option, json_option, print_json, terminal_width
+from harness.safe_text import printable
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -16,7 +17,8 @@ Examples:
   edgebench show                       the newest session
   edgebench show 20261123T0646-1a5c    a session, by the beginning of its id
   edgebench show 4f2a9c01 --json       a run, cell or artifact, with everything below it
-  edgebench show b179c952              an artifact, with the passages where it diverges most
+  edgebench show b179c952              an artifact: how it was made, back to the model; where it diverges most
+  edgebench show 20261123T06 --suite-text > suite.yaml    the suite as it was
 """
 
 #: Lists longer than this are cut on a terminal; --json has all.
@@ -25,45 +27,62 @@ _SHOWN = 40
 #: Columns to copy from: never broken over lines.
 _IDS = ("id", "session_id", "cell_id")
 
+#: Shown whole, however many: the way of an artifact back to its model.
+_WHOLE = ("chain",)
+
 
 @click.command("show", epilog=EPILOG)
 @click.argument("id_", metavar="[ID]", required=False)
+@click.option(
+    "--suite-text", is_flag=True, help="Print the suite file of a session as it was, and nothing else."
+)
 @db_option
 @json_option
-def command(id_: str | None, db: str, as_json: bool) -> None:
-    """Show a session, cell, run, artifact, preparation, environment, model or machine, by the beginning of its id."""
+def command(id_: str | None, suite_text: bool, db: str, as_json: bool) -> None:
+    """Show anything by the beginning of its id: a session, cell, run, artifact, environment, model, machine ...
+
+    Every id that it prints can be given to it again.
+    """
     from harness.cli.lookup import only, session_id_of
     from harness.store import Store
 
-    with Store.open(db, read_only=True) as store:
+    with Store.open(db, read_only=True) as store, store.computing():
+        if suite_text:
+            click.echo(store.suite_text(session_id_of(store, id_)), nl=False)
+            return
         kind, row_id = ("session", session_id_of(store, None)) if id_ is None else only(store, id_)
         found = store.describe(kind, row_id)
-        if kind == "run" and found["kind"] == "timed":
-            found["memory_breakdown"] = _breakdown(store, row_id)
-        if kind == "run" and found["score"] is not None:
-            found["quality"] = _quality(store, row_id)
-    if kind == "run":
-        from dataclasses import asdict
+        if kind == "run":
+            found = _with_figures(store, row_id, found)
+        if as_json:
+            print_json(found)
+            return
+        from rich.console import Console
 
-        from harness.table.counters import compare_counters
+        console = Console(width=terminal_width(), highlight=False)
+        passages = found.pop("passages", None)
+        _print(console, _shortened(found))
+        if passages:
+            from harness.cli.show_passages import print_passages
 
-        # Before the samples, which are many: how far the framework's own counters agree with what was measured.
-        counters = [asdict(one) for one in compare_counters(found["samples"])]
-        at = list(found).index("samples")
-        items = list(found.items())
-        found = dict([*items[:at], ("counters", counters), *items[at:]])
-    if as_json:
-        print_json(found)
-        return
-    from rich.console import Console
+            print_passages(console, passages)
 
-    console = Console(width=terminal_width(), highlight=False)
-    passages = found.pop("passages", None)
-    _print(console, _shortened(found))
-    if passages:
-        from harness.cli.show_passages import print_passages
 
-        print_passages(console, passages)
+def _with_figures(store: Store, run_id: str, found: dict[str, Any]) -> dict[str, Any]:
+    """A run with what follows from its samples and readings."""
+    from dataclasses import asdict
+
+    from harness.table.counters import compare_counters
+
+    if found["kind"] == "timed":
+        found["memory_breakdown"] = _breakdown(store, run_id)
+    if found["score"] is not None:
+        found["quality"] = _quality(store, run_id)
+    # Before the samples, which are many: how far the framework's own counters agree with what was measured.
+    counters = [asdict(one) for one in compare_counters(found["samples"])]
+    at = list(found).index("samples")
+    items = list(found.items())
+    return dict([*items[:at], ("counters", counters), *items[at:]])
 
 
 def _breakdown(store: Store, run_id: str) -> dict[str, Any] | None:
@@ -114,7 +133,7 @@ def _print(console: Any, found: dict[str, Any]) -> None:
     from rich import box
     from rich.table import Table
 
-    console.print(f"[bold]{found.get('what', '')}[/bold] {found.get('id', '')}")
+    console.print(f"[bold]{found.get('what', '')}[/bold] {_text('id', found.get('id', ''))}")
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -133,12 +152,13 @@ def _print(console: Any, found: dict[str, Any]) -> None:
             box=box.SIMPLE_HEAD, title=f"{key} ({len(value)})", title_justify="left", pad_edge=False
         )
         for column in columns:
-            table.add_column(column, overflow="fold", no_wrap=column in _IDS)
-        for row in value[:_SHOWN]:
+            table.add_column(_text("", column), overflow="fold", no_wrap=column in _IDS)
+        shown = value if key in _WHOLE else value[:_SHOWN]
+        for row in shown:
             table.add_row(*(_text(column, row.get(column)) for column in columns))
         console.print(table)
-        if len(value) > _SHOWN:
-            console.print(f"  and {len(value) - _SHOWN} more: see --json", style="dim")
+        if len(value) > len(shown):
+            console.print(f"  and {len(value) - len(shown)} more: see --json", style="dim")
 
 
 def _is_rows(value: Any) -> bool:
@@ -151,12 +171,12 @@ def _text(key: str, value: Any) -> str:
     if value is None:
         return "–"
     if key == "suite_text":
-        return f"{len(value.splitlines())} lines (see --json)"
+        return f"{len(str(value).splitlines())} lines (see --suite-text)"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, dict):
-        return escape(", ".join(f"{name}={_text(name, one)}" for name, one in value.items())) or "–"
-    if isinstance(value, list):
+        return ", ".join(f"{_text('', name)}={_text(name, one)}" for name, one in value.items()) or "–"
+    if isinstance(value, list | tuple):
         shown = ", ".join(_text("", one) for one in value[:12])
-        return escape(shown + (f", … {len(value)} in all" if len(value) > 12 else "")) or "–"
-    return escape(str(value))
+        return shown + (f", … {len(value)} in all" if len(value) > 12 else "") or "–"
+    return escape(printable(str(value)))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.common import db_option, terminal_width
-from harness.errors import EdgebenchError
+from harness.errors import EdgebenchError, UsageError
+
+if TYPE_CHECKING:
+    from harness.store import Store
 
 EPILOG = """\b
 Examples:
@@ -16,6 +20,7 @@ Examples:
   edgebench table --session 20261123T06                  an older one, by the beginning of its id
   edgebench table --where "framework=openvino,precision=int4"
   edgebench table --rows model,precision --columns decode_tps,kld_mean
+  edgebench table --explain --where recipe=Q4_K_M --columns decode_tps
 
 \b
 `edgebench list metrics` has the names of all columns.
@@ -44,6 +49,13 @@ Examples:
 @click.option(
     "--with-suspect", is_flag=True, help="Figures over suspect runs too, also where a cell has others."
 )
+@click.option(
+    "--explain",
+    "explained",
+    is_flag=True,
+    help="For each figure: definition, arithmetic, runs and samples, and where they come from. "
+    "With --format table, markdown or json.",
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file.")
 @db_option
 def command(
@@ -55,6 +67,7 @@ def command(
     columns: str | None,
     where: str | None,
     with_suspect: bool,
+    explained: bool,
     output: str | None,
     db: str,
 ) -> None:
@@ -66,18 +79,26 @@ def command(
     from harness.store import Store
     from harness.table import render
 
-    with Store.open(db, read_only=True) as store:
-        rows, about = session_rows(store, session_id_of(store, session, suite), with_suspect=with_suspect)
-    text = render(
-        rows,
-        [about],
-        "json" if as_json else format_,
-        row_keys=row_keys,
-        columns=columns,
-        where=where,
-        width=terminal_width(),
-        color=output is None and sys.stdout is not None and sys.stdout.isatty(),
-    )
+    name = "json" if as_json else format_
+    color = output is None and sys.stdout is not None and sys.stdout.isatty()
+    with Store.open(db, read_only=True) as store, store.computing():
+        session_id = session_id_of(store, session, suite)
+        if explained:
+            text = _explained(
+                store, session_id, name, row_keys, columns, where, with_suspect=with_suspect, color=color
+            )
+        else:
+            rows, about = session_rows(store, session_id, with_suspect=with_suspect)
+            text = render(
+                rows,
+                [about],
+                name,
+                row_keys=row_keys,
+                columns=columns,
+                where=where,
+                width=terminal_width(),
+                color=color,
+            )
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -87,3 +108,39 @@ def command(
             raise EdgebenchError(
                 f"{output} cannot be written: {error.strerror}", next_step="name another file with --output"
             ) from error
+
+
+def _explained(
+    store: Store,
+    session_id: str,
+    name: str,
+    row_keys: str | None,
+    columns: str | None,
+    where: str | None,
+    *,
+    with_suspect: bool,
+    color: bool,
+) -> str:
+    """The explanation instead of the table.
+
+    Raises:
+        UsageError: a format that has no place for it.
+    """
+    from harness.explain import explain, explanation_json, explanation_text
+    from harness.table import ROW_KEYS
+    from harness.table.view import shown_keys
+
+    if name not in ("table", "markdown", "json"):
+        raise UsageError(
+            f"--explain cannot be written as {name}", next_step="choose --format table, markdown or json"
+        )
+    # A program gets everything unless it names columns, as from the table itself.
+    wanted = columns or (",".join(ROW_KEYS) if name == "json" else None)
+    found = explain(
+        store, session_id, row_keys=row_keys, columns=wanted, where=where, with_suspect=with_suspect
+    )
+    if name == "json":
+        rows = [one.row for one in found.rows]
+        left, figures = shown_keys(rows, row_keys, columns) if row_keys or columns else ([], list(ROW_KEYS))
+        return explanation_json(found, [*left, *figures])
+    return explanation_text(found, markdown=name == "markdown", width=terminal_width(), color=color)

@@ -59,7 +59,7 @@ def guard(code_paths: Iterable[str]) -> None:
         if not any(folder.resolve().is_relative_to(root) for root in roots):
             raise TaskError(
                 f"a task file in {folder} names the Python function {qualified!r}, and task files there are data: "
-                "name the folder with --task-path to let it run"
+                "name the folder with --task-path, and say --trust-task-code to let it run"
             )
         return importing(qualified, folder)
 

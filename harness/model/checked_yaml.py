@@ -9,6 +9,8 @@ them), a key may stand only once, and no tag makes an object.
 from __future__ import annotations
 
 import difflib
+import io
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +24,12 @@ from pydantic_core import PydanticCustomError
 from harness.errors import UsageError
 
 Location = tuple[str | int, ...]
+
+#: Bytes of a file: a hundred times the longest honest one.
+MAX_BYTES = 16 * 2**20
+
+#: Digits of a whole number: more than 64 bits need no file.
+MAX_DIGITS = 40
 
 #: Entries a file may have once its aliases are written out: far more than any honest one.
 MAX_ENTRIES = 100_000
@@ -189,7 +197,13 @@ def read_yaml(path: Path) -> Document:
         UsageError: missing, unreadable, not UTF-8, or malformed (with line and column).
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)  # it may be a device without an end
+        if len(raw) > MAX_BYTES:
+            raise UsageError(
+                f"{path} is longer than {MAX_BYTES // 2**20} MiB", next_step="name a suite or a model list"
+            )
+        text = io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8").read()
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text", next_step="save the file as UTF-8") from error
     except FileNotFoundError as error:
@@ -301,9 +315,14 @@ def _scalar(node: yaml.ScalarNode) -> str | int | float | bool | None:
         case "bool":
             return text.lower() == "true"
         case "int" | "float" as kind:
-            # An explicit tag (!!int x) may stand on any text; Python refuses thousands of digits.
+            # An explicit tag (!!int x) may stand on any text; 1e999 is no number that anything can be made of.
             try:
-                return int(text) if kind == "int" else float(text)
+                if len(text) > MAX_DIGITS:
+                    raise ValueError
+                number = int(text) if kind == "int" else float(text)
+                if not math.isfinite(number):
+                    raise ValueError
+                return number
             except ValueError:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"{text[:40]!r} is no number", node.start_mark

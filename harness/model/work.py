@@ -11,6 +11,7 @@ from dataclasses import replace
 from harness.model.configuration import (
     ModelConfiguration,
     kv_cache_bytes,
+    kv_cache_bytes_over,
     prefill_flops,
     touched_weight_bytes,
 )
@@ -34,7 +35,7 @@ def decode_bytes(
         bits: of the cache.
         batch: sequences that are decoded together.
     """
-    cached = sum(kv_cache_bytes(shape, context + step, *bits) for step in range(tokens)) / tokens
+    cached = kv_cache_bytes_over(shape, context, tokens, *bits) / tokens
     return touched_weight_bytes(shape, weight_bytes) / batch + cached
 
 

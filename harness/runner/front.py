@@ -36,6 +36,7 @@ from harness.runner.stopping import Outcome as RunOutcome
 from harness.runner.stopping import outcome_of
 from harness.runner.tasks import TaskPlan, TaskRequest
 from harness.runner.tree import kill_strays
+from harness.safe_text import without_passwords
 from harness.store import Store
 from harness.store.facts import CellFacts
 from harness.store.records import (
@@ -253,7 +254,7 @@ def begin_session(
         suite=title or plan.suite.title,
         suite_sha256=plan.suite.sha256,
         suite_text=plan.suite.text,
-        command_line=sys.argv,
+        command_line=[without_passwords(word) for word in sys.argv],
         edgebench_version=__version__,
         seed=plan.suite.seed,
         started_at=datetime.now(UTC),
@@ -369,11 +370,26 @@ def unfinished_session(store: Store, title: str) -> str | None:
 
 
 def carry_out(
-    session_id: str, store: Store, cache_dir: Path, progress: SessionProgress, *, resumed: bool = False
+    session_id: str,
+    store: Store,
+    cache_dir: Path,
+    progress: SessionProgress,
+    *,
+    resumed: bool = False,
+    trust_task_code: bool = False,
 ) -> Outcome:
     """Do what a session lacks, from what the database says of it alone.
 
+    Args:
+        session_id: which.
+        store: where it is.
+        cache_dir: of models, environments, artifacts.
+        progress: told what happens.
+        resumed: it was begun by somebody else: another process, perhaps on another day.
+        trust_task_code: folders of task code that a resumed session names may run.
+
     Raises:
+        UsageError: a resumed session names folders of task code, and nobody said that they are trusted.
         EdgebenchError: nothing can be measured at all, or the database fails.
         KeyboardInterrupt: passed on, with the session marked as interrupted.
     """
@@ -381,6 +397,7 @@ def carry_out(
     try:
         _clear_up(session_id, cache_dir, progress)
         if resumed:
+            _check_trusted(store, session_id, trusted=trust_task_code)
             store.resume_session(session_id)
         outcome = _carry_out(session_id, store, cache_dir, progress)
     except BaseException:
@@ -412,6 +429,17 @@ def _clear_up(session_id: str, cache_dir: Path, progress: SessionProgress) -> No
             f"ended {ended} process{'es' if ended > 1 else ''} that a killed session had left running"
         )
     remove_leavings(cache_dir, session_id)
+
+
+def _check_trusted(store: Store, session_id: str, *, trusted: bool) -> None:
+    """A database is no place to say which Python may run: whoever resumes says it again."""
+    tasks = store.session_facts(session_id).settings.get("tasks") or {}
+    folders = tasks.get("code_paths") or ()
+    if folders and not trusted:
+        raise UsageError(
+            f"the session's task files in {', '.join(map(str, folders))} may run Python functions",
+            next_step="look into them, and add --trust-task-code to resume",
+        )
 
 
 def session_claim(session_id: str, cache_dir: Path) -> FileLock:

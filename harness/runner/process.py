@@ -462,6 +462,11 @@ def _start(launch: Launch, log_fd: int, mark: str) -> tuple[subprocess.Popen[byt
     return process, write_fd, read_fd
 
 
+def _inherited() -> dict[str, str]:
+    """This process's variables without the database's address, which may hold a password: no framework needs it."""
+    return {name: value for name, value in os.environ.items() if name != "EDGEBENCH_DB"}
+
+
 def _popen(
     launch: Launch, child_read: int, child_write: int, log_fd: int, mark: str
 ) -> subprocess.Popen[bytes]:
@@ -470,7 +475,7 @@ def _popen(
         "stdin": child_read if standard else subprocess.DEVNULL,
         "stdout": child_write if standard else log_fd,
         "stderr": log_fd,
-        "env": {**os.environ, **launch.env, MARK: mark},
+        "env": {**_inherited(), **launch.env, MARK: mark},
     }
     command = launch.command(child_read, child_write)
     if sys.platform == "win32":

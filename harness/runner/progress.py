@@ -11,7 +11,10 @@ import sys
 from typing import Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from harness.safe_text import printable, without_passwords
 
 
 class SessionProgress(Protocol):
@@ -40,6 +43,11 @@ class SessionProgress(Protocol):
 
     def close(self) -> None:
         """The session ended."""
+
+
+def _plain(text: str) -> str:
+    """Words of files, frameworks and servers: no control characters, no passwords."""
+    return printable(without_passwords(text))
 
 
 def duration_text(seconds: float | None) -> str:
@@ -77,12 +85,13 @@ class TerminalProgress:
         self._setup: TaskID | None = None
 
     def note(self, text: str) -> None:
-        self._bar.console.print(text, markup=False, highlight=False)
+        self._bar.console.print(_plain(text), markup=False, highlight=False)
 
     def step(self, text: str) -> None:
         if self._setup is None:
             self._setup = self._bar.add_task("", total=None, left="")
-        self._bar.update(self._setup, description=f"[bold]set-up[/bold] {text[: self._room()]}")
+        shown = escape(_plain(text)[: self._room()])
+        self._bar.update(self._setup, description=f"[bold]set-up[/bold] {shown}")
         self._bar.refresh()
 
     def begin(self, total: int, done: int) -> None:
@@ -100,23 +109,26 @@ class TerminalProgress:
             self._bar.refresh()
 
     def run_started(self, label: str, left_s: float | None) -> None:
-        self._label = label
+        self._label = _plain(label)
         if self._task is not None:
             self._bar.update(
-                self._task, description=label[: self._room()], left=f"{duration_text(left_s)} left"
+                self._task,
+                description=escape(self._label[: self._room()]),
+                left=f"{duration_text(left_s)} left",
             )
             self._bar.refresh()
 
     def phase(self, name: str) -> None:
         if self._task is not None:
             self._bar.update(
-                self._task, description=f"{self._label[: self._room() - 12]} [cyan]{name}[/cyan]"
+                self._task,
+                description=f"{escape(self._label[: self._room() - 12])} [cyan]{escape(name)}[/cyan]",
             )
             self._bar.refresh()
 
     def run_ended(self, label: str, outcome: str, *, ok: bool) -> None:
         if not ok:
-            self._bar.console.print(f"[red]✗[/red] {label}: {outcome}", highlight=False)
+            self._bar.console.print(f"[red]✗[/red] {escape(_plain(f'{label}: {outcome}'))}", highlight=False)
         if self._task is not None:
             self._bar.advance(self._task)
             self._bar.refresh()
@@ -167,7 +179,7 @@ class LineProgress:
         """Nothing to take down."""
 
     def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(_plain(text), markup=False, highlight=False, soft_wrap=True)
 
 
 class QuietProgress:

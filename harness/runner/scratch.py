@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.files import exclusive_now, remove_tree
+from harness.names import safe_name
 
 _BEGIN = "scoring-"
 _PARTIAL = ".partial"
@@ -19,7 +20,7 @@ _PARTIAL = ".partial"
 
 def claim_path(cache_dir: Path, session_id: str) -> Path:
     """The lock that a session holds while it is carried out."""
-    return cache_dir / "sessions" / f"{session_id}.lock"
+    return cache_dir / "sessions" / safe_name(f"{session_id}.lock")
 
 
 def reference_lock_path(path: Path) -> Path:

@@ -28,6 +28,7 @@ from harness.files import sync_file, write_atomically
 from harness.frameworks import FrameworkEntry
 from harness.model import Model, ModelFile, fetch
 from harness.model.vocabulary import read_vocabulary
+from harness.names import safe_path
 from harness.paths import data_dir
 from harness.runner.corpora import dataset_corpus
 from harness.runner.launch import Launch, launch_for
@@ -211,7 +212,8 @@ class Workshop:
         """File for the output of a worker."""
         folder = self._cache_dir / "logs"
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{name}.log"
+        # The ids in it may be those of a database from elsewhere.
+        return folder / safe_path(f"{name}.log")
 
     # -- artifacts --------------------------------------------------------------------------------------------------
 

@@ -57,13 +57,15 @@ class TaskRequest:
 
     Attributes:
         names: tasks in place of the suite's; empty: the suite's.
-        paths: further folders of task files, whose Python may run: whoever types a folder's name has looked into it.
+        paths: further folders of task files.
         limit: items of each task at most, None: the suite's.
+        trusted: Python functions that task files in ``paths`` name may run: somebody said that they were looked at.
     """
 
     names: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
     limit: int | None = None
+    trusted: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.names or self.paths or self.limit is not None)
@@ -76,7 +78,7 @@ class TaskPlan:
     Attributes:
         tasks: the settings in force.
         data_paths: folders of task files in which nothing is executed, those that come with edgebench first.
-        code_paths: folders named on the command line.
+        code_paths: folders named on the command line whose Python may run.
     """
 
     tasks: Tasks
@@ -114,7 +116,10 @@ class TaskPlan:
                 )
         shipped = data_dir("suites") / "tasks"
         data_paths = [*([shipped.resolve()] if shipped.is_dir() else []), *suite.task_folders()]
-        return cls(tasks, tuple(data_paths), tuple(path.resolve() for path in request.paths))
+        named = [path.resolve() for path in request.paths]
+        if request.trusted:
+            return cls(tasks, tuple(data_paths), tuple(named))
+        return cls(tasks, (*data_paths, *named), ())
 
     def to_settings(self) -> dict[str, Any]:
         """For the session's stored settings."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import sqlite3
 import time
@@ -19,17 +20,39 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InvalidRequestError,
+    NoSuchModuleError,
+    StatementError,
+)
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from harness.errors import EdgebenchError, UsageError
+from harness.safe_text import without_passwords
 from harness.store.ids import canonical_json
+
+_SECRET = re.compile("password|passwd|pwd|secret|token", re.IGNORECASE)
 
 #: How long to wait for another process that is writing.
 BUSY_TIMEOUT_S = 30.0
 
 #: Whoever waits for another writer asks again after a time between these.
 _ASK_AGAIN_S = (0.002, 0.010)
+#: What values raise that no version of this program stored: no JSON, no time, text where a number belongs, a list where
+#: a mapping does, an id that refers to nothing. The database is somebody else's work, or was changed by hand.
+MISFITS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    StatementError,
+    InvalidRequestError,
+)
 
 _BEGIN_WRITING = {"begin": "BEGIN IMMEDIATE"}
 
@@ -90,7 +113,15 @@ class Place:
 
     def __str__(self) -> str:
         """For messages: the file, or the URL without its password."""
-        return str(self.path) if self.path else self.url.render_as_string(hide_password=True)
+        if self.path:
+            return str(self.path)
+        return without_passwords(self.url.render_as_string(hide_password=True))
+
+    def secrets(self) -> list[str]:
+        """What must not be repeated: the password, also where it stands among the settings."""
+        settings = [one for name, one in self.url.query.items() if _SECRET.search(name)]
+        told = [each for one in settings for each in ((one,) if isinstance(one, str) else one)]
+        return [one for one in (str(self.url.password or ""), *told) if one]
 
     @property
     def is_sqlite(self) -> bool:
@@ -108,6 +139,12 @@ def locate(target: str | Path) -> Place:
         path = Path(target).expanduser().absolute()
         return Place(URL.create("sqlite", database=str(path)), path)
     scheme = target.partition("://")[0]
+    if target.partition("?")[0].count("@") > 1:
+        # It would be cut at the first one, and the rest of the password taken for the server's name.
+        raise UsageError(
+            f"the database URL that begins with {scheme}:// holds a password or a name with an @",
+            next_step="write %40 for an @, %2F for a / and %3A for a : in passwords",
+        )
     try:
         url = make_url(target)
     except (ArgumentError, ValueError):
@@ -196,6 +233,8 @@ def _sqlite_engine(place: Place, *, read_only: bool, busy_timeout_s: float) -> E
         connection.execute("PRAGMA foreign_keys=ON")
         # Functions in the views, triggers and constraints of a file from elsewhere do nothing by themselves.
         connection.execute("PRAGMA trusted_schema=OFF")
+        # A page from elsewhere is looked at before its cells are believed.
+        connection.execute("PRAGMA cell_size_check=ON")
         if read_only:
             connection.execute("PRAGMA query_only=ON")
 
@@ -262,8 +301,20 @@ def reading(engine: Engine, place: Place) -> Iterator[Connection]:
     try:
         with explained(place), engine.connect() as connection, connection.begin():
             yield connection
-    except ValueError as error:
-        # No JSON, no time, no text: written by hand or by another program.
+    except MISFITS as error:
+        raise _unreadable(place, error) from error
+
+
+@contextmanager
+def computing(place: Place) -> Iterator[None]:
+    """Around what is computed from values of a database that were read: as `reading`, for what does not fit together.
+
+    Raises:
+        EdgebenchError: a value is of another type or shape than this program ever stores.
+    """
+    try:
+        yield
+    except MISFITS as error:
         raise _unreadable(place, error) from error
 
 
@@ -301,9 +352,16 @@ def explained(place: Place) -> Iterator[None]:
 
 def _unreadable(place: Place, error: BaseException) -> EdgebenchError:
     return EdgebenchError(
-        f"{place} holds a value that cannot be read: {error}",
-        next_step="use a copy from before the database was changed by hand or by another program",
+        f"{place} holds a value that cannot be read: {_short(error)}",
+        next_step="use a copy from before the database was changed by hand or by another program; where nobody "
+        "did that, run the same command with --traceback and report what it prints",
     )
+
+
+def _short(error: BaseException) -> str:
+    """An error in words: a hostile value may be of any length."""
+    text = " ".join(str(error).split())[:300]
+    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"
 
 
 def explain(error: BaseException | None, place: Place) -> EdgebenchError | None:
@@ -340,6 +398,8 @@ def _explain_postgresql(error: BaseException | None, place: Place) -> EdgebenchE
     if type(error).__name__ != "OperationalError":
         return None
     text = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
+    for secret in place.secrets():
+        text = text.replace(secret, "***")
     if place.url.password:
         text = text.replace(str(place.url.password), "***")
     return EdgebenchError(

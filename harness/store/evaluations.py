@@ -52,6 +52,7 @@ class EvaluationFacts:
     tasks: tuple[TaskFacts, ...]
     reference: EvaluationFacts | None = None
     holes: tuple[TaskHoleRecord, ...] = ()
+    environment_id: str | None = None
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -252,4 +253,5 @@ def _facts(row: Row[Any], tasks: Sequence[TaskFacts], holes: Sequence[TaskHoleRe
         details=row.details,
         tasks=tuple(tasks),
         holes=tuple(holes),
+        environment_id=row.environment_id,
     )

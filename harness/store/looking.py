@@ -15,10 +15,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, not_, or_, select
 
 from harness.store import evaluations, facts, records, traces
+from harness.store.origins import chain
 from harness.store.tables import table
 
 #: Kinds of things that an id can name, in the order in which `find` gives them: the table of each.
-KINDS = ("session", "cell", "run", "artifact", "environment", "model", "machine", "preparation")
+KINDS = (
+    "session", "cell", "run", "artifact", "environment", "model", "machine", "preparation", "lineage", "machine_bench",
+)  # fmt: skip
 
 _FOUND_AT_MOST = 50
 _NEWEST_RUNS = 5
@@ -215,6 +218,19 @@ def describe(connection: Connection, kind: str, row_id: str) -> dict[str, Any]:
     return {"what": kind, **found, **_BELOW[kind](connection, key if kind == "run" else row_id)}
 
 
+def suite_text(connection: Connection, session_id: str) -> str:
+    """The suite file of a session as it was.
+
+    Raises:
+        LookupError: no such session.
+    """
+    rows = table("session")
+    found = connection.execute(select(rows.c.suite_text).where(rows.c.id == session_id)).scalar()
+    if found is None:
+        raise LookupError(f"no session {session_id}")
+    return str(found)
+
+
 def _rows(connection: Connection, name: str, column: str, value: Any, *order: str) -> list[dict[str, Any]]:
     """Rows of a table where a column has a value, without the keys that are local to the file."""
     rows = table(name)
@@ -350,6 +366,7 @@ def _of_artifact(connection: Connection, row_id: str) -> dict[str, Any]:
         .order_by(runs.c.started_at.desc())
     )
     return {
+        "chain": chain(connection, row_id),
         "lineage": _rows(connection, "lineage", "artifact_id", row_id, "made_at", "id"),
         "preparations": _rows(connection, "preparation", "artifact_id", row_id, "started_at", "id"),
         "verdicts": [_plain(dict(row._mapping)) for row in connection.execute(query)],
@@ -359,16 +376,26 @@ def _of_artifact(connection: Connection, row_id: str) -> dict[str, Any]:
 
 
 def _of_environment(connection: Connection, row_id: str) -> dict[str, Any]:
-    return {"packages": _rows(connection, "environment_package", "environment_id", row_id, "name")}
+    return {
+        "packages": _rows(connection, "environment_package", "environment_id", row_id, "name"),
+        "made": _rows(connection, "lineage", "environment_id", row_id, "made_at", "id"),
+        "runs": _run_lines(connection, table("run").c.environment_id == row_id),
+    }
 
 
 def _of_model(connection: Connection, row_id: str) -> dict[str, Any]:
     return {"artifacts": _rows(connection, "lineage", "model_id", row_id, "made_at", "id")}
 
 
-def _of_preparation(connection: Connection, row_id: str) -> dict[str, Any]:
+def _of_itself(connection: Connection, row_id: str) -> dict[str, Any]:
     del connection, row_id
     return {}  # its columns say all
+
+
+def _of_lineage(connection: Connection, row_id: str) -> dict[str, Any]:
+    rows = table("lineage")
+    source = connection.execute(select(rows.c.source_artifact_id).where(rows.c.id == row_id)).scalar()
+    return {"chain": [] if source is None else chain(connection, source)}
 
 
 def _of_machine(connection: Connection, row_id: str) -> dict[str, Any]:
@@ -390,7 +417,9 @@ _BELOW: dict[str, Any] = {
     "environment": _of_environment,
     "model": _of_model,
     "machine": _of_machine,
-    "preparation": _of_preparation,
+    "preparation": _of_itself,
+    "lineage": _of_lineage,
+    "machine_bench": _of_itself,
 }
 
 

@@ -78,6 +78,9 @@ def prepare(engine: Engine, place: Place, *, read_only: bool) -> str | None:
         EdgebenchError: it is newer, of another program, no database, read-only, locked or damaged.
     """
     found = _look(engine, place)
+    if place.is_sqlite and found.state is not State.NEW:
+        with reading(engine, place) as connection:
+            _check_schema(connection, place, whole=found.state is State.CURRENT)
     if found.state is State.CURRENT:
         return None
     if read_only:
@@ -93,6 +96,40 @@ def prepare(engine: Engine, place: Place, *, read_only: bool) -> str | None:
         _create(engine, place)
         return None
     return _upgrade(engine, place)
+
+
+def _check_schema(connection: Connection, place: Place, *, whole: bool) -> None:
+    """Refuse a file whose schema would run something of its own: edgebench makes no trigger and reads real tables.
+
+    A view in a table's place could be a query without an end, a virtual table a function; a trigger changes what is
+    written. Views and tables of other names are nobody's business: nothing of ours reads them.
+
+    Args:
+        connection: to an SQLite file.
+        place: where it is.
+        whole: every table has to be there, with its columns; not so in a file that is yet to be upgraded.
+    """
+    made = {
+        str(name).lower(): (str(kind), str(sql))
+        for kind, name, sql in connection.execute(text("SELECT type, name, sql FROM sqlite_schema"))
+    }
+    problem = next((f"the trigger {name}" for name, (kind, _) in made.items() if kind == "trigger"), None)
+    for name in metadata.tables:
+        kind, sql = made.get(name, ("", ""))
+        if kind not in ("", "table") or sql.upper().startswith("CREATE VIRTUAL"):
+            problem = problem or f"something else in place of the table {name}"
+        elif whole and problem is None:
+            columns = connection.execute(
+                text("SELECT name, hidden FROM pragma_table_xinfo(:name)"), {"name": name}
+            )
+            plain = {str(column) for column, hidden in columns if not hidden}
+            if lacking := sorted(column.name for column in table(name).c if column.name not in plain):
+                problem = f"no {name}.{lacking[0]}" if kind else f"no table {name}"
+    if problem is not None:
+        raise EdgebenchError(
+            f"{place} is no database as edgebench makes them: it has {problem}",
+            next_step="use a copy from before it was changed by hand or by another program",
+        )
 
 
 def keep_journal(engine: Engine, place: Place) -> None:

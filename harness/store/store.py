@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 
 from harness.errors import EdgebenchError, UsageError
 from harness.store import engine as engines
-from harness.store import evaluations, facts, looking, records, schema, writing
+from harness.store import evaluations, facts, looking, origins, records, schema, writing
 from harness.store.tables import metadata
 
 
@@ -291,6 +291,20 @@ class Store:
         with self._reading() as connection:
             return looking.describe(connection, kind, row_id)
 
+    def origins(self, run_ids: Collection[str]) -> origins.Origins:
+        """What runs come from: sessions, machines, environments, and their artifacts' way back to the model."""
+        with self._reading() as connection:
+            return origins.origins(connection, run_ids)
+
+    def suite_text(self, session_id: str) -> str:
+        """The suite file of a session as it was.
+
+        Raises:
+            LookupError: no such session.
+        """
+        with self._reading() as connection:
+            return looking.suite_text(connection, session_id)
+
     # -- care ---------------------------------------------------------------------------------------------------
 
     def info(self) -> dict[str, Any]:
@@ -325,6 +339,16 @@ class Store:
             raise UsageError(f"{target} exists already", next_step="name a file that does not exist")
         with engines.explained(self.place):
             schema.copy_file(self.place.path, target)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Around what is made of values that this gave: what no version of edgebench stored is an error of the file.
+
+        Raises:
+            EdgebenchError: a value is of another type or shape than it has to be.
+        """
+        with engines.computing(self.place):
+            yield
 
     # -- transactions -------------------------------------------------------------------------------------------
 

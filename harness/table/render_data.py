@@ -8,13 +8,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from harness.safe_text import finite, json_text
 from harness.table.rows import Row
 
 
 def render_json(rows: Sequence[Row], keys: Sequence[str]) -> str:
     """``{"rows": [...]}``; missing is null."""
     listed = [{key: row[key] for key in keys} for row in rows]
-    return json.dumps({"rows": listed}, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return json_text({"rows": listed}) + "\n"
 
 
 def render_csv(rows: Sequence[Row], keys: Sequence[str]) -> str:
@@ -30,5 +31,5 @@ def _field(value: Any) -> Any:
     if value is None:
         return ""
     if isinstance(value, dict | list):
-        return json.dumps(value, allow_nan=False, ensure_ascii=False)
+        return json.dumps(finite(value), allow_nan=False, ensure_ascii=False)
     return value

@@ -74,11 +74,18 @@ class Row:
         values: the JSON of the row.
         notes: why a value is None, or what must be known about it, by key.
         hints: the framework's settings in force, as read back.
+        basis: of figures that are a median over runs: the value of each run that has one, by key and run id; of
+            ``memory_reduction`` the runs' own bytes, from which it is computed.
+        left_out: timed runs that no figure rests on, and why, by run id.
+        baseline: place of the speed baseline's row among the rows that `comparison_rows` gave; None: there is none.
     """
 
     values: Mapping[str, Any]
     notes: Mapping[str, str] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
+    basis: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    baseline: int | None = None
 
     def __getitem__(self, key: str) -> Any:
         return self.values[key]
@@ -94,6 +101,9 @@ class _Draft:
     notes: dict[str, str] = field(default_factory=dict)
     intervals: dict[str, list[float]] = field(default_factory=dict)
     own_bytes: float | None = None
+    basis: dict[str, dict[str, float]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    baseline: int | None = None
 
     def put(self, key: str, value: float | None, why_not: str) -> None:
         if value is None or not math.isfinite(value):
@@ -148,7 +158,7 @@ def _draft(facts: SessionFacts, cell: CellFacts, with_suspect: bool) -> _Draft:
         or None,
         tasks=[asdict(task) for task in cell.tasks],
     )
-    draft = _Draft(cell, used, values)
+    draft = _Draft(cell, used, values, left_out=_left_out(cell, done, used))
     if not cell.tasks:
         synthetic = SYNTHETIC if cell.synthetic else None
         draft.notes["tasks"] = synthetic or cell.tasks_reason or reason or NO_TASKS
@@ -169,6 +179,14 @@ def _draft(facts: SessionFacts, cell: CellFacts, with_suspect: bool) -> _Draft:
     _energy(draft, facts.energy_reason)
     _quality(draft)
     return draft
+
+
+def _left_out(cell: CellFacts, done: Sequence[RunFacts], used: Sequence[RunFacts]) -> dict[str, str]:
+    """Why runs are behind no figure, by their ids."""
+    behind = {run.id for run in used}
+    ended = {run.id: f"{run.status}: {run.reason or 'no reason was stored'}" for run in cell.runs}
+    spoiled = {run.id: f"suspect: {'; '.join(run.flags) or 'no flag was stored'}" for run in done}
+    return {run_id: why for run_id, why in (ended | spoiled).items() if run_id not in behind}
 
 
 def _judged(run: RunFacts, cell: CellFacts, bench: BenchFacts | None) -> RunFacts:
@@ -340,9 +358,16 @@ def _known(values: Iterable[float | None]) -> list[float]:
 
 def _per_run(draft: _Draft, key: str, value_of: Callable[[RunFacts], float | None], why_not: str) -> None:
     """One value a run, their median, and its interval."""
-    values = _known(value_of(run) for run in draft.runs)
+    values = _by_run(draft, key, value_of)
     draft.put(key, estimates.median(values), draft.values["reason"] or why_not)
     draft.bound(key, estimates.median_interval(values))
+
+
+def _by_run(draft: _Draft, key: str, value_of: Callable[[RunFacts], float | None]) -> list[float]:
+    """The value of each run that has one; kept as the basis of a figure."""
+    found = [(run.id, value) for run in draft.runs if (value := value_of(run)) is not None]
+    draft.basis[key] = dict(found)
+    return [value for _, value in found]
 
 
 def _over_repetitions(of_sample: Callable[[SampleFacts], float | None]) -> Callable[[RunFacts], float | None]:
@@ -474,7 +499,7 @@ def _memory(draft: _Draft) -> None:
     for key in ("peak_rss_bytes", "allocator_peak_bytes", *memory.COLUMNS):
         value = draft.values[key]
         draft.values[key] = None if value is None else round(value)  # an even median may lie between
-    draft.own_bytes = estimates.median(_known(own_bytes(run) for run in draft.runs))
+    draft.own_bytes = estimates.median(_by_run(draft, "memory_reduction", own_bytes))
     methods = {reading.method for run in draft.runs for reading in run.memory} - {"VmHWM"}
     if methods and draft.values["peak_rss_bytes"] is not None:
         draft.notes["peak_rss_bytes"] = f"peak by {', '.join(sorted(methods))}"
@@ -644,6 +669,7 @@ def _compare(draft: _Draft, drafts: Sequence[_Draft]) -> None:
         for key in keys:
             draft.put(key, None, draft.values["reason"] or why_not)
         return
+    draft.baseline = next(place for place, each in enumerate(drafts) if each is baseline)
     draft.values["speed_baseline"] = (
         f"{baseline.cell.framework} {baseline.cell.precision} ({baseline.cell.recipe})"
     )
@@ -693,4 +719,4 @@ def _baseline(draft: _Draft, drafts: Sequence[_Draft]) -> tuple[_Draft | None, s
 def _row(draft: _Draft) -> Row:
     draft.values["intervals"] = draft.intervals
     hints = draft.runs[0].hints if draft.runs else draft.cell.score.hints if draft.cell.score else {}
-    return Row(draft.values, draft.notes, hints)
+    return Row(draft.values, draft.notes, hints, draft.basis, draft.left_out, draft.baseline)

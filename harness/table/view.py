@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.precision import class_rank, precision_rank
+from harness.safe_text import printable
 from harness.table.claims import claim_for
 from harness.table.facts import About
 from harness.table.metrics import METRICS, as_fallbacks
@@ -199,11 +200,14 @@ def build_view(
             Column("claim_memory", "Memory (claim)", False),
             Column("claim_speed_up", "Speed-up (claim)", False),
         ]
-    body = tuple(tuple(_text(row, head.key, joined) for head in heads) for row in kept)
+    # Words of a database from elsewhere are shown, not obeyed: here for every format that people read.
+    body = tuple(tuple(printable(_text(row, head.key, joined)) for head in heads) for row in kept)
     groups = () if row_keys else _groups(kept)
-    return View(
-        _title(kept, left), tuple(heads), body, _sections(kept, about, left, figures, claimed), groups
+    sections = tuple(
+        Section(each.title, tuple(map(printable, each.lines)))
+        for each in _sections(kept, about, left, figures, claimed)
     )
+    return View(printable(_title(kept, left)), tuple(heads), body, sections, groups)
 
 
 def _groups(rows: Sequence[Row]) -> tuple[int, ...]:

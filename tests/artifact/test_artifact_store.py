@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -360,3 +361,30 @@ def test_cleaning_removes_the_staging_of_the_dead(tmp_path: Path) -> None:
     process.communicate(timeout=60)
     assert ArtifactStore(tmp_path).clean() == 260_000
     assert staged(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "../../../outside"},
+        {"id": "/tmp"},
+        {"id": ["x"]},
+        {"entry": "../../../outside"},
+        {"entry": "/etc/passwd"},
+        {"files": [{"path": "../x", "size_bytes": 1, "sha256": "a"}]},
+        {"files": [{"nothing": 1}]},
+    ],
+)
+def test_a_request_file_that_names_places_outside_is_not_believed(
+    store: ArtifactStore, tmp_path: Path, change: dict[str, object]
+) -> None:
+    made = store.get(REQUEST, Maker())
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "weights.bin").write_text("mine", encoding="utf-8")
+    path = tmp_path / "artifacts" / "requests" / f"{made.request_key}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **change}), encoding="utf-8")
+    assert store.find(REQUEST) is None
+    assert store.list() == []
+    store.clean()
+    assert (outside / "weights.bin").exists()

@@ -246,6 +246,13 @@ def test_threads_and_latency_are_set_and_options_win() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["CACHE_DIR", "CONFIG_FILE", "WEIGHTS_PATH"])
+def test_a_suite_cannot_choose_a_place_on_the_machine(name: str) -> None:
+    core = FakeCore({"SUPPORTED_PROPERTIES": {name: "RW"}})
+    with pytest.raises(ValueError, match="names a place on this machine"):
+        properties.config(core, spec(**{name: "/tmp/x"}))
+
+
 def test_a_virtual_plug_in_is_told_what_its_device_is_told() -> None:
     told = properties.config(CPU, dataclasses.replace(spec(), api="auto"))
     assert told == {"DEVICE_PROPERTIES": {"CPU": properties.config(CPU, spec())}}

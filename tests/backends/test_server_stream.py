@@ -207,13 +207,23 @@ def test_concurrent_requests_are_submitted_together_and_timed_each(server: Scrip
 
 
 def test_what_is_asked_for(server: Scripted, gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRET_OF_TEST", "hunter2")
-    backend = load(server, gguf, prompt="tokens", vocab_size="100", api_key_env="SECRET_OF_TEST")
+    monkeypatch.setenv("EDGEBENCH_SECRET_OF_TEST", "hunter2")
+    backend = load(server, gguf, prompt="tokens", vocab_size="100", api_key_env="EDGEBENCH_SECRET_OF_TEST")
     backend.stream([PROMPT], 3)
     body = server.bodies[-1]
     assert body["prompt"] == list(range(8))
     assert (body["max_tokens"], body["stream"], body["temperature"], body["ignore_eos"]) == (3, True, 0, True)
     assert (body["model"], server.keys[-1]) == ("tiny", "Bearer hunter2")
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "PATH", "EDGEBENCH_DB"])
+def test_a_suite_cannot_send_another_secret_to_its_server(
+    server: Scripted, gguf: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "hunter2")
+    with pytest.raises(ValueError, match="begins with EDGEBENCH_"):
+        load(server, gguf, api_key_env=name)
+    assert "Bearer hunter2" not in server.keys
 
 
 def test_a_chat_is_a_message_and_its_role_alone_is_no_token(server: Scripted, gguf: Path) -> None:

@@ -245,7 +245,7 @@ def test_python_runs_only_where_its_folder_was_named(
     refused = run(replace(examination, names=["code"]))
     assert refused.status == "failed"
     assert "names the Python function 'helper.text'" in refused.reason
-    assert "--task-path" in refused.reason
+    assert "--trust-task-code" in refused.reason
     allowed = results(run(replace(examination, names=["code"], data_paths=[], code_paths=[folder])))
     assert allowed["code"].n == 3
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from harness.errors import UsageError
-from harness.model.checked_yaml import Strict, did_you_mean, parse_yaml, read_yaml, validated
+from harness.model.checked_yaml import MAX_BYTES, Strict, did_you_mean, parse_yaml, read_yaml, validated
 
 FILE = Path("file.yaml")
 
@@ -56,6 +56,16 @@ def test_anchors_and_merges_work() -> None:
         ("a: &x [*x]\n", "contains itself"),
         ("a: {<<: {[b]: 1}}\n", r"file.yaml:1:\d+: .*a key that is a list"),
         ("[" * 600, "nested too deep"),
+        ("{a: " * 100_000, "nested too deep"),
+        ("- " * 100_000, "nested too deep"),
+        ("a: 1e999\n", "is no number"),
+        ("a: !!float inf\n", "is no number"),
+        (f"a: {'9' * 5000}\n", "is no number"),
+        (f"a: {'9' * 41}\n", "is no number"),
+        ("a: !!python/name:os.system\n", "means nothing here"),
+        ("a: !function os.system\n", "means nothing here"),
+        ("a: !!binary aGk=\n", "means nothing here"),
+        ("a: !!set {b}\n", "means nothing here"),
         ("a: \x07\n", "file.yaml: not YAML"),
         ("", "is empty"),
         ("# only a comment\n", "is empty"),
@@ -76,6 +86,19 @@ def test_aliases_cannot_fill_the_memory() -> None:
         f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}\n" for i in range(1, 12)
     )
     assert parse_yaml(merges, FILE).data["a11"] == {"x": 1, "y": 2}
+
+
+def test_a_file_without_an_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "long.yaml"
+    path.write_bytes(b"a: 1\n#" + b"x" * MAX_BYTES)
+    with pytest.raises(UsageError, match="is longer than 16 MiB"):
+        read_yaml(path)
+
+
+def test_lines_may_end_in_any_way(tmp_path: Path) -> None:
+    path = tmp_path / "windows.yaml"
+    path.write_bytes(b"a: 1\r\nb: 2\r\n")
+    assert read_yaml(path).text == "a: 1\nb: 2\n"
 
 
 @given(st.text() | st.text(alphabet="ab:-[]{}&*!|>'\"?,# \n<%@0.1"))

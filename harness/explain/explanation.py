@@ -1,0 +1,147 @@
+"""The explanation of rows: each figure with its definition, its arithmetic in numbers, and the runs that it rests on.
+
+Owns `Explanation`. Imports the store's facts, the table's rows and definitions. Contract: ready for JSON; a figure that
+is missing is explained too, by the reason that the table gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.explain import measured
+from harness.frameworks import frameworks
+from harness.store import Store
+from harness.store import facts as stored
+from harness.store.origins import Origins
+from harness.table import comparison_rows
+from harness.table import facts as shown
+from harness.table.metrics import METRICS
+from harness.table.rows import Row
+from harness.table.stored import session_facts
+from harness.table.view import DEFAULT_COLUMNS, label, select
+from harness.table.where import columns as column_names
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One row.
+
+    Attributes:
+        row: as the table has it.
+        label: its name for a person.
+        cell_id: the cell.
+        figures: by column: see `harness.explain.measured`.
+        run_ids: every run that stands in the explanation, in order of appearance.
+    """
+
+    row: Row
+    label: str
+    cell_id: str
+    figures: Mapping[str, Mapping[str, Any]]
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Rows of one session, explained, and where all their runs come from."""
+
+    session_id: str
+    rows: tuple[Explained, ...]
+    origins: Origins
+
+
+def explain(
+    store: Store,
+    session_id: str,
+    *,
+    row_keys: str | Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
+    where: str | None = None,
+    with_suspect: bool = False,
+) -> Explanation:
+    """Explain the figures of a session's rows.
+
+    Args:
+        store: where they are.
+        session_id: a session that exists.
+        row_keys: by which the rows are sorted, as in the table.
+        columns: the figures; None: those that the table shows unasked.
+        where: which rows, as in the table.
+        with_suspect: as in `comparison_rows`.
+
+    Raises:
+        UsageError: an unknown column or a malformed condition.
+    """
+    facts = store.session_facts(session_id)
+    made = session_facts(facts, frameworks(include_hidden=True))
+    rows = comparison_rows(made, with_suspect=with_suspect)
+    places = {id(row): place for place, row in enumerate(rows)}
+    keys = explained_columns(columns)
+    cells = [_Cell(row, cell, plan) for row, cell, plan in zip(rows, facts.cells, made.cells, strict=True)]
+    explained = []
+    for row in select(rows, row_keys=row_keys, where=where):
+        cell = cells[places[id(row)]]
+        baseline = None if row.baseline is None else cells[row.baseline]
+        figures = {key: _figure(key, cell, baseline, facts, made) for key in keys}
+        explained.append(
+            Explained(row, label(row), cell.stored.cell.id, figures, tuple(_run_ids(figures.values())))
+        )
+    wanted = list(dict.fromkeys(run_id for one in explained for run_id in one.run_ids))
+    return Explanation(session_id, tuple(explained), store.origins(wanted))
+
+
+def explained_columns(columns: str | Sequence[str] | None) -> list[str]:
+    """The figures among the columns; a column that is none has nothing behind it but its row."""
+    named = column_names(columns) if columns else ["bits_per_weight", *DEFAULT_COLUMNS, "tasks"]
+    return [key for key in dict.fromkeys(named) if METRICS[key].kind == "metric" and key != "intervals"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    row: Row
+    stored: stored.CellFacts
+    shown: shown.CellFacts
+
+
+def _figure(
+    key: str,
+    cell: _Cell,
+    baseline: _Cell | None,
+    facts: stored.SessionFacts,
+    made: shown.SessionFacts,
+) -> dict[str, Any]:
+    row, value = cell.row, cell.row[key]
+    figure: dict[str, Any] = {
+        "title": METRICS[key].title,
+        "value": value,
+        "unit": METRICS[key].unit,
+        **measured.definition_of(key),
+        "interval": (row["intervals"] or {}).get(key),
+    }
+    if value in (None, []):
+        figure["why_missing"] = row.notes.get(key, row["reason"] or "no reason was stored")
+    elif key in row.notes:
+        figure["note"] = row.notes[key]
+    if key == "tasks":
+        figure |= measured.of_tasks(cell.stored)
+    elif key in measured.OF_ARTIFACT:
+        figure |= measured.of_artifact(key, row, cell.stored)
+    elif key in measured.OF_SCORE:
+        figure |= measured.of_score(key, row, cell.stored)
+    else:
+        figure |= measured.of_runs(key, row, cell.stored, cell.shown, made.bench)
+        if key in measured.COMPARED and baseline is not None:
+            figure |= measured.of_baseline(key, row, baseline.row, baseline.stored)
+        if key in ("mbu_decode", "mfu_prefill") and facts.bench is not None:
+            figure["bench_id"] = facts.bench.id
+    return figure
+
+
+def _run_ids(figures: Iterable[Mapping[str, Any]]) -> list[str]:
+    found: dict[str, None] = {}
+    for figure in figures:
+        for name in ("run_ids", "baseline_run_ids", "reference_run_ids", "left_out"):
+            found.update(dict.fromkeys(figure.get(name, ())))
+    return list(found)
