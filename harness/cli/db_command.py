@@ -6,8 +6,16 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common import db_option, json_option, print_json, terminal_width
+from harness.cli.common import (
+    complete_files,
+    db_option,
+    json_option,
+    print_json,
+    terminal_width,
+    terminate_like_interrupt,
+)
 from harness.errors import EdgebenchError
+from harness.paths import default_database
 
 EPILOG = """\b
 Examples:
@@ -15,6 +23,7 @@ Examples:
   edgebench db info                where it is, its schema, its rows
   edgebench db check               is the file whole
   edgebench db backup copy.db      a copy, also while a session runs
+  edgebench db merge a.db b.db     take in the databases of other machines
 """
 
 
@@ -87,10 +96,10 @@ def check(db: str) -> None:
         problems = store.check()
     if problems:
         raise EdgebenchError(
-            f"{db} is damaged: {'; '.join(problems[:5])}",
+            f"{store.place} is damaged: {'; '.join(problems[:5])}",
             next_step="restore a copy, or recover what can be read with `sqlite3 FILE .recover`",
         )
-    click.echo(f"{db} is whole")
+    click.echo(f"{store.place} is whole")
 
 
 @command.command("backup")
@@ -102,7 +111,7 @@ def backup(target: Path, db: str) -> None:
 
     with Store.open(db, read_only=True) as store:
         store.backup(target)
-    click.echo(f"{db} is copied to {target}")
+    click.echo(f"{store.place} is copied to {target}")
 
 
 @command.command("upgrade")
@@ -112,4 +121,55 @@ def upgrade(db: str) -> None:
     from harness.store import Store
 
     with Store.open(db) as store:
-        click.echo(store.upgraded or f"{db} is of the newest schema already")
+        click.echo(store.upgraded or f"{store.place} is of the newest schema already")
+
+
+@command.command("merge")
+@click.argument("sources", nargs=-1, required=True, metavar="A B ...", shell_complete=complete_files)
+@click.option(
+    "--into",
+    metavar="PATH|URL",
+    envvar="EDGEBENCH_DB",
+    default=str(default_database()),
+    show_default=True,
+    help="The database that takes them in; made where it does not exist.",
+    shell_complete=complete_files,
+)
+@json_option
+def merge_databases(sources: tuple[str, ...], into: str, as_json: bool) -> None:
+    """Take in everything that the databases A, B ... hold: files, or SQLAlchemy URLs.
+
+    The order does not matter, and twice is once. The sources are only read; one of an older schema is upgraded in a
+    temporary copy. A source that contradicts what is there is refused as a whole, and the others are taken in.
+
+    Exit status 0 when all were taken in, 1 when one was refused or cannot be read.
+    """
+    from harness.exchange import merging
+    from harness.exchange.source import opened
+    from harness.store import Store
+
+    terminate_like_interrupt()
+    outcomes, problems = [], []
+    for source in sources:
+        try:
+            with opened(source) as read, Store.open(into) as target:
+                if target.upgraded:
+                    click.echo(target.upgraded, err=True)
+                outcome = merging.merge(read, target, progress=lambda line: click.echo(line, err=True))
+        except EdgebenchError as error:
+            if len(sources) == 1:
+                raise
+            problems.append(error)
+            continue
+        outcomes.append(outcome)
+        for line in [] if as_json else merging.told(outcome):
+            click.echo(line)
+    if as_json:
+        print_json(
+            {"merged": [outcome.as_json() for outcome in outcomes], "refused": [one.what for one in problems]}
+        )
+    if problems:
+        for error in problems[:-1]:
+            click.echo(f"error: {error.what}", err=True)
+            click.echo(f" next: {error.next_step}", err=True)
+        raise problems[-1]

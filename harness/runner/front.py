@@ -36,6 +36,7 @@ from harness.runner.stopping import Outcome as RunOutcome
 from harness.runner.stopping import outcome_of
 from harness.runner.tasks import TaskPlan, TaskRequest
 from harness.store import Store
+from harness.store.engine import without_password
 from harness.store.facts import CellFacts
 from harness.store.records import (
     CellRecord,
@@ -230,7 +231,8 @@ def begin_session(plan: Plan, store: Store) -> str:
         suite=plan.suite.title,
         suite_sha256=plan.suite.sha256,
         suite_text=plan.suite.text,
-        command_line=sys.argv,
+        # What is stored is shown, exported and handed on.
+        command_line=[without_password(word) for word in sys.argv],
         edgebench_version=__version__,
         seed=plan.suite.seed,
         started_at=datetime.now(UTC),

@@ -456,13 +456,17 @@ def _start(launch: Launch, log_fd: int) -> tuple[subprocess.Popen[bytes], int, i
     return process, write_fd, read_fd
 
 
+#: May hold the database's password, and a worker's last words are stored.
+_KEPT_BACK = frozenset({"EDGEBENCH_DB", "PGPASSWORD"})
+
+
 def _popen(launch: Launch, child_read: int, child_write: int, log_fd: int) -> subprocess.Popen[bytes]:
     standard = launch.standard_pipes
     where: dict[str, Any] = {
         "stdin": child_read if standard else subprocess.DEVNULL,
         "stdout": child_write if standard else log_fd,
         "stderr": log_fd,
-        "env": {**os.environ, **launch.env},
+        "env": {**{name: one for name, one in os.environ.items() if name not in _KEPT_BACK}, **launch.env},
     }
     command = launch.command(child_read, child_write)
     if sys.platform == "win32":

@@ -8,6 +8,7 @@ them wait for one another instead of failing half-way; no message ever holds a p
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -25,6 +26,10 @@ from harness.store.ids import canonical_json
 
 #: How long to wait for another process that is writing.
 BUSY_TIMEOUT_S = 30.0
+
+# What comes before the @ of a URL with a name and a password, as SQLAlchemy reads it, and passwords among its settings.
+_PASSWORD = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^:/@\s]*):[^@]*@")
+_SECRET_SETTING = re.compile(r"([?&](?:password|sslpassword)=)[^&]*", re.IGNORECASE)
 
 _BEGIN_WRITING = {"begin": "BEGIN IMMEDIATE"}
 
@@ -85,12 +90,17 @@ class Place:
 
     def __str__(self) -> str:
         """For messages: the file, or the URL without its password."""
-        return str(self.path) if self.path else self.url.render_as_string(hide_password=True)
+        return str(self.path) if self.path else without_password(self.url.render_as_string(hide_password=True))
 
     @property
     def is_sqlite(self) -> bool:
         """Whether SQLite holds it."""
         return self.url.get_backend_name() == "sqlite"
+
+
+def without_password(word: str) -> str:
+    """A word of a command line, or a message, with ``***`` in place of the passwords of URLs in it."""
+    return _SECRET_SETTING.sub(r"\1***", _PASSWORD.sub(r"\1:***@", word)) if "://" in word else word
 
 
 def locate(target: str | Path) -> Place:
@@ -222,8 +232,14 @@ def reading(engine: Engine, place: Place) -> Iterator[Connection]:
     Raises:
         EdgebenchError: it cannot be read, or holds a value that cannot.
     """
+    # A server would show each statement what others have stored meanwhile; SQLite shows a transaction one state.
+    options = {} if place.is_sqlite else {"isolation_level": "REPEATABLE READ"}
     try:
-        with explained(place), engine.connect() as connection, connection.begin():
+        with (
+            explained(place),
+            engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
             yield connection
     except ValueError as error:
         # No JSON, no time, no text: written by hand or by another program.
@@ -303,12 +319,17 @@ def _explain_postgresql(error: BaseException | None, place: Place) -> EdgebenchE
     if type(error).__name__ != "OperationalError":
         return None
     text = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
-    if place.url.password:
-        text = text.replace(str(place.url.password), "***")
+    for secret in _secrets(place.url):
+        text = text.replace(secret, "***")
     return EdgebenchError(
         f"{place} cannot be reached: {text}",
         next_step="check that the server runs and that the --db URL is right",
     )
+
+
+def _secrets(url: URL) -> list[str]:
+    found = [url.password, *(value for name, value in url.query.items() if name.lower().endswith("password"))]
+    return [str(one) for one in found if one]
 
 
 def _problem(words: tuple[str, str], place: Place) -> EdgebenchError:
