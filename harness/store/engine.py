@@ -90,7 +90,9 @@ class Place:
 
     def __str__(self) -> str:
         """For messages: the file, or the URL without its password."""
-        return str(self.path) if self.path else without_password(self.url.render_as_string(hide_password=True))
+        return (
+            str(self.path) if self.path else without_password(self.url.render_as_string(hide_password=True))
+        )
 
     @property
     def is_sqlite(self) -> bool:

@@ -58,8 +58,23 @@ def joined(one: Lab, other: Lab) -> Lab:
     return {number: later(one.get(number), other.get(number)) for number in one.keys() | other.keys()}
 
 
+# What was made once is copied: a database takes some hundred synchronised transactions.
+_made: dict[tuple[tuple[int, Night], ...], bytes] = {}
+
+
 def make_database(target: str | Path, lab: Lab) -> None:
     """Writes a database. The first session has the reference that the others' scores refer to."""
+    if not isinstance(target, Path):
+        _record(target, lab)
+        return
+    known = tuple(sorted(lab.items(), key=lambda one: one[0]))
+    if known not in _made:
+        _record(target, lab)
+        _made[known] = target.read_bytes()
+    target.write_bytes(_made[known])
+
+
+def _record(target: str | Path, lab: Lab) -> None:
     with Store.open(target) as store:
         for number, night in sorted({0: Night(1, 0), **lab}.items()):
             _record_night(store, number, Night(max(night.runs, 1), night.state) if number == 0 else night)
