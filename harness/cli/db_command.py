@@ -125,7 +125,7 @@ def upgrade(db: str) -> None:
 
 
 @command.command("merge")
-@click.argument("sources", nargs=-1, required=True, metavar="A B ...", shell_complete=complete_files)
+@click.argument("sources", nargs=-1, required=True, metavar="DATABASE...", shell_complete=complete_files)
 @click.option(
     "--into",
     metavar="PATH|URL",
@@ -137,7 +137,7 @@ def upgrade(db: str) -> None:
 )
 @json_option
 def merge_databases(sources: tuple[str, ...], into: str, as_json: bool) -> None:
-    """Take in everything that the databases A, B ... hold: files, or SQLAlchemy URLs.
+    """Take in everything that each DATABASE holds: files, or SQLAlchemy URLs.
 
     The order does not matter, and twice is once. The sources are only read; one of an older schema is upgraded in a
     temporary copy. A source that contradicts what is there is refused as a whole, and the others are taken in.

@@ -12,7 +12,7 @@ from harness.cli.common import db_option, json_option, print_json, terminate_lik
 EPILOG = """\b
 Examples:
   edgebench export night.db --session 20261123T06       one session with all that it refers to
-  edgebench export all.jsonl                            everything, exactly; `edgebench import` reads it back
+  edgebench export all.jsonl                            everything, exactly, in one file
   edgebench export tables --format parquet              a folder with one file per table
   edgebench export tables.zip --format csv --suite quickstart --since 2026-11-01
   edgebench export openvino.db --where "framework=openvino,precision=int4|int8"

@@ -116,7 +116,7 @@ def test_a_worker_does_not_inherit_where_results_go(
     given: dict[str, Any] = {}
 
     def start(command: list[str], **where: Any) -> None:
-        given.update(where)
+        given.update(where, command=command)
 
     monkeypatch.setattr(process.subprocess, "Popen", start)
     process._popen(fake_launch, 0, 1, 2)
