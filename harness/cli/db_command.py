@@ -169,7 +169,7 @@ def merge_databases(sources: tuple[str, ...], into: str, as_json: bool) -> None:
             {"merged": [outcome.as_json() for outcome in outcomes], "refused": [one.what for one in problems]}
         )
     if problems:
-        for error in problems[:-1]:
-            click.echo(f"error: {error.what}", err=True)
-            click.echo(f" next: {error.next_step}", err=True)
+        for one in problems[:-1]:
+            click.echo(f"error: {one.what}", err=True)
+            click.echo(f" next: {one.next_step}", err=True)
         raise problems[-1]

@@ -123,7 +123,7 @@ def _sessions(reader: Reader, wish: Wish, cells: frozenset[str] | None) -> set[s
         query = query.where(table.c.id.in_(list(wish.sessions)))
     found = set(reader.connection.execute(query).scalars())
     if cells is not None:
-        with_cells = set()
+        with_cells: set[str] = set()
         for name in ("session_cell", "run"):
             columns = reader.shape[name].table.c
             for some in batches(sorted(cells), ROWS_AT_ONCE):

@@ -234,9 +234,9 @@ class _Merge:
                 yield self._difference(shape, rows, there)
         for shape in SHAPE.of_level("run"):
             for runs in batches(self._source.runs(sessions), runs_at_once(shape)):
-                there = target.of_runs(shape, target.keys([run_id for run_id, _ in runs]))
+                ours = target.of_runs(shape, target.keys([run_id for run_id, _ in runs]))
                 rows = self._source.of_runs(shape, runs)
-                yield self._difference(shape, rows, {shape.key_of(row): row for row in there})
+                yield self._difference(shape, rows, {shape.key_of(row): row for row in ours})
 
     def _difference(self, shape: TableShape, rows: Iterable[Row], there: dict[Row, Row]) -> _Difference:
         found = _Difference()

@@ -88,7 +88,7 @@ def check(source: Source) -> None:
 
 
 def _check_tables(connection: Connection, source: Source) -> None:
-    kinds = dict(connection.execute(text("SELECT name, type FROM sqlite_master")).all())
+    kinds: dict[str, str] = dict(connection.execute(text("SELECT name, type FROM sqlite_master")).all())
     for shape in SHAPE:
         found = set(
             connection.exec_driver_sql(f'SELECT name FROM pragma_table_info("{shape.name}")').scalars()

@@ -165,7 +165,7 @@ def from_json(shape: TableShape, made: Any) -> Row:
     """
     if not isinstance(made, dict) or made.keys() != set(shape.names):
         raise ValueError(f"{shape.name}: not the columns of this table")
-    row = []
+    row: list[Any] = []
     for field in shape.fields:
         value = made[field.name]
         if value is None:

@@ -118,7 +118,7 @@ def test_a_worker_does_not_inherit_where_results_go(
     def start(command: list[str], **where: Any) -> None:
         given.update(where, command=command)
 
-    monkeypatch.setattr(process.subprocess, "Popen", start)
+    monkeypatch.setattr("subprocess.Popen", start)
     process._popen(fake_launch, 0, 1, 2)
     assert given["env"]["EDGEBENCH_FAKE"] == "1"
     assert SECRET not in str(given)

@@ -26,6 +26,7 @@ from harness.exchange.choosing import ALL, Wish
 from harness.exchange.shape import TableShape
 from harness.exchange.source import SHAPE, opened
 from harness.store import Store, schema
+from harness.store.ids import canonical_json
 
 LAB = {0: Night(MOST_RUNS, 3), 1: Night(MOST_RUNS, 1), 2: Night(2, 0)}
 
@@ -108,7 +109,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
         lambda inner: (
             st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
         ),
-    ).map(values.canonical_json),
+    ).map(canonical_json),
 }
 
 

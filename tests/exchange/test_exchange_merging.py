@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from small_databases import MOST_RUNS, STATES, Lab, Night, contents, joined, make_database
 
 from harness.errors import EdgebenchError, UsageError
-from harness.exchange import merging, rules
+from harness.exchange import merging, rules, writing
 from harness.exchange.shape import Shape
 from harness.exchange.source import SHAPE, opened
 from harness.store import Store
@@ -134,7 +134,8 @@ def test_keys_that_mean_other_rows_in_the_target_are_replaced(source: Path, tmp_
         assert name == "session" or set(rows) <= set(after[name])
     with sqlite3.connect(target) as ours, sqlite3.connect(source) as theirs:
         keys = [dict(one.execute("SELECT id, key FROM run")) for one in (ours, theirs)]
-    ours.close(), theirs.close()
+    ours.close()
+    theirs.close()
     assert any(keys[0][run] != key for run, key in keys[1].items())
     for run in keys[1]:
         assert [row for row in after["sample"] if row[0] == run] == [
@@ -166,9 +167,9 @@ def test_a_source_of_an_older_schema_is_upgraded_in_a_copy(tmp_path: Path) -> No
         config.attributes["connection"] = connection
         command.upgrade(config, "0003")
     engine.dispose()
-    with sqlite3.connect(old) as connection:
-        connection.executescript(OLD_RUN)
-    connection.close()
+    plain = sqlite3.connect(old)
+    plain.executescript(OLD_RUN)
+    plain.close()
     content = old.read_bytes()
     outcome = merge(old, tmp_path / "target.db")
     assert outcome.added["run"] == 1
@@ -186,7 +187,7 @@ def change(path: Path, statement: str) -> None:
 @pytest.mark.parametrize(
     ("statement", "named"),
     [
-        ("UPDATE sample SET value = value + 1 WHERE rowid IN (SELECT 1)", None),
+        ("UPDATE sample SET value = value + 1 WHERE repetition = 1", "sample"),
         ("UPDATE run SET duration_s = 99 WHERE kind = 'timed' AND run_index = 0", "run"),
         ("UPDATE session SET seed = 99", "session"),
         ("UPDATE cell SET depth = 7", "cell"),
@@ -197,15 +198,13 @@ def change(path: Path, statement: str) -> None:
     ],
 )
 def test_a_contradiction_is_refused_named_and_adds_nothing(
-    source: Path, tmp_path: Path, statement: str, named: str | None
+    source: Path, tmp_path: Path, statement: str, named: str
 ) -> None:
-    if named is None:
-        statement, named = "UPDATE sample SET value = value + 1 WHERE repetition = 1", "sample"
     other = tmp_path / "other.db"
     shutil.copy(source, other)
-    change(other, statement)
     make_database(tmp_path / "more.db", {3: Night(1, 0)})
     merge(tmp_path / "more.db", other)  # something that the target lacks, and must go on lacking
+    change(other, statement)
     target = tmp_path / "target.db"
     merge(source, target)
     before = contents(target)
@@ -272,7 +271,7 @@ def test_an_interrupted_merge_leaves_whole_sessions_and_is_completed_by_the_same
     target = tmp_path / "target.db"
     monkeypatch.setattr(merging, "RUNS_PER_TRANSACTION", 1)
     calls = 0
-    insert = merging.Writer.insert
+    insert = writing.Writer.insert
 
     def interrupted(*arguments: object) -> None:
         nonlocal calls
@@ -282,7 +281,7 @@ def test_an_interrupted_merge_leaves_whole_sessions_and_is_completed_by_the_same
         insert(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(merging.Writer, "insert", interrupted)
+        patched.setattr(writing.Writer, "insert", interrupted)
         try:
             merge(source, target)
         except Interrupted:

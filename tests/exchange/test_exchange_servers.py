@@ -15,6 +15,7 @@ from harness.errors import EdgebenchError
 from harness.exchange import export, merging, own_import
 from harness.exchange.choosing import Wish
 from harness.exchange.source import opened
+from harness.exchange.writing import Writer
 from harness.store import Store
 
 LAB = {0: Night(MOST_RUNS, 3), 1: Night(MOST_RUNS, 1), 2: Night(2, 0)}
@@ -116,9 +117,9 @@ def test_a_row_that_another_process_stores_at_the_same_moment_is_said(
     """What a merge looked for and did not find may be there when it writes: a server has many writers."""
     with Store.open(postgresql_database) as store, opened(file) as source:
         engine = create_engine(postgresql_database)
-        insert = merging.Writer.insert
+        insert = Writer.insert
 
-        def late(self: merging.Writer, shape: object, rows: object, runs: object) -> None:
+        def late(self: Writer, shape: object, rows: object, runs: object) -> None:
             # Another process stores the first artifact in between.
             with engine.begin() as connection:
                 connection.exec_driver_sql(
@@ -128,7 +129,7 @@ def test_a_row_that_another_process_stores_at_the_same_moment_is_said(
             insert(self, shape, rows, runs)  # type: ignore[arg-type]
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(merging.Writer, "insert", late)
+            patched.setattr(Writer, "insert", late)
             with pytest.raises(EdgebenchError, match="a row of artifact cannot be kept") as caught:
                 merging.merge(source, store)
         engine.dispose()
