@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "env": "List, make, verify and remove the frameworks' environments.",
     "model": "List, fetch and verify models; list and remove artifacts.",
     "db": "Look after the results database.",
+    "export": "Write the results, or a part of them, as Parquet, CSV, JSON lines or SQLite.",
     "completion": "Print the shell completion script.",
 }
 

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common import db_option, json_option, print_json, terminal_width
+from harness.cli.common import (
+    complete_files,
+    db_option,
+    json_option,
+    print_json,
+    terminal_width,
+    terminate_like_interrupt,
+)
 from harness.errors import EdgebenchError
+from harness.paths import default_database
 from harness.safe_text import printable
 
 EPILOG = """\b
@@ -16,6 +24,7 @@ Examples:
   edgebench db info                where it is, its schema, its rows
   edgebench db check               is the file whole
   edgebench db backup copy.db      a copy, also while a session runs
+  edgebench db merge a.db b.db     take in the databases of other machines
 """
 
 
@@ -109,3 +118,54 @@ def upgrade(db: str) -> None:
 
     with Store.open(db) as store:
         click.echo(store.upgraded or f"{store.place} is of the newest schema already")
+
+
+@command.command("merge")
+@click.argument("sources", nargs=-1, required=True, metavar="DATABASE...", shell_complete=complete_files)
+@click.option(
+    "--into",
+    metavar="PATH|URL",
+    envvar="EDGEBENCH_DB",
+    default=str(default_database()),
+    show_default=True,
+    help="The database that takes them in; made where it does not exist.",
+    shell_complete=complete_files,
+)
+@json_option
+def merge_databases(sources: tuple[str, ...], into: str, as_json: bool) -> None:
+    """Take in everything that each DATABASE holds: files, or SQLAlchemy URLs.
+
+    The order does not matter, and twice is once. The sources are only read; one of an older schema is upgraded in a
+    temporary copy. A source that contradicts what is there is refused as a whole, and the others are taken in.
+
+    Exit status 0 when all were taken in, 1 when one was refused or cannot be read.
+    """
+    from harness.exchange import merging
+    from harness.exchange.source import opened
+    from harness.store import Store
+
+    terminate_like_interrupt()
+    outcomes, problems = [], []
+    for source in sources:
+        try:
+            with opened(source) as read, Store.open(into) as target:
+                if target.upgraded:
+                    click.echo(target.upgraded, err=True)
+                outcome = merging.merge(read, target, progress=lambda line: click.echo(line, err=True))
+        except EdgebenchError as error:
+            if len(sources) == 1:
+                raise
+            problems.append(error)
+            continue
+        outcomes.append(outcome)
+        for line in [] if as_json else merging.told(outcome):
+            click.echo(line)
+    if as_json:
+        print_json(
+            {"merged": [outcome.as_json() for outcome in outcomes], "refused": [one.what for one in problems]}
+        )
+    if problems:
+        for one in problems[:-1]:
+            click.echo(f"error: {one.what}", err=True)
+            click.echo(f" next: {one.next_step}", err=True)
+        raise problems[-1]

@@ -254,6 +254,7 @@ def begin_session(
         suite=title or plan.suite.title,
         suite_sha256=plan.suite.sha256,
         suite_text=plan.suite.text,
+        # What is stored is shown, exported and handed on.
         command_line=[without_passwords(word) for word in sys.argv],
         edgebench_version=__version__,
         seed=plan.suite.seed,

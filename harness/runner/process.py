@@ -462,9 +462,13 @@ def _start(launch: Launch, log_fd: int, mark: str) -> tuple[subprocess.Popen[byt
     return process, write_fd, read_fd
 
 
+#: May hold the database's password, which no framework needs, and a worker's last words are stored.
+_KEPT_BACK = frozenset({"EDGEBENCH_DB", "PGPASSWORD"})
+
+
 def _inherited() -> dict[str, str]:
-    """This process's variables without the database's address, which may hold a password: no framework needs it."""
-    return {name: value for name, value in os.environ.items() if name != "EDGEBENCH_DB"}
+    """This process's variables without the database's secrets."""
+    return {name: value for name, value in os.environ.items() if name not in _KEPT_BACK}
 
 
 def _popen(

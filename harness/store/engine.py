@@ -298,8 +298,14 @@ def reading(engine: Engine, place: Place) -> Iterator[Connection]:
     Raises:
         EdgebenchError: it cannot be read, or holds a value that cannot.
     """
+    # A server would show each statement what others have stored meanwhile; SQLite shows a transaction one state.
+    options = {} if place.is_sqlite else {"isolation_level": "REPEATABLE READ"}
     try:
-        with explained(place), engine.connect() as connection, connection.begin():
+        with (
+            explained(place),
+            engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
             yield connection
     except MISFITS as error:
         raise _unreadable(place, error) from error

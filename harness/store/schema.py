@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from harness.errors import EdgebenchError
 from harness.files import sync_folder
-from harness.store.engine import Place, explain, explained, reading, writing
+from harness.store.engine import Place, connect, explain, explained, reading, writing
 from harness.store.tables import metadata, table
 
 #: Every revision ever released, oldest first, with the first version of edgebench that reads it.
@@ -130,6 +130,19 @@ def _check_schema(connection: Connection, place: Place, *, whole: bool) -> None:
             f"{place} is no database as edgebench makes them: it has {problem}",
             next_step="use a copy from before it was changed by hand or by another program",
         )
+
+
+def is_older(place: Place) -> bool:
+    """Whether a database is of an older revision, which this program can read only after an upgrade.
+
+    Raises:
+        EdgebenchError: it is newer, of another program, no database, or damaged.
+    """
+    engine = connect(place, read_only=True)
+    try:
+        return _look(engine, place).state is State.OLD
+    finally:
+        engine.dispose()
 
 
 def keep_journal(engine: Engine, place: Place) -> None:
@@ -276,6 +289,42 @@ def _back_up(place: Place, revision: str) -> Path | None:
     copy = place.path.with_name(f"{place.path.name}.{revision}-{datetime.now(UTC):%Y%m%dT%H%M%S}.backup")
     copy_file(place.path, copy)
     return copy
+
+
+def copy_compact(place: Place, target: Path) -> None:
+    """A copy of an SQLite file whose pages lie in order and hold nothing but its rows; it writes ahead, as all do.
+
+    Raises:
+        EdgebenchError, sqlite3.Error: no copy was made.
+    """
+    assert place.path is not None
+    with explained(place):
+        connection = sqlite3.connect(place.path, isolation_level=None)
+        try:
+            connection.execute("VACUUM INTO ?", (str(target),))
+        finally:
+            connection.close()
+        made = sqlite3.connect(target)
+        try:
+            made.execute("PRAGMA journal_mode=WAL")
+        finally:
+            made.close()
+
+
+def make_at(engine: Engine, place: Place, revision: str) -> None:
+    """Makes the tables of an older (or the newest) revision in a new database, by the migrations.
+
+    Raises:
+        EdgebenchError: it cannot be written.
+    """
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    with writing(engine, place) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -351,6 +351,14 @@ class Store:
             yield
 
     # -- transactions -------------------------------------------------------------------------------------------
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """One consistent view, for rooms that move whole tables (`harness.exchange`) and ask their own questions."""
+        return self._reading()
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """One transaction that writes, for the same rooms: all of it is stored, or nothing."""
+        return self._writing()
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

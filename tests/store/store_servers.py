@@ -1,8 +1,12 @@
-"""A PostgreSQL server for the tests, where its programs are installed: one of its own, gone afterwards."""
+"""A PostgreSQL server for the tests, where its programs are installed: one of its own, gone afterwards.
+
+A plugin of the test suite (see `conftest.py`): `any_database` runs a test on SQLite and on PostgreSQL.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import pwd
 import shutil
@@ -13,6 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
+
+_numbers = itertools.count()
 
 
 def _program(name: str) -> str | None:
@@ -66,3 +73,35 @@ def postgresql() -> Iterator[str]:
             )
     finally:
         shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """URL of a server, with a place for the name of a database."""
+    with postgresql() as url:
+        yield url
+
+
+def new_database(server: str) -> str:
+    """URL of an empty database on a server."""
+    name = f"bench{next(_numbers)}"
+    engine = create_engine(server.format(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return server.format(database=name)
+
+
+@pytest.fixture
+def postgresql_database(postgresql_server: str) -> str:
+    """URL of an empty database on a server."""
+    return new_database(postgresql_server)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database that does not exist yet (a file), or is empty (on a server): path or URL."""
+    if request.param == "sqlite":
+        return str(tmp_path / "new folder" / "edgebench.db")
+    url: str = request.getfixturevalue("postgresql_database")
+    return url

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from dataclasses import asdict
 from pathlib import Path
@@ -43,16 +42,17 @@ def rows(path: Path) -> list[dict[str, Any]]:
         connection.close()
 
 
-def test_a_reading_comes_back_as_it_was_stored(tmp_path: Path) -> None:
-    path = tmp_path / "lab.db"
+def test_a_reading_comes_back_as_it_was_stored(any_database: str) -> None:
     read = make.energy(), make.energy("prefill", net_joules=None, reason="net: no idle window"), ESTIMATE
-    with Store.open(path) as store:
+    with Store.open(any_database) as store:
         store_run(store, *read)
         [session] = store.sessions()
         [run] = [run for cell in store.session_facts(session["id"]).cells for run in cell.runs]
         assert run.energy == read
-    first = rows(path)[0]
-    assert json.loads(first["domain_joules"])["psys"] == 20.0
+        with store.reading() as connection:
+            first = connection.execute(table("energy_reading").select()).first()
+    assert first is not None
+    assert first.domain_joules["psys"] == 20.0
 
 
 WRONG: list[dict[str, Any]] = [
@@ -90,19 +90,19 @@ WRONG_ESTIMATES: list[dict[str, Any]] = [
     ids=str,
 )
 def test_the_database_refuses_a_joule_without_its_source_and_an_estimate_as_a_measurement(
-    record: records.EnergyRecord, changes: dict[str, Any], tmp_path: Path
+    record: records.EnergyRecord, changes: dict[str, Any], any_database: str
 ) -> None:
     values = {"run_key": 1, "position": 7, **asdict(record)}
-    with Store.open(tmp_path / "lab.db") as store:
+    with Store.open(any_database) as store:
         store_run(store)
-        with store._writing() as connection:
+        with store.writing() as connection:
             connection.execute(table("energy_reading").insert(), [values])
         with (
-            pytest.raises(IntegrityError, match=r"CHECK constraint failed: ck_energy_reading_"),
-            store._writing() as connection,
+            pytest.raises(IntegrityError, match=r"[cC][hH][eE][cC][kK] constraint.*ck_energy_reading_"),
+            store.writing() as connection,
         ):
             connection.execute(table("energy_reading").insert(), [{**values, "position": 8, **changes}])
-        assert len(rows(tmp_path / "lab.db")) == 1
+        assert store.info()["rows"]["energy_reading"] == 1
 
 
 OLD = """

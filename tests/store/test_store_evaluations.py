@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,12 +61,12 @@ def run(session: str, index: int, made: EvaluationRecord, cell: str) -> records.
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    opened = Store.open(tmp_path / "edgebench.db")
-    opened.record_model(make.model())
-    opened.record_artifact(make.artifact())
-    opened.record_environment(make.environment())
-    return opened
+def store(any_database: str) -> Iterator[Store]:
+    with Store.open(any_database) as opened:
+        opened.record_model(make.model())
+        opened.record_artifact(make.artifact())
+        opened.record_environment(make.environment())
+        yield opened
 
 
 def test_an_evaluation_comes_back_with_its_items_and_its_reference(store: Store) -> None:
@@ -101,12 +101,10 @@ def test_flips_are_a_query(store: Store) -> None:
     reference = run(session, 0, evaluation("reference", [1, 1, 0, 0]), cell.id)
     store.record_run(reference)
     store.record_run(run(session, 1, evaluation("own", [0, 1, 1, 0], reference_run_id=reference.id), cell.id))
-    assert store.place.path is not None
     text = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
     query = text.partition("```sql\n")[2].partition("```")[0]
-    with sqlite3.connect(store.place.path) as connection:
-        rows = connection.execute(query).fetchall()
-    connection.close()
+    with store.reading() as connection:
+        rows = connection.exec_driver_sql(query).all()
     # task, metric, items, lost, won: one row, for the one evaluation that has a reference.
     assert [row[-5:] for row in rows] == [("grammar", "acc", 4, 1, 1)]
 

@@ -50,9 +50,9 @@ with store._writing() as connection:
 """
 
 
-def start(program: str, path: Path, first: int) -> subprocess.Popen[str]:
+def start(program: str, database: str, first: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", BEGIN + program, str(path), str(first)],
+        [sys.executable, "-c", BEGIN + program, database, str(first)],
         env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -68,27 +68,26 @@ def kill(process: subprocess.Popen[str]) -> None:
         pipe.close()
 
 
-def stored(path: Path) -> set[str]:
-    with Store.open(path) as store:
+def stored(database: str) -> set[str]:
+    with Store.open(database) as store:
         assert store.check() == []
         session = store.newest_session()
         assert session is not None
         return {run.id for run in store.session_facts(session).others}
 
 
-def test_every_run_that_was_said_to_be_stored_survives_a_kill(tmp_path: Path) -> None:
-    path = tmp_path / "edgebench.db"
+def test_every_run_that_was_said_to_be_stored_survives_a_kill(any_database: str) -> None:
     said: set[str] = set()
     for round_, runs in enumerate((1, 4, 9)):
-        process = start(STORING, path, 1000 * round_)
+        process = start(STORING, any_database, 1000 * round_)
         assert process.stdout is not None
         # It goes on storing while it is being killed: at whatever point of a transaction that is.
         said |= {process.stdout.readline().strip() for _ in range(runs)}
         kill(process)
         assert "" not in said
-        found = stored(path)
+        found = stored(any_database)
         assert said <= found
-        with Store.open(path) as store:
+        with Store.open(any_database) as store:
             session = store.newest_session()
             assert session is not None
             for run in store.session_facts(session).others:
@@ -97,32 +96,30 @@ def test_every_run_that_was_said_to_be_stored_survives_a_kill(tmp_path: Path) ->
                 assert all(len(one.values) == 10 and len(one.traces) == 2 for one in run.samples)
 
 
-def test_a_transaction_that_is_killed_half_way_never_happened(tmp_path: Path) -> None:
-    path = tmp_path / "edgebench.db"
-    process = start(HALF_WAY, path, 0)
+def test_a_transaction_that_is_killed_half_way_never_happened(any_database: str) -> None:
+    process = start(HALF_WAY, any_database, 0)
     assert process.stdout is not None
     run_id = process.stdout.readline().strip()
     assert run_id
     kill(process)
-    assert stored(path) == set()
-    with Store.open(path) as store:
+    assert stored(any_database) == set()
+    with Store.open(any_database) as store:
         session = store.newest_session()
         assert session is not None
         run = make.run(session, make.cell().id, 0)
         assert run.id == run_id
         assert store.record_run(run)
-    assert stored(path) == {run_id}
+    assert stored(any_database) == {run_id}
 
 
-def test_several_processes_make_and_fill_one_new_database(tmp_path: Path) -> None:
-    path = tmp_path / "edgebench.db"
+def test_several_processes_make_and_fill_one_new_database(any_database: str) -> None:
     program = (
         "for index in range(first, first + 10): store.record_run(make.run(session, make.cell().id, index))\n"
     )
-    processes = [start(program, path, number * 10) for number in range(4)]
+    processes = [start(program, any_database, number * 10) for number in range(4)]
     for one in processes:
         one.communicate()
     assert [one.returncode for one in processes] == [0] * 4
-    with Store.open(path) as store:
+    with Store.open(any_database) as store:
         assert store.check() == []
         assert store.info()["rows"]["run"] == 40

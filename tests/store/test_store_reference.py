@@ -55,15 +55,11 @@ def test_every_table_and_column_is_explained(name: str) -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=[text.split("FROM")[0].split()[1] for text in QUERIES])
-def test_the_example_queries_find_something(tmp_path: Path, query: str) -> None:
-    path = tmp_path / "edgebench.db"
-    with Store.open(path) as store:
+def test_the_example_queries_find_something(any_database: str, query: str) -> None:
+    with Store.open(any_database) as store:
         fill(store)
-    connection = sqlite3.connect(path)
-    try:
-        assert connection.execute(query).fetchall()
-    finally:
-        connection.close()
+        with store.reading() as connection:
+            assert connection.exec_driver_sql(query).all()
 
 
 def fill(store: Store) -> None:

@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
+from store_servers import new_database
 
 from harness.errors import EdgebenchError
 from harness.store import Store, records, schema
@@ -169,6 +170,73 @@ def test_a_released_revision_comes_to_the_newest_schema_with_what_it_held(
     Store.open(tmp_path / "new.db").close()
     assert differences(path) == []
     assert statements(path) == statements(tmp_path / "new.db")
+
+
+@pytest.fixture
+def server_database(postgresql_database: str) -> str:
+    """A database of the newest revision on a server, with something in it."""
+    with Store.open(postgresql_database) as store:
+        store.record_model(make.model())
+    return postgresql_database
+
+
+def test_a_server_is_given_the_tables_that_the_migrations_make(
+    postgresql_server: str, postgresql_database: str
+) -> None:
+    Store.open(postgresql_database).close()
+    other = new_database(postgresql_server)
+    for url, migrate in ((postgresql_database, False), (other, True)):
+        engine = create_engine(url, poolclass=NullPool)
+        with engine.begin() as connection:
+            if migrate:
+                config = Config()
+                config.set_main_option("script_location", str(schema.MIGRATIONS))
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+            assert list(compare_metadata(MigrationContext.configure(connection), metadata)) == []
+        engine.dispose()
+
+
+def test_an_old_database_on_a_server_is_upgraded_in_one_transaction(
+    server_database: str, next_revision: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = next_revision.read_text()
+    next_revision.write_text(NEXT.format(before=BEFORE, end="raise RuntimeError('power cut')"))
+    with pytest.raises(RuntimeError):
+        Store.open(server_database)
+    monkeypatch.undo()
+    with Store.open(server_database) as store:
+        assert store.upgraded is None
+        assert store.info()["rows"]["model"] == 1
+    migrations = next_revision.parents[1]
+    monkeypatch.setattr(schema, "MIGRATIONS", migrations)
+    monkeypatch.setattr(schema, "REVISIONS", {**schema.REVISIONS, "9999": "0.2.0"})
+    next_revision.write_text(script)
+    with pytest.raises(EdgebenchError, match="older edgebench"):
+        Store.open(server_database, read_only=True)
+    with Store.open(server_database) as store:
+        assert f"from schema {BEFORE} to 9999" in str(store.upgraded)
+        with store.reading() as connection:
+            assert connection.exec_driver_sql("SELECT family FROM model").scalars().all() == [None]
+    monkeypatch.undo()
+    with pytest.raises(EdgebenchError, match=r"edgebench 0\.2\.0 or newer"):
+        Store.open(server_database)
+
+
+def test_tables_of_another_program_on_a_server_are_left_as_they_were(postgresql_database: str) -> None:
+    engine = create_engine(postgresql_database, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE session (token TEXT)")
+    with pytest.raises(EdgebenchError, match="not one of edgebench's"):
+        Store.open(postgresql_database)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE session")
+        connection.exec_driver_sql("CREATE TABLE invoices (id TEXT)")
+    engine.dispose()
+    with Store.open(
+        postgresql_database
+    ) as store:  # a shared server: what has other names is nobody's business
+        assert store.sessions() == []
 
 
 def test_every_migration_is_a_known_revision() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import asdict
 
 import make_store_records as make
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from harness.store import Store, records
+from harness.store.tables import table
 
 RULE = {"runs": 6, "runs_width": 0.02, "runs_max": 30}
 FIXED = {"runs": 3, "runs_width": None, "runs_max": None}
@@ -32,8 +33,8 @@ def _begin(store: Store, *settings: Mapping[str, object]) -> tuple[str, list[str
     return session, [cell.id for cell in cells]
 
 
-def test_a_stop_is_kept_as_it_was_first_said(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "edgebench.db") as store:
+def test_a_stop_is_kept_as_it_was_first_said(any_database: str) -> None:
+    with Store.open(any_database) as store:
         session, (cell, other) = _begin(store, RULE, FIXED)
         store.record_stop(session, _stop(cell))
         store.record_stop(session, _stop(cell, "cap", 30))
@@ -43,8 +44,8 @@ def test_a_stop_is_kept_as_it_was_first_said(tmp_path: Path) -> None:
         assert [(one["session_id"], one["ended_by"], one["runs"]) for one in shown] == [(session, "width", 7)]
 
 
-def test_what_is_planned_later_comes_behind_and_in_its_order(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "edgebench.db") as store:
+def test_what_is_planned_later_comes_behind_and_in_its_order(any_database: str) -> None:
+    with Store.open(any_database) as store:
         session, cells = _begin(store, RULE, RULE)
         more = [
             records.PlannedRunRecord(cell, "timed", 1, place, 6) for place, cell in enumerate(cells[::-1])
@@ -55,8 +56,8 @@ def test_what_is_planned_later_comes_behind_and_in_its_order(tmp_path: Path) -> 
         assert store.missing_runs(session)[2:] == added
 
 
-def test_a_session_is_unfinished_until_every_rule_has_ended(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "edgebench.db") as store:
+def test_a_session_is_unfinished_until_every_rule_has_ended(any_database: str) -> None:
+    with Store.open(any_database) as store:
         session, cells = _begin(store, RULE, FIXED)
         for cell in cells:
             store.record_run(make.run(session, cell, artifact_id=None, environment_id=None))
@@ -68,18 +69,12 @@ def test_a_session_is_unfinished_until_every_rule_has_ended(tmp_path: Path) -> N
         assert store.newest_session(unfinished=True) is None
 
 
-def test_a_reason_that_nobody_knows_is_refused_by_the_database(tmp_path: Path) -> None:
-    path = tmp_path / "edgebench.db"
-    with Store.open(path) as store:
+def test_a_reason_that_nobody_knows_is_refused_by_the_database(any_database: str) -> None:
+    with Store.open(any_database) as store:
         session, (cell,) = _begin(store, RULE)
-    connection = sqlite3.connect(path)
-    try:
-        with pytest.raises(sqlite3.IntegrityError, match="ended_by"):
-            connection.execute(
-                "INSERT INTO cell_stop VALUES (?, ?, 'bored', 0.02, 6, 30, 7, 7, '{}')", (session, cell)
-            )
-    finally:
-        connection.close()
+        row = {"session_id": session, **asdict(_stop(cell)), "ended_by": "bored"}
+        with pytest.raises(IntegrityError, match="ended_by"), store.writing() as connection:
+            connection.execute(table("cell_stop").insert(), [row])
 
 
 def test_a_width_that_is_no_number_is_refused() -> None:

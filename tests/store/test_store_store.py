@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import make_store_records as make
 import pytest
-from sqlalchemy import create_engine, text
-from store_servers import postgresql
 
 from harness.errors import EdgebenchError
 from harness.store import Store, facts, records
 from harness.worker import protocol
 
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgresql() as url:
-        yield url
-
 
 @pytest.fixture
-def target(server: str | None, tmp_path: Path) -> str | Path:
-    """A database that does not exist yet, or is empty."""
-    if server is None:
-        return tmp_path / "new folder" / "edgebench.db"
-    name = f"bench{next(_numbers)}"
-    engine = create_engine(server.format(database="postgres"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.format(database=name)
-
-
-@pytest.fixture
-def store(target: str | Path) -> Iterator[Store]:
-    with Store.open(target) as opened:
+def store(any_database: str) -> Iterator[Store]:
+    with Store.open(any_database) as opened:
         yield opened
 
 
@@ -517,8 +489,8 @@ def test_a_record_that_hides_something_cannot_be_made(wrong: Callable[[], object
         wrong()
 
 
-def test_two_stores_write_into_one_database(target: str | Path) -> None:
-    with Store.open(target) as one, Store.open(target) as two:
+def test_two_stores_write_into_one_database(any_database: str) -> None:
+    with Store.open(any_database) as one, Store.open(any_database) as two:
         session = begin(one)
         assert one.record_run(make.run(session, CELL.id, 0))
         assert two.record_run(make.run(session, CELL.id, 1))
@@ -526,10 +498,10 @@ def test_two_stores_write_into_one_database(target: str | Path) -> None:
         assert len(one.missing_runs(session)) == len(two.missing_runs(session)) == 4
 
 
-def test_a_reader_reads_and_does_not_write(target: str | Path) -> None:
-    with Store.open(target) as writer:
+def test_a_reader_reads_and_does_not_write(any_database: str) -> None:
+    with Store.open(any_database) as writer:
         session = begin(writer)
-        with Store.open(target, read_only=True) as reader:
+        with Store.open(any_database, read_only=True) as reader:
             writer.record_run(make.run(session, CELL.id))
             assert len(reader.missing_runs(session)) == 5
             with pytest.raises(EdgebenchError, match="for reading only"):

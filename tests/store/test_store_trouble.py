@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.errors import EdgebenchError, UsageError
+from harness.safe_text import without_passwords
 from harness.store import Store, engine
 
 FIRST_PAGE = b"SQLite format 3\x00"
@@ -69,6 +70,42 @@ def test_a_lock_that_another_program_keeps_is_said_after_waiting(path: Path) -> 
         finally:
             other.close()
         assert store.record_machine(make.machine())
+
+
+def test_a_table_that_another_session_of_a_server_keeps_is_said_after_waiting(
+    postgresql_database: str,
+) -> None:
+    with (
+        Store.open(postgresql_database, busy_timeout_s=0.05) as store,
+        Store.open(postgresql_database) as other,
+    ):
+        with other.writing() as connection:
+            connection.exec_driver_sql("LOCK TABLE machine")
+            with pytest.raises(EdgebenchError, match="is locked by another session"):
+                store.record_machine(make.machine())
+        assert store.record_machine(make.machine())
+
+
+def test_a_database_or_user_that_a_server_does_not_know_is_said(postgresql_database: str) -> None:
+    server, _, settings_ = postgresql_database.rpartition("/bench")
+    with pytest.raises(EdgebenchError) as caught:
+        Store.open(f"{server}/nowhere?{settings_.partition('?')[2]}")
+    assert caught.value.next_step
+    with pytest.raises(EdgebenchError) as caught:
+        Store.open(postgresql_database.replace("bench@", "nobody:hunter2@"))
+    assert "hunter2" not in str(caught.value) + caught.value.next_step
+
+
+def test_a_reader_of_a_server_sees_one_state_of_it(postgresql_database: str) -> None:
+    """As it is with SQLite: what is stored meanwhile is not in half of an export."""
+    with Store.open(postgresql_database) as store, Store.open(postgresql_database) as other:
+        store.record_machine(make.machine())
+        with store.reading() as connection:
+            count = "SELECT count(*) FROM machine"
+            assert connection.exec_driver_sql(count).scalar() == 1
+            other.record_machine(make.machine(cpu_model="another"))
+            assert connection.exec_driver_sql(count).scalar() == 1
+        assert store.info()["rows"]["machine"] == 2
 
 
 @pytest.mark.parametrize(
@@ -220,6 +257,8 @@ def test_a_file_that_was_deleted_or_replaced_is_not_written_into_nowhere(path: P
         "postgresql://bench:hunter2@server:port/edgebench",
         "sqlite:///edgebench.db?password=hunter2",
         "postgresql+psycopg://bench:hunter2@127.0.0.1:1/edgebench?connect_timeout=2",
+        "postgresql+psycopg://bench@127.0.0.1:1/edgebench?connect_timeout=2&password=hunter2",
+        "postgresql+psycopg://bench@127.0.0.1:1/edgebench?password=hunter2&sslmode=hunter2",
         "://hunter2",
     ],
 )
@@ -237,10 +276,31 @@ def test_words_that_are_wrong_are_the_users_to_mend() -> None:
         Store.open("oracle://server/edgebench")
 
 
-def test_a_password_is_in_no_description_of_a_place() -> None:
-    place = engine.locate("postgresql+psycopg://bench:hunter2@server/edgebench")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://bench:hunter2@server/edgebench",
+        "postgresql+psycopg://bench:hun/ter2:hunter2@server/edgebench",
+        "postgresql+psycopg://bench@server/edgebench?password=hunter2",
+        "postgresql+psycopg://bench@/edgebench?host=/run&PASSWORD=hunter2&sslpassword=hunter2",
+    ],
+)
+@pytest.mark.parametrize("written", ["{}", "--db={}", "EDGEBENCH_DB={} edgebench run"])
+def test_a_password_is_in_no_description_of_a_place(url: str, written: str) -> None:
+    place = engine.locate(url)
     assert "hunter2" not in str(place)
     assert "bench" in str(place)
+    assert "server" in str(place) or "/run" in str(place)
+    shown = without_passwords(written.format(url))
+    assert "hunter2" not in shown
+    assert shown.startswith(written.partition("{}")[0] + "postgresql+psycopg://bench")
+
+
+@pytest.mark.parametrize(
+    "word", ["--suite=a:b@c", "https://example.org:8080/x", "openvino.HINT=f32", "a@b", "x://y@z"]
+)
+def test_a_word_without_a_password_is_kept_as_it_was_typed(word: str) -> None:
+    assert without_passwords(word) == word
 
 
 def test_a_database_in_memory_holds_while_it_is_open() -> None:
@@ -252,8 +312,8 @@ def test_a_database_in_memory_holds_while_it_is_open() -> None:
             store.backup(Path("copy.db"))
 
 
-def test_threads_share_a_store(path: Path) -> None:
-    with Store.open(path) as store:
+def test_threads_share_a_store(any_database: str) -> None:
+    with Store.open(any_database) as store:
         session = begin(store)
         failures: list[BaseException] = []
 

@@ -1,0 +1,85 @@
+"""What holds where two databases say different things of one id.
+
+Owns these rules, and which columns they are for; everywhere else a difference is a contradiction. Imports nothing of
+SQLAlchemy. Contract: both joins are the greater of two rows in a total order, so they are commutative, associative
+and idempotent: merging gives the same in any order, and twice is once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.exchange.shape import TableShape
+from harness.exchange.values import Row
+from harness.store.tables import SESSION_STATUSES
+
+#: Table -> columns that change in place, and are taken together from the later state.
+CHANGING: dict[str, tuple[str, ...]] = {"session": ("resumed", "ended_at", "status")}
+
+#: Table -> columns that describe a thing without being part of its id: programs of other versions may tell less, or
+#: tell it otherwise. In the order in which they are compared.
+DESCRIBING: dict[str, tuple[str, ...]] = {
+    "machine": ("name",),
+    "model": ("configuration",),
+    "artifact": ("weight_bytes", "parameters", "bits_per_weight", "files"),
+    "lineage": ("made_peak_bytes",),
+}
+
+#: Table -> its columns whose rows come along when a part of a database is taken and the row they refer to is in it:
+#: an artifact brings the ways in which it was made. Other shared rows come where something refers to them.
+COMES_WITH: dict[str, tuple[str, ...]] = {
+    "environment_package": ("environment_id",),
+    "lineage": ("artifact_id",),
+    "machine_bench": ("machine_id",),
+    "preparation": ("session_id", "artifact_id"),
+}
+
+# Of two states of one session that was taken up equally often, what was told last; a status cannot change without its
+# end but by hand, and then the order of the words decides.
+_STATUS_RANK = {status: rank for rank, status in enumerate(SESSION_STATUSES)}
+
+
+def state_rank(row: Row, shape: TableShape) -> tuple[Any, ...]:
+    """How late a state of a session is: taken up more often, then ended rather than not, then ended later."""
+    resumed, ended_at, status = (row[shape.at(name)] for name in CHANGING["session"])
+    return (
+        resumed,
+        ended_at is not None,
+        0.0 if ended_at is None else ended_at.timestamp(),
+        _STATUS_RANK.get(status, -1),
+        status,
+    )
+
+
+def description_rank(row: Row, shape: TableShape) -> tuple[Any, ...]:
+    """Compared column by column; a missing value is the least, so that a description that tells more stands."""
+    # None is never compared with a value: the flag before it decides.
+    return tuple(
+        (row[place] is not None, 0 if row[place] is None else row[place]) for place in _places(shape)
+    )
+
+
+def _places(shape: TableShape) -> list[int]:
+    return [shape.at(name) for name in DESCRIBING[shape.name]]
+
+
+def joined(shape: TableShape, ours: Row, theirs: Row) -> Row | None:
+    """What stands of two different rows of one id; None where they contradict one another."""
+    free = CHANGING.get(shape.name) or DESCRIBING.get(shape.name)
+    if free is None or not set(differing(shape, ours, theirs)) <= set(free):
+        return None
+    rank = state_rank if shape.name in CHANGING else description_rank
+    return max((ours, theirs), key=lambda row: rank(row, shape))
+
+
+def differing(shape: TableShape, ours: Row, theirs: Row) -> list[str]:
+    """Names of the columns in which two rows differ."""
+    return [name for name, one, other in zip(shape.names, ours, theirs, strict=True) if one != other]
+
+
+def redescribed(shape: TableShape, ours: Row, theirs: Row) -> bool:
+    """Whether both tell something, and something else: worth a word."""
+    return shape.name in DESCRIBING and any(
+        ours[place] is not None and theirs[place] is not None and ours[place] != theirs[place]
+        for place in _places(shape)
+    )
