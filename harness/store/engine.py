@@ -115,7 +115,10 @@ class Place:
         """For messages: the file, or the URL without its password."""
         if self.path:
             return str(self.path)
-        return without_passwords(self.url.render_as_string(hide_password=True))
+        shown = without_passwords(self.url.render_as_string(hide_password=True))
+        for secret in self.secrets():
+            shown = shown.replace(secret, "***")
+        return shown
 
     def secrets(self) -> list[str]:
         """What must not be repeated: the password, also where it stands among the settings."""
