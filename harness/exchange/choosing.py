@@ -242,9 +242,13 @@ class _Closure:
         for child, columns in rules.COMES_WITH.items():
             shape = self.reader.shape[child]
             named = [shape.fields[place].column for place in shape.key]
+            of_session = [one.column for one in shape.fields if one.refers_to == "session"]
             for one in (shape.fields[shape.at(name)] for name in columns):
                 if one.refers_to != table:
                     continue
                 for some in batches(keys, ROWS_AT_ONCE):
                     query = select(*named).where(one.column.in_([key[0] for key in some]))
+                    if table != "session":
+                        # What belongs to a session comes with that session alone.
+                        query = query.where(*(column.is_(None) for column in of_session))
                     self._meet(child, {tuple(row) for row in self.reader.connection.execute(query)})

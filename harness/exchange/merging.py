@@ -319,12 +319,13 @@ class _Merge:
     def _add_sessions(self, sessions: Sequence[str], known: set[str]) -> None:
         old = [one for one in sessions if one in known]
         new = [one for one in sessions if one not in known]
+        old_runs, new_runs = list(self._source.runs(old)), list(self._source.runs(new))
         with self._writing() as (connection, target):
             for shape in SHAPE:
                 if shape.level == "session":
                     self._add_of_sessions(connection, target, shape, old, new)
                 elif shape.level == "run":
-                    self._add_of_runs(connection, target, shape, old, new)
+                    self._add_of_runs(connection, target, shape, old_runs, new_runs)
         self._outcome.sessions += len(sessions)
 
     def _add_of_sessions(
@@ -337,26 +338,28 @@ class _Merge:
             self._store(connection, target, shape, self._difference(shape, rows, there), {})
 
     def _add_of_runs(
-        self, connection: Connection, target: Reader, shape: TableShape, old: list[str], new: list[str]
+        self,
+        connection: Connection,
+        target: Reader,
+        shape: TableShape,
+        old: Sequence[RunKey],
+        new: Sequence[RunKey],
     ) -> None:
-        for runs in batches(self._source.runs(new), runs_at_once(shape)):
+        for runs in batches(new, runs_at_once(shape)):
             rows = self._source.of_runs(shape, runs)
-            self._store(
-                connection, target, shape, _Difference(missing=rows), self._keys(target, shape, runs, rows)
-            )
-        for runs in batches(self._source.runs(old), runs_at_once(shape)):
+            keys = self._keys(target, runs, rows)
+            self._store(connection, target, shape, _Difference(missing=rows), keys)
+        for runs in batches(old, runs_at_once(shape)):
             rows = self._source.of_runs(shape, runs)
-            keys = self._keys(target, shape, runs, rows)
+            keys = self._keys(target, runs, rows)
             there = target.of_runs(shape, [(run_id, keys[run_id]) for run_id, _ in runs if run_id in keys])
             found = self._difference(shape, rows, {shape.key_of(row): row for row in there})
             self._store(connection, target, shape, found, keys)
 
     @staticmethod
-    def _keys(
-        target: Reader, shape: TableShape, runs: Sequence[RunKey], rows: Sequence[Row]
-    ) -> dict[str, int]:
+    def _keys(target: Reader, runs: Sequence[RunKey], rows: Sequence[Row]) -> dict[str, int]:
         """Keys in the target of the runs that these rows belong to; for a new run there are none yet."""
-        return dict(target.keys([run_id for run_id, _ in runs])) if rows or shape.name == "run" else {}
+        return dict(target.keys([run_id for run_id, _ in runs])) if rows else {}
 
     def _store(
         self,
@@ -366,6 +369,8 @@ class _Merge:
         found: _Difference,
         runs: dict[str, int],
     ) -> None:
+        if found.nothing:
+            return
         if found.contradictions:
             raise EdgebenchError(
                 f"{self._target.place} was changed while {self._name} was being merged: {found.contradictions[0]}",

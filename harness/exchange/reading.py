@@ -25,7 +25,7 @@ from harness.store.engine import Place, explained
 #: Sessions, and runs, whose rows are read at once; runs of tables that hold packed numbers, some of them large.
 SESSIONS_AT_ONCE = 50
 RUNS_AT_ONCE = 256
-LARGE_AT_ONCE = 16
+LARGE_AT_ONCE = 64
 #: Rows that are compared or written at once.
 ROWS_AT_ONCE = 500
 

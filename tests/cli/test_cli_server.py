@@ -72,7 +72,7 @@ def test_a_night_is_measured_shown_and_taken_away_on_a_server(
     told(lab.run("db", "check", "--db", url))
     told(lab.run("db", "upgrade", "--db", url))
     told(lab.run("db", "backup", "copy.db", "--db", url), status=2)
-    told(lab.run("plot", "roofline", "--json", "--db", url), status=1)
+    told(lab.run("plot", "roofline", "--json", "--db", url), status=2)
 
     # Away from the server, into a file, and into another server's database: the same table.
     told(lab.run("export", "all.jsonl", "--db", url))

@@ -328,7 +328,7 @@ def test_a_database_is_not_merged_into_itself(source: Path) -> None:
         ),
         ("UPDATE run SET started_at = 'yesterday'", "cannot be read"),
         ("UPDATE run SET threads = 'two'", "run.threads holds str"),
-        ("UPDATE run SET id = x'00ff' WHERE run_index = 0", "holds bytes"),
+        ("UPDATE run SET id = x'00ff' WHERE \"key\" = 1", "holds bytes"),
         ("UPDATE sample SET value = 'fast'", "sample.value holds str"),
     ],
 )

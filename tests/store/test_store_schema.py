@@ -197,6 +197,29 @@ def test_a_server_is_given_the_tables_that_the_migrations_make(
         engine.dispose()
 
 
+@pytest.mark.parametrize("revision", [each for each in KNOWN if each != BEFORE])
+def test_a_released_revision_on_a_server_comes_to_the_newest_schema(
+    postgresql_database: str, revision: str
+) -> None:
+    engine = create_engine(postgresql_database, poolclass=NullPool)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(schema.MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        for statement in OLD_RUN.split(";"):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
+    with Store.open(postgresql_database) as store:
+        assert store.upgraded is not None
+        assert store.describe("cell", "c")["batch"] == 1
+        [reading] = store.describe("run", "r")["memory"]
+    assert (reading["phase"], reading["peak_rss_bytes"], reading["method"]) == ("load", 9, "VmHWM")
+    with engine.connect() as connection:
+        assert list(compare_metadata(MigrationContext.configure(connection), metadata)) == []
+    engine.dispose()
+
+
 def test_an_old_database_on_a_server_is_upgraded_in_one_transaction(
     server_database: str, next_revision: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,8 @@
 Revision: 0002. Everything is written out: what a released revision makes never changes with the models.
 """
 
+from typing import Literal
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,8 +16,10 @@ depends_on = None
 
 def upgrade() -> None:
     """Adds a table and a column."""
+    # SQLite copies a whole table, so that an upgraded one reads like a new one; a server changes it in its place.
+    copied: Literal["always", "never"] = "always" if op.get_bind().dialect.name == "sqlite" else "never"
     # Copied as a whole, so that an upgraded table reads like a new one.
-    with op.batch_alter_table("lineage", recreate="always") as batch:
+    with op.batch_alter_table("lineage", recreate=copied) as batch:
         batch.add_column(sa.Column("made_peak_bytes", sa.BigInteger(), nullable=True))
     op.create_table(
         "preparation",

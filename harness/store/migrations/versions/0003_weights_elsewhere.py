@@ -3,6 +3,8 @@
 Revision: 0003. Everything is written out: what a released revision makes never changes with the models.
 """
 
+from typing import Literal
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,5 +16,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Lets weight bytes be missing."""
-    with op.batch_alter_table("artifact", recreate="always") as batch:
+    # SQLite copies a whole table, so that an upgraded one reads like a new one; a server changes it in its place.
+    copied: Literal["always", "never"] = "always" if op.get_bind().dialect.name == "sqlite" else "never"
+    with op.batch_alter_table("artifact", recreate=copied) as batch:
         batch.alter_column("weight_bytes", existing_type=sa.BigInteger(), nullable=True)

@@ -3,6 +3,8 @@
 Revision: 0004. Everything is written out: what a released revision makes never changes with the models.
 """
 
+from typing import Literal
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,11 +16,13 @@ depends_on = None
 
 def upgrade() -> None:
     """Adds columns and a table."""
+    # SQLite copies a whole table, so that an upgraded one reads like a new one; a server changes it in its place.
+    copied: Literal["always", "never"] = "always" if op.get_bind().dialect.name == "sqlite" else "never"
     # Copied as a whole, so that an upgraded table reads like a new one.
-    with op.batch_alter_table("model", recreate="always") as batch:
+    with op.batch_alter_table("model", recreate=copied) as batch:
         batch.add_column(sa.Column("configuration", sa.JSON(), nullable=True))
     with op.batch_alter_table(
-        "memory_reading", recreate="always", table_kwargs={"sqlite_with_rowid": False}
+        "memory_reading", recreate=copied, table_kwargs={"sqlite_with_rowid": False}
     ) as batch:
         batch.add_column(sa.Column("shared_bytes", sa.BigInteger(), nullable=True))
         batch.add_column(sa.Column("pss_bytes", sa.BigInteger(), nullable=True))

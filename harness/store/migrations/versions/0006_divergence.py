@@ -3,6 +3,8 @@
 Revision: 0006. Everything is written out: what a released revision makes never changes with the models.
 """
 
+from typing import Literal
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,7 +16,9 @@ depends_on = None
 
 def upgrade() -> None:
     """Adds three columns and a table."""
-    with op.batch_alter_table("score", recreate="always") as batch:
+    # SQLite copies a whole table, so that an upgraded one reads like a new one; a server changes it in its place.
+    copied: Literal["always", "never"] = "always" if op.get_bind().dialect.name == "sqlite" else "never"
+    with op.batch_alter_table("score", recreate=copied) as batch:
         batch.add_column(sa.Column("method", sa.String(), nullable=True))
         batch.add_column(sa.Column("delta_p", sa.JSON(), nullable=True))
         batch.add_column(sa.Column("errors", sa.JSON(), nullable=True))
