@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.common import db_option, json_option, print_json, terminal_width
+from harness.cli.db_datasette import command as datasette_command
 from harness.errors import EdgebenchError
 
 EPILOG = """\b
@@ -15,12 +16,16 @@ Examples:
   edgebench db info                where it is, its schema, its rows
   edgebench db check               is the file whole
   edgebench db backup copy.db      a copy, also while a session runs
+  edgebench db datasette           look through it in a browser
 """
 
 
 @click.group("db", epilog=EPILOG)
 def command() -> None:
     """Look after the results database."""
+
+
+command.add_command(datasette_command)
 
 
 @command.command("sessions")
