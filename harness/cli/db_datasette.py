@@ -41,15 +41,15 @@ def command(db: str, output: Path | None, port: int, open_browser: bool, no_serv
     from harness.files import write_atomically
     from harness.store import Store
     from harness.store.datasette import metadata
-    from harness.store.engine import is_frozen
+    from harness.store.engine import is_frozen, locate
 
-    with Store.open(db, read_only=True) as store:  # checks that it is one, and of this schema
-        path = store.place.path
+    place = locate(db)
+    path = place.path
     if path is None:
         raise UsageError(
-            f"{store.place} is not a file: Datasette shows SQLite files only",
-            next_step="name a file with --db",
+            f"{place} is not a file: Datasette shows SQLite files only", next_step="name a file with --db"
         )
+    Store.open(path, read_only=True).close()  # refuses what is none of ours, or of another schema
     described = output or path.with_name(f"{path.stem}.datasette.json")
     try:
         write_atomically(described, json.dumps(metadata(path.stem), indent=1, ensure_ascii=False) + "\n")

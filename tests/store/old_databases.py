@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import make_store_records as make
@@ -17,6 +18,7 @@ from alembic.config import Config
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import NullPool
 
+from harness.model.configuration import ModelConfiguration
 from harness.store import Store, records, schema
 from harness.store.evaluation_records import (
     EvaluationRecord,
@@ -66,7 +68,8 @@ def restore(revision: str, path: Path) -> Path:
 
 def fill(store: Store) -> None:
     """Rows in every table of the newest schema: what two sessions of a machine would leave."""
-    store.record_model(make.model())
+    shape = ModelConfiguration("llama", 30, 576, 1536, 9, 3, 64, 64, 49152, True, 134_515_008, 28_311_552)
+    store.record_model(replace(make.model(), configuration=shape.to_dict()))
     for recipe, source in (("F16", None), ("Q4_K_M", "F16")):
         store.record_artifact(make.artifact(recipe, source and make.sha(source)))
     for version in ("0.3.36", "0.3.37"):
@@ -186,6 +189,9 @@ def dump(revision: str, full: Path, folder: Path) -> str:
     if revision < "0009":
         connection.execute("DELETE FROM energy_reading WHERE run_key = 1 AND position > 1")
         connection.executescript(UNSOUND_ENERGY)
+    # Their text is not frozen with a revision: whatever comes after it makes them anew.
+    for (view,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'view'").fetchall():
+        connection.execute(f"DROP VIEW {view}")
     connection.commit()
     connection.execute("DETACH newest")
     text = "\n".join(connection.iterdump()) + "\n"

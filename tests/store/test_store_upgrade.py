@@ -107,9 +107,9 @@ def test_a_database_of_every_released_revision_is_kept(tmp_path: Path, revision:
     """`python tests/store/old_databases.py` makes that of a new one."""
     kept = restore(revision, tmp_path / "kept.db")
     assert query(kept, "SELECT version_num FROM alembic_version") == [(revision,)]
-    made = migrated(tmp_path / "made.db", revision)
-    if revision != schema.newest():
-        assert statements(kept) == statements(made), "a released revision never changes"
+    made = statements(migrated(tmp_path / "made.db", revision))
+    views = [one for one in made if "CREATE VIEW" in one]
+    assert statements(kept) == [one for one in made if one not in views], "a released revision never changes"
     assert [name for name, rows in rows_of(kept, tables_in(kept)).items() if not rows] == []
     assert query(kept, "PRAGMA foreign_key_check") == []
     assert (FOLDER / f"{revision}.sql").stat().st_size < 64_000

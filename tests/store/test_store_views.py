@@ -290,16 +290,14 @@ def test_no_function_is_used_that_a_plain_sqlite_lacks(tmp_path: Path) -> None:
 def test_the_power_series_is_the_exponential(store: Store, exponent: float) -> None:
     import math
 
-    query = f"SELECT {figures.exponential(f'SELECT CAST({exponent!r} AS DOUBLE PRECISION)')} AS found"
+    query = f"SELECT {figures.exponential(f'CAST({exponent!r} AS DOUBLE PRECISION)')} AS found"
     assert select(store, query)[0]["found"] == pytest.approx(math.exp(exponent), rel=1e-12)
 
 
 @pytest.mark.parametrize("exponent", ["700.0", "NULL", "1e308 * 10"])
 def test_what_has_no_exponential_is_null(tmp_path: Path, exponent: str) -> None:
     with Store.open(tmp_path / "edgebench.db") as store:
-        assert select(store, f"SELECT {figures.exponential(f'SELECT {exponent}')} AS found") == [
-            {"found": None}
-        ]
+        assert select(store, f"SELECT {figures.exponential(exponent)} AS found") == [{"found": None}]
 
 
 # -- how they are answered -------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """The views: what people and their tools ask of the database, under the names of the comparison table.
 
 Owns the list of views, and making and removing them; `figures` has the definitions in SQL, the other modules the views.
-Imports the tables for their words and SQLAlchemy. Contract: the same text on SQLite and PostgreSQL, in new databases and
-in upgraded ones; whoever changes it adds a revision of the schema, since a database of the newest one is not looked at
-again. Nothing pools sessions, machines or versions; where a view names no session it means the newest that measured.
+Imports the tables for their words and SQLAlchemy. Contract: the same text on SQLite and PostgreSQL, in new databases
+and in upgraded ones; whoever changes it adds a revision of the schema, since a database of the newest one is not looked
+at again. Nothing pools sessions, machines or versions; where a view names no session it means the newest that measured.
 """
 
 from __future__ import annotations

@@ -161,7 +161,8 @@ def _runs(value: str, session_id: str, cell_id: str, which: Callable[[str], str]
 
 def over_runs(figure: Figure, session_id: str, cell_id: str) -> str:
     """The median over the runs behind a cell's figures in a session."""
-    return median(_runs(figure.of_run("one"), session_id, cell_id, is_in_figures))
+    # Grouped by what is single anyway: otherwise SQLite computes a run's figure again wherever the median names it.
+    return median(f"{_runs(figure.of_run('one'), session_id, cell_id, is_in_figures)} GROUP BY one.key")
 
 
 def count_runs(session_id: str, cell_id: str, which: Callable[[str], str]) -> str:
@@ -199,13 +200,13 @@ def _all(column: str, value: str) -> str:
     return f"CASE WHEN count(own.{column}) = count(*) THEN {value} END"
 
 
-def exponential(query: str) -> str:
-    """Euler's number to the power of what a query gives, as its power series: not every SQLite has ``exp``.
+def exponential(value: str) -> str:
+    """Euler's number to the power of a value, as its power series: not every SQLite has ``exp``.
 
     Its terms end where they no longer change the sum; beyond 700 there is no number, as in the table.
     """
     return (
-        f"(WITH RECURSIVE exponent(x) AS ({query}), series(k, term, x) AS ("
+        f"(WITH RECURSIVE exponent(x) AS (SELECT {value}), series(k, term, x) AS ("
         "SELECT 0, CAST(1 AS DOUBLE PRECISION), x FROM exponent WHERE x > -700 AND x < 700"
         " UNION ALL SELECT k + 1, term * x / (k + 1), x FROM series WHERE abs(term) > 1e-30"
         ") SELECT sum(term) FROM series)"

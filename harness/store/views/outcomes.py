@@ -8,7 +8,10 @@ from harness.store.views.parts import CELL, SESSION, WHERE, View, columns, is_, 
 #: As in `harness.store.records`, which stands above the views.
 _SETUP_PHASE = "set-up"
 
-_SEVERITY = "CASE ended.status WHEN 'ok' THEN 0 WHEN 'skipped' THEN 1 WHEN 'timeout' THEN 2 WHEN 'oom' THEN 3 ELSE 4 END"
+_SEVERITY = (
+    "CASE ended.status WHEN 'ok' THEN 0 WHEN 'skipped' THEN 1"
+    " WHEN 'timeout' THEN 2 WHEN 'oom' THEN 3 ELSE 4 END"
+)
 #: The run that decides how a cell ended: of the worst, the first; timed ones before the scoring and the tasks.
 _WORST = (
     "(SELECT ended.key FROM run AS ended WHERE ended.session_id = planned.session_id"

@@ -14,8 +14,10 @@ depends_on = None
 
 def upgrade() -> None:
     """Adds a table and a column."""
+    # Only SQLite needs a copy; where others change a table in place, what refers to it would stand in the way.
+    sqlite = op.get_bind().dialect.name == "sqlite"
     # Copied as a whole, so that an upgraded table reads like a new one.
-    with op.batch_alter_table("lineage", recreate="always") as batch:
+    with op.batch_alter_table("lineage", recreate="always" if sqlite else "never") as batch:
         batch.add_column(sa.Column("made_peak_bytes", sa.BigInteger(), nullable=True))
     op.create_table(
         "preparation",

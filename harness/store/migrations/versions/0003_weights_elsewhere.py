@@ -14,5 +14,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Lets weight bytes be missing."""
-    with op.batch_alter_table("artifact", recreate="always") as batch:
+    # Only SQLite needs a copy; where others change a table in place, what refers to it would stand in the way.
+    sqlite = op.get_bind().dialect.name == "sqlite"
+    with op.batch_alter_table("artifact", recreate="always" if sqlite else "never") as batch:
         batch.alter_column("weight_bytes", existing_type=sa.BigInteger(), nullable=True)

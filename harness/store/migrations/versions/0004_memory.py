@@ -14,11 +14,13 @@ depends_on = None
 
 def upgrade() -> None:
     """Adds columns and a table."""
+    # Only SQLite needs a copy; where others change a table in place, what refers to it would stand in the way.
+    sqlite = op.get_bind().dialect.name == "sqlite"
     # Copied as a whole, so that an upgraded table reads like a new one.
-    with op.batch_alter_table("model", recreate="always") as batch:
+    with op.batch_alter_table("model", recreate="always" if sqlite else "never") as batch:
         batch.add_column(sa.Column("configuration", sa.JSON(), nullable=True))
     with op.batch_alter_table(
-        "memory_reading", recreate="always", table_kwargs={"sqlite_with_rowid": False}
+        "memory_reading", recreate="always" if sqlite else "never", table_kwargs={"sqlite_with_rowid": False}
     ) as batch:
         batch.add_column(sa.Column("shared_bytes", sa.BigInteger(), nullable=True))
         batch.add_column(sa.Column("pss_bytes", sa.BigInteger(), nullable=True))

@@ -14,7 +14,9 @@ depends_on = None
 
 def upgrade() -> None:
     """Adds three columns and a table."""
-    with op.batch_alter_table("score", recreate="always") as batch:
+    # Only SQLite needs a copy; where others change a table in place, what refers to it would stand in the way.
+    sqlite = op.get_bind().dialect.name == "sqlite"
+    with op.batch_alter_table("score", recreate="always" if sqlite else "never") as batch:
         batch.add_column(sa.Column("method", sa.String(), nullable=True))
         batch.add_column(sa.Column("delta_p", sa.JSON(), nullable=True))
         batch.add_column(sa.Column("errors", sa.JSON(), nullable=True))
