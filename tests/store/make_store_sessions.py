@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -27,7 +28,7 @@ def store_sessions(
 ) -> list[str]:
     """Stores sessions on two machines, a minute apart; gives their ids in order of time."""
     draw = Random(seed)
-    store.record_model(make.model())
+    store.record_model(replace(make.model(), configuration=None))
     for recipe in ("F16", "Q4_K_M"):
         store.record_artifact(make.artifact(recipe, weight_bytes=draw.randrange(10**8)))
     for version in ("0.3.36", "0.3.37"):

