@@ -269,7 +269,7 @@ def test_the_real_datasette_shows_the_database_while_it_is_written(
     assert "medians over the session" in page
     assert "generated tokens per second" in page
     # Values carry their unit.
-    assert re.search(r"[\d.]+ ?(B|kB|MB|GB)\b", page)
+    assert re.search(r"[\d.]+&nbsp;(B|kB|MB|GB)\b", page)
     for view in VIEWS:
         shown = json.loads(fetch(f"{address}/{NAME}/{view.name}.json?_shape=array"))
         connection = sqlite3.connect(lab.database)
