@@ -11,6 +11,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import make_store_records as make
 from alembic import command
@@ -132,7 +133,7 @@ def _score(store: Store, session: str, cell_id: str) -> None:
 
 
 def _evaluate(store: Store, session: str, cell_id: str) -> None:
-    def evaluation(name: str, correct: list[int], **more: object) -> EvaluationRecord:
+    def evaluation(name: str, correct: list[int], **more: Any) -> EvaluationRecord:
         items = [TaskItemRecord(make.sha(str(index))[:16], {"acc": value}, [-1.5, -2.5], None)
                  for index, value in enumerate(correct)]  # fmt: skip
         metrics = [TaskMetricRecord("acc", sum(correct) / len(correct), 0.1, True)]
@@ -143,7 +144,7 @@ def _evaluate(store: Store, session: str, cell_id: str) -> None:
         return EvaluationRecord(
             f"{name} of {session}", make.artifact().id, {"names": ["grammar"]}, False, None, 512,
             make.environment().id, "0.4.13", 0, tasks, **more,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
 
     first = make.run(
         session, cell_id, 5, kind="tasks", samples=(), memory=(), energy=(), timeline=None,

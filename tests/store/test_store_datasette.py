@@ -25,7 +25,7 @@ from fake_lab import Lab, finish, wait_until
 from make_store_sessions import store_sessions
 
 from harness.cli import db_datasette
-from harness.store import Store, datasette
+from harness.store import Store, datasette, records
 from harness.store.tables import models
 from harness.store.views import VIEWS
 
@@ -113,7 +113,7 @@ def test_a_ready_made_query_finds_something(filled: Lab, query: datasette.Query)
         store.record_artifact(make.artifact("broken", make.sha("F16")))
         session = store.newest_session()
         assert session is not None
-        score = make.score(make.sha("broken"), verdict=make.records.VerdictRecord("broken", "KLD 9"))
+        score = make.score(make.sha("broken"), verdict=records.VerdictRecord("broken", "KLD 9"))
         store.record_run(make.run(session, make.cell().id, 9, kind="score", samples=(), score=score))
     connection = sqlite3.connect(filled.database)
     [(run_id,)] = connection.execute("SELECT run_id FROM v_samples LIMIT 1").fetchall()
