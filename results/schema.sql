@@ -1,4 +1,4 @@
--- The results database, schema 0014. Made from harness/store/tables.py by
+-- The results database, schema 0014. Made from harness/store/tables.py and views/ by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
@@ -170,6 +170,7 @@ CREATE TABLE session (
 	CONSTRAINT ck_session_status CHECK (status IN ('running', 'ok', 'failed', 'interrupted')),
 	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id)
 );
+CREATE INDEX ix_session_machine_id_started_at ON session (machine_id, started_at);
 CREATE INDEX ix_session_started_at ON session (started_at);
 
 -- What ended the repeating of a cell's runs in a session. No row: their number was fixed, or it goes on.
@@ -278,6 +279,7 @@ CREATE TABLE run (
 );
 CREATE INDEX ix_run_artifact_id ON run (artifact_id);
 CREATE INDEX ix_run_cell_id_started_at ON run (cell_id, started_at);
+CREATE INDEX ix_run_counted ON run (cell_id, session_id, kind, status, validity, run_index, attempt);
 
 -- The plan: one cell of one session, also where it cannot run.
 CREATE TABLE session_cell (
@@ -563,3 +565,424 @@ CREATE TABLE verdict (
 	CONSTRAINT fk_verdict_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id)
 );
 CREATE INDEX ix_verdict_artifact_id ON verdict (artifact_id);
+
+-- One row for each series (one cell on one machine): what the newest session that measured it measured. Two
+-- rows may be of different sessions and versions, and say so.
+CREATE VIEW v_cells_latest AS
+SELECT
+    session.machine_id AS machine_id,
+    machine.name AS machine,
+    series.cell_id AS cell_id,
+    cell.framework AS framework,
+    cell.model AS model,
+    cell.precision AS precision,
+    cell.recipe AS recipe,
+    cell.device AS device,
+    cell.api AS api,
+    cell.workload AS workload,
+    cell.depth AS depth,
+    cell.batch AS batch,
+    session.id AS session_id,
+    session.suite AS suite,
+    session.started_at AS session_started_at,
+    session.trigger AS trigger,
+    session.commit_sha AS commit_sha,
+    session.edgebench_version AS edgebench_version,
+    (SELECT CASE WHEN min(v) = max(v) THEN min(v) ELSE min(v) || ', ' || max(v) END FROM (SELECT one.framework_version AS v FROM run AS one WHERE one.session_id = session.id AND one.cell_id = series.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt)) AS told) AS framework_version,
+    (SELECT count(*) FROM (SELECT 1 AS v FROM run AS one WHERE one.session_id = session.id AND one.cell_id = series.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt)) AS counted) AS runs,
+    (SELECT count(*) FROM (SELECT 1 AS v FROM run AS one WHERE one.session_id = session.id AND one.cell_id = series.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt)))) AS counted) AS n,
+    CASE WHEN EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = session.id AND measured.cell_id = series.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt)) THEN 'ok' ELSE 'suspect' END AS validity,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT cell.batch * cell.prompt_tokens / sample.value AS v FROM sample WHERE sample.run_key = one.key AND sample.metric_key = (SELECT metric.key FROM metric WHERE metric.name = 'prefill_s') AND NOT sample.warmup AND sample.value > 0 AND cell.batch * cell.prompt_tokens > 0) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS v FROM run AS one WHERE one.session_id = session.id AND one.cell_id = series.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS prefill_tps,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT cell.batch * cell.decode_tokens / sample.value AS v FROM sample WHERE sample.run_key = one.key AND sample.metric_key = (SELECT metric.key FROM metric WHERE metric.name = 'decode_s') AND NOT sample.warmup AND sample.value > 0 AND cell.batch * cell.decode_tokens > 0) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS v FROM run AS one WHERE one.session_id = session.id AND one.cell_id = series.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS decode_tps,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT sample.value AS v FROM sample WHERE sample.run_key = one.key AND sample.metric_key = (SELECT metric.key FROM metric WHERE metric.name = 'ttft_s') AND NOT sample.warmup) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS v FROM run AS one WHERE one.session_id = session.id AND one.cell_id = series.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS ttft_s,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT reading.peak_rss_bytes FROM memory_reading AS reading WHERE reading.run_key = one.key AND reading.peak_rss_bytes IS NOT NULL ORDER BY reading.position DESC LIMIT 1) AS v FROM run AS one WHERE one.session_id = session.id AND one.cell_id = series.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS peak_rss_bytes,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT ((SELECT reading.peak_rss_bytes FROM memory_reading AS reading WHERE reading.run_key = one.key AND reading.peak_rss_bytes IS NOT NULL ORDER BY reading.position DESC LIMIT 1) - (SELECT reading.rss_bytes FROM memory_reading AS reading WHERE reading.run_key = one.key AND reading.rss_bytes IS NOT NULL AND reading.phase = 'import' ORDER BY reading.position ASC LIMIT 1)) AS v FROM run AS one WHERE one.session_id = session.id AND one.cell_id = series.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS own_bytes,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT max(reading.device_bytes) FROM memory_reading AS reading WHERE reading.run_key = one.key) AS v FROM run AS one WHERE one.session_id = session.id AND one.cell_id = series.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS device_bytes,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT reading.gross_joules / reading.tokens AS v FROM energy_reading AS reading WHERE reading.run_key = one.key AND reading.phase = 'prefill' AND reading.tokens > 0) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS v FROM run AS one WHERE one.session_id = session.id AND one.cell_id = series.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS energy_joules_per_prefill_token,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT reading.gross_joules / reading.tokens AS v FROM energy_reading AS reading WHERE reading.run_key = one.key AND reading.phase = 'decode' AND reading.tokens > 0) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS v FROM run AS one WHERE one.session_id = session.id AND one.cell_id = series.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS energy_joules_per_decode_token,
+    (SELECT min(v) FROM (SELECT (SELECT min(reading.meter || ' ' || reading.domain || ' (' || reading.method || ')') FROM energy_reading AS reading WHERE reading.run_key = one.key AND reading.gross_joules IS NOT NULL) AS v FROM run AS one WHERE one.session_id = session.id AND one.cell_id = series.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt)))) AS told) AS energy_source,
+    artifact.weight_bytes AS weight_bytes,
+    artifact.bits_per_weight AS bits_per_weight,
+    artifact.id AS artifact_id,
+    verdict.verdict AS artifact_verdict,
+    (SELECT sum(own.nll_sum) / NULLIF(sum(own.positions), 0) FROM score_window AS own WHERE own.run_key = score.run_key) AS nll_mean,
+    (WITH RECURSIVE exponent(x) AS (SELECT (SELECT sum(own.nll_sum) / NULLIF(sum(own.positions), 0) FROM score_window AS own WHERE own.run_key = score.run_key)), series(k, term, x) AS (SELECT 0, CAST(1 AS DOUBLE PRECISION), x FROM exponent WHERE x > -700 AND x < 700 UNION ALL SELECT k + 1, term * x / (k + 1), x FROM series WHERE abs(term) > 1e-30) SELECT sum(term) FROM series) AS perplexity,
+    (WITH RECURSIVE exponent(x) AS (SELECT (SELECT CASE WHEN sum(CASE WHEN other.positions = own.positions THEN 1 ELSE 0 END) = count(*) THEN sum(own.nll_sum - other.nll_sum) / NULLIF(sum(own.positions), 0) END FROM score_window AS own LEFT JOIN score_window AS other ON other.run_key = score.reference_run_key AND other.window_index = own.window_index WHERE own.run_key = score.run_key)), series(k, term, x) AS (SELECT 0, CAST(1 AS DOUBLE PRECISION), x FROM exponent WHERE x > -700 AND x < 700 UNION ALL SELECT k + 1, term * x / (k + 1), x FROM series WHERE abs(term) > 1e-30) SELECT sum(term) FROM series) AS perplexity_ratio,
+    (SELECT CASE WHEN count(own.bytes) = count(*) THEN sum(own.nll_sum) / 0.6931471805599453 / NULLIF(sum(own.bytes), 0) END FROM score_window AS own WHERE own.run_key = score.run_key) AS bits_per_byte,
+    (SELECT CASE WHEN count(own.kld_sum) = count(*) THEN sum(own.kld_sum) / NULLIF(sum(own.positions), 0) END FROM score_window AS own WHERE own.run_key = score.run_key) AS kld_mean,
+    (SELECT CASE WHEN count(own.same_top) = count(*) THEN CAST(sum(own.same_top) AS DOUBLE PRECISION) / NULLIF(sum(own.positions), 0) END FROM score_window AS own WHERE own.run_key = score.run_key) AS same_top,
+    score.quality_reference AS quality_reference,
+    score.corpus AS corpus,
+    score.window_tokens AS window_tokens,
+    score.kld_median AS kld_median,
+    score.kld_p99 AS kld_p99,
+    (SELECT count(*) FROM session_cell AS planned JOIN session AS newer ON newer.id = planned.session_id WHERE planned.cell_id = series.cell_id AND newer.machine_id = series.machine_id AND newer.started_at > session.started_at) AS sessions_since
+FROM (SELECT DISTINCT session.machine_id, session_cell.cell_id FROM session_cell JOIN session ON session.id = session_cell.session_id) AS series
+JOIN session ON session.id = (SELECT newer.id FROM session AS newer WHERE newer.machine_id = series.machine_id AND EXISTS (SELECT 1 FROM session_cell AS planned WHERE planned.session_id = newer.id AND planned.cell_id = series.cell_id) AND EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = newer.id AND measured.cell_id = series.cell_id AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt)) ORDER BY newer.started_at DESC, newer.id DESC LIMIT 1)
+JOIN machine ON machine.id = session.machine_id
+JOIN cell ON cell.id = series.cell_id
+LEFT JOIN session_score AS link ON link.session_id = session.id AND link.cell_id = series.cell_id
+LEFT JOIN score ON score.run_key = link.run_key
+LEFT JOIN verdict ON verdict.run_key = link.run_key
+LEFT JOIN artifact ON artifact.id = coalesce((SELECT one.artifact_id FROM run AS one WHERE one.session_id = session.id AND one.cell_id = series.cell_id AND one.kind = 'timed' AND one.artifact_id IS NOT NULL ORDER BY one.run_index DESC, one.attempt DESC LIMIT 1), score.artifact_id);
+
+-- What each session measured of each cell: medians over the session's runs. A series (one cell on one
+-- machine) in order of `session_started_at` is its history. What a session measured nothing of is in
+-- `v_coverage`.
+CREATE VIEW v_history AS
+SELECT
+    session.machine_id AS machine_id,
+    machine.name AS machine,
+    planned.cell_id AS cell_id,
+    cell.framework AS framework,
+    cell.model AS model,
+    cell.precision AS precision,
+    cell.recipe AS recipe,
+    cell.device AS device,
+    cell.api AS api,
+    cell.workload AS workload,
+    cell.depth AS depth,
+    cell.batch AS batch,
+    session.id AS session_id,
+    session.suite AS suite,
+    session.started_at AS session_started_at,
+    session.trigger AS trigger,
+    session.commit_sha AS commit_sha,
+    session.edgebench_version AS edgebench_version,
+    (SELECT CASE WHEN min(v) = max(v) THEN min(v) ELSE min(v) || ', ' || max(v) END FROM (SELECT one.framework_version AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt)) AS told) AS framework_version,
+    (SELECT count(*) FROM (SELECT 1 AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt)) AS counted) AS runs,
+    (SELECT count(*) FROM (SELECT 1 AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt)))) AS counted) AS n,
+    CASE WHEN EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = planned.session_id AND measured.cell_id = planned.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt)) THEN 'ok' ELSE 'suspect' END AS validity,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT cell.batch * cell.prompt_tokens / sample.value AS v FROM sample WHERE sample.run_key = one.key AND sample.metric_key = (SELECT metric.key FROM metric WHERE metric.name = 'prefill_s') AND NOT sample.warmup AND sample.value > 0 AND cell.batch * cell.prompt_tokens > 0) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS prefill_tps,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT cell.batch * cell.decode_tokens / sample.value AS v FROM sample WHERE sample.run_key = one.key AND sample.metric_key = (SELECT metric.key FROM metric WHERE metric.name = 'decode_s') AND NOT sample.warmup AND sample.value > 0 AND cell.batch * cell.decode_tokens > 0) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS decode_tps,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT sample.value AS v FROM sample WHERE sample.run_key = one.key AND sample.metric_key = (SELECT metric.key FROM metric WHERE metric.name = 'ttft_s') AND NOT sample.warmup) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS ttft_s,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT reading.peak_rss_bytes FROM memory_reading AS reading WHERE reading.run_key = one.key AND reading.peak_rss_bytes IS NOT NULL ORDER BY reading.position DESC LIMIT 1) AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS peak_rss_bytes,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT ((SELECT reading.peak_rss_bytes FROM memory_reading AS reading WHERE reading.run_key = one.key AND reading.peak_rss_bytes IS NOT NULL ORDER BY reading.position DESC LIMIT 1) - (SELECT reading.rss_bytes FROM memory_reading AS reading WHERE reading.run_key = one.key AND reading.rss_bytes IS NOT NULL AND reading.phase = 'import' ORDER BY reading.position ASC LIMIT 1)) AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS own_bytes,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT max(reading.device_bytes) FROM memory_reading AS reading WHERE reading.run_key = one.key) AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS device_bytes,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT reading.gross_joules / reading.tokens AS v FROM energy_reading AS reading WHERE reading.run_key = one.key AND reading.phase = 'prefill' AND reading.tokens > 0) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS energy_joules_per_prefill_token,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT reading.gross_joules / reading.tokens AS v FROM energy_reading AS reading WHERE reading.run_key = one.key AND reading.phase = 'decode' AND reading.tokens > 0) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) GROUP BY one.key) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS energy_joules_per_decode_token,
+    (SELECT min(v) FROM (SELECT (SELECT min(reading.meter || ' ' || reading.domain || ' (' || reading.method || ')') FROM energy_reading AS reading WHERE reading.run_key = one.key AND reading.gross_joules IS NOT NULL) AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt)))) AS told) AS energy_source,
+    artifact.weight_bytes AS weight_bytes,
+    artifact.bits_per_weight AS bits_per_weight,
+    artifact.id AS artifact_id,
+    verdict.verdict AS artifact_verdict,
+    (SELECT sum(own.nll_sum) / NULLIF(sum(own.positions), 0) FROM score_window AS own WHERE own.run_key = score.run_key) AS nll_mean,
+    (WITH RECURSIVE exponent(x) AS (SELECT (SELECT sum(own.nll_sum) / NULLIF(sum(own.positions), 0) FROM score_window AS own WHERE own.run_key = score.run_key)), series(k, term, x) AS (SELECT 0, CAST(1 AS DOUBLE PRECISION), x FROM exponent WHERE x > -700 AND x < 700 UNION ALL SELECT k + 1, term * x / (k + 1), x FROM series WHERE abs(term) > 1e-30) SELECT sum(term) FROM series) AS perplexity,
+    (WITH RECURSIVE exponent(x) AS (SELECT (SELECT CASE WHEN sum(CASE WHEN other.positions = own.positions THEN 1 ELSE 0 END) = count(*) THEN sum(own.nll_sum - other.nll_sum) / NULLIF(sum(own.positions), 0) END FROM score_window AS own LEFT JOIN score_window AS other ON other.run_key = score.reference_run_key AND other.window_index = own.window_index WHERE own.run_key = score.run_key)), series(k, term, x) AS (SELECT 0, CAST(1 AS DOUBLE PRECISION), x FROM exponent WHERE x > -700 AND x < 700 UNION ALL SELECT k + 1, term * x / (k + 1), x FROM series WHERE abs(term) > 1e-30) SELECT sum(term) FROM series) AS perplexity_ratio,
+    (SELECT CASE WHEN count(own.bytes) = count(*) THEN sum(own.nll_sum) / 0.6931471805599453 / NULLIF(sum(own.bytes), 0) END FROM score_window AS own WHERE own.run_key = score.run_key) AS bits_per_byte,
+    (SELECT CASE WHEN count(own.kld_sum) = count(*) THEN sum(own.kld_sum) / NULLIF(sum(own.positions), 0) END FROM score_window AS own WHERE own.run_key = score.run_key) AS kld_mean,
+    (SELECT CASE WHEN count(own.same_top) = count(*) THEN CAST(sum(own.same_top) AS DOUBLE PRECISION) / NULLIF(sum(own.positions), 0) END FROM score_window AS own WHERE own.run_key = score.run_key) AS same_top,
+    score.quality_reference AS quality_reference,
+    score.corpus AS corpus,
+    score.window_tokens AS window_tokens,
+    score.kld_median AS kld_median,
+    score.kld_p99 AS kld_p99
+FROM session_cell AS planned
+JOIN session ON session.id = planned.session_id
+JOIN machine ON machine.id = session.machine_id
+JOIN cell ON cell.id = planned.cell_id
+LEFT JOIN session_score AS link ON link.session_id = planned.session_id AND link.cell_id = planned.cell_id
+LEFT JOIN score ON score.run_key = link.run_key
+LEFT JOIN verdict ON verdict.run_key = link.run_key
+LEFT JOIN artifact ON artifact.id = coalesce((SELECT one.artifact_id FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.artifact_id IS NOT NULL ORDER BY one.run_index DESC, one.attempt DESC LIMIT 1), score.artifact_id)
+WHERE EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = planned.session_id AND measured.cell_id = planned.cell_id AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt));
+
+-- Every run of every kind and attempt, with its own figures: medians over its repetitions, warm-ups left out.
+CREATE VIEW v_runs AS
+SELECT
+    run.id AS run_id,
+    run.session_id AS session_id,
+    session.machine_id AS machine_id,
+    machine.name AS machine,
+    run.cell_id AS cell_id,
+    cell.framework AS framework,
+    cell.model AS model,
+    cell.precision AS precision,
+    cell.recipe AS recipe,
+    cell.device AS device,
+    cell.api AS api,
+    cell.workload AS workload,
+    cell.depth AS depth,
+    cell.batch AS batch,
+    run.kind AS kind,
+    run.run_index AS run_index,
+    run.attempt AS attempt,
+    run.status AS status,
+    run.reason AS reason,
+    run.phase AS phase,
+    run.validity AS validity,
+    run.flags AS flags,
+    run.kind = 'timed' AND run.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = run.session_id AND later.cell_id = run.cell_id AND later.kind = run.kind AND later.run_index = run.run_index AND later.attempt > run.attempt) AND (run.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = run.session_id AND measured.cell_id = run.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt))) AS in_figures,
+    run.framework_version AS framework_version,
+    run.threads AS threads,
+    run.started_at AS started_at,
+    run.duration_s AS duration_s,
+    session.suite AS suite,
+    session.started_at AS session_started_at,
+    session.trigger AS trigger,
+    session.commit_sha AS commit_sha,
+    session.edgebench_version AS edgebench_version,
+    run.environment_id AS environment_id,
+    run.artifact_id AS artifact_id,
+    (SELECT artifact.bits_per_weight FROM artifact WHERE artifact.id = run.artifact_id) AS bits_per_weight,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT cell.batch * cell.prompt_tokens / sample.value AS v FROM sample WHERE sample.run_key = run.key AND sample.metric_key = (SELECT metric.key FROM metric WHERE metric.name = 'prefill_s') AND NOT sample.warmup AND sample.value > 0 AND cell.batch * cell.prompt_tokens > 0) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS prefill_tps,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT cell.batch * cell.decode_tokens / sample.value AS v FROM sample WHERE sample.run_key = run.key AND sample.metric_key = (SELECT metric.key FROM metric WHERE metric.name = 'decode_s') AND NOT sample.warmup AND sample.value > 0 AND cell.batch * cell.decode_tokens > 0) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS decode_tps,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT sample.value AS v FROM sample WHERE sample.run_key = run.key AND sample.metric_key = (SELECT metric.key FROM metric WHERE metric.name = 'ttft_s') AND NOT sample.warmup) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS ttft_s,
+    (SELECT reading.peak_rss_bytes FROM memory_reading AS reading WHERE reading.run_key = run.key AND reading.peak_rss_bytes IS NOT NULL ORDER BY reading.position DESC LIMIT 1) AS peak_rss_bytes,
+    ((SELECT reading.peak_rss_bytes FROM memory_reading AS reading WHERE reading.run_key = run.key AND reading.peak_rss_bytes IS NOT NULL ORDER BY reading.position DESC LIMIT 1) - (SELECT reading.rss_bytes FROM memory_reading AS reading WHERE reading.run_key = run.key AND reading.rss_bytes IS NOT NULL AND reading.phase = 'import' ORDER BY reading.position ASC LIMIT 1)) AS own_bytes,
+    (SELECT max(reading.device_bytes) FROM memory_reading AS reading WHERE reading.run_key = run.key) AS device_bytes,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT reading.gross_joules / reading.tokens AS v FROM energy_reading AS reading WHERE reading.run_key = run.key AND reading.phase = 'prefill' AND reading.tokens > 0) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS energy_joules_per_prefill_token,
+    (SELECT avg(CAST(v AS DOUBLE PRECISION)) FROM (SELECT v, row_number() OVER (ORDER BY v IS NULL, v) AS place, count(v) OVER () AS n FROM (SELECT reading.gross_joules / reading.tokens AS v FROM energy_reading AS reading WHERE reading.run_key = run.key AND reading.phase = 'decode' AND reading.tokens > 0) AS every_value) AS ranked WHERE place IN ((n + 1) / 2, (n + 2) / 2)) AS energy_joules_per_decode_token,
+    (SELECT min(reading.meter || ' ' || reading.domain || ' (' || reading.method || ')') FROM energy_reading AS reading WHERE reading.run_key = run.key AND reading.gross_joules IS NOT NULL) AS energy_source
+FROM run
+JOIN cell ON cell.id = run.cell_id
+JOIN session ON session.id = run.session_id
+JOIN machine ON machine.id = session.machine_id;
+
+-- Every raw number of every repetition, warm-ups included and marked.
+CREATE VIEW v_samples AS
+SELECT
+    run.id AS run_id,
+    run.session_id AS session_id,
+    run.cell_id AS cell_id,
+    cell.framework AS framework,
+    cell.model AS model,
+    cell.recipe AS recipe,
+    cell.device AS device,
+    cell.workload AS workload,
+    run.kind AS kind,
+    run.run_index AS run_index,
+    run.attempt AS attempt,
+    run.status AS status,
+    run.validity AS validity,
+    metric.name AS metric,
+    sample.repetition AS repetition,
+    sample.warmup AS warmup,
+    sample.value AS value
+FROM sample
+JOIN metric ON metric.key = sample.metric_key
+JOIN run ON run.key = sample.run_key
+JOIN cell ON cell.id = run.cell_id;
+
+-- Every score: the quality of one artifact on one text, against the quality reference. It may stand for
+-- several cells and sessions; these are in `v_history`.
+CREATE VIEW v_scores AS
+SELECT
+    run.id AS run_id,
+    run.session_id AS session_id,
+    session.machine_id AS machine_id,
+    machine.name AS machine,
+    run.cell_id AS cell_id,
+    cell.framework AS framework,
+    cell.model AS model,
+    cell.precision AS precision,
+    cell.recipe AS recipe,
+    cell.device AS device,
+    cell.api AS api,
+    cell.workload AS workload,
+    cell.depth AS depth,
+    cell.batch AS batch,
+    run.kind AS kind,
+    run.status AS status,
+    run.validity AS validity,
+    run.started_at AS started_at,
+    run.framework_version AS framework_version,
+    score.artifact_id AS artifact_id,
+    score.corpus AS corpus,
+    score.corpus_sha256 AS corpus_sha256,
+    score.window_tokens AS window_tokens,
+    score.stride_tokens AS stride_tokens,
+    score.score_from AS score_from,
+    score.positions AS positions,
+    (SELECT sum(own.nll_sum) / NULLIF(sum(own.positions), 0) FROM score_window AS own WHERE own.run_key = score.run_key) AS nll_mean,
+    (WITH RECURSIVE exponent(x) AS (SELECT (SELECT sum(own.nll_sum) / NULLIF(sum(own.positions), 0) FROM score_window AS own WHERE own.run_key = score.run_key)), series(k, term, x) AS (SELECT 0, CAST(1 AS DOUBLE PRECISION), x FROM exponent WHERE x > -700 AND x < 700 UNION ALL SELECT k + 1, term * x / (k + 1), x FROM series WHERE abs(term) > 1e-30) SELECT sum(term) FROM series) AS perplexity,
+    (WITH RECURSIVE exponent(x) AS (SELECT (SELECT CASE WHEN sum(CASE WHEN other.positions = own.positions THEN 1 ELSE 0 END) = count(*) THEN sum(own.nll_sum - other.nll_sum) / NULLIF(sum(own.positions), 0) END FROM score_window AS own LEFT JOIN score_window AS other ON other.run_key = score.reference_run_key AND other.window_index = own.window_index WHERE own.run_key = score.run_key)), series(k, term, x) AS (SELECT 0, CAST(1 AS DOUBLE PRECISION), x FROM exponent WHERE x > -700 AND x < 700 UNION ALL SELECT k + 1, term * x / (k + 1), x FROM series WHERE abs(term) > 1e-30) SELECT sum(term) FROM series) AS perplexity_ratio,
+    (SELECT CASE WHEN count(own.bytes) = count(*) THEN sum(own.nll_sum) / 0.6931471805599453 / NULLIF(sum(own.bytes), 0) END FROM score_window AS own WHERE own.run_key = score.run_key) AS bits_per_byte,
+    (SELECT CASE WHEN count(own.kld_sum) = count(*) THEN sum(own.kld_sum) / NULLIF(sum(own.positions), 0) END FROM score_window AS own WHERE own.run_key = score.run_key) AS kld_mean,
+    (SELECT CASE WHEN count(own.same_top) = count(*) THEN CAST(sum(own.same_top) AS DOUBLE PRECISION) / NULLIF(sum(own.positions), 0) END FROM score_window AS own WHERE own.run_key = score.run_key) AS same_top,
+    score.kld_median AS kld_median,
+    score.kld_p99 AS kld_p99,
+    score.kld_p999 AS kld_p999,
+    score.kld_max AS kld_max,
+    score.finite AS finite,
+    score.method AS method,
+    score.quality_reference AS quality_reference,
+    verdict.verdict AS artifact_verdict,
+    verdict.reason AS verdict_reason
+FROM score
+JOIN run ON run.key = score.run_key
+JOIN cell ON cell.id = run.cell_id
+JOIN session ON session.id = run.session_id
+JOIN machine ON machine.id = session.machine_id
+LEFT JOIN verdict ON verdict.run_key = score.run_key;
+
+-- Every metric of every evaluated task, beside the quality reference's on the very same questions.
+CREATE VIEW v_tasks AS
+SELECT
+    run.id AS run_id,
+    run.session_id AS session_id,
+    session.machine_id AS machine_id,
+    machine.name AS machine,
+    run.cell_id AS cell_id,
+    cell.framework AS framework,
+    cell.model AS model,
+    cell.precision AS precision,
+    cell.recipe AS recipe,
+    cell.device AS device,
+    cell.api AS api,
+    cell.workload AS workload,
+    cell.depth AS depth,
+    cell.batch AS batch,
+    run.status AS status,
+    run.started_at AS started_at,
+    run.framework_version AS framework_version,
+    evaluation.artifact_id AS artifact_id,
+    evaluation.chat_template AS chat_template,
+    evaluation.items_limit AS items_limit,
+    task_result.task AS task,
+    task_result.metric AS metric,
+    task_result.version AS version,
+    task_result.n AS n,
+    task_result.value AS value,
+    task_result.stderr AS stderr,
+    task_result.num_fewshot AS num_fewshot,
+    task_result.higher_is_better AS higher_is_better,
+    reference.value AS reference_value,
+    (SELECT CASE WHEN count(*) = (SELECT count(*) FROM task_item AS asked WHERE asked.run_key = reference.run_key AND asked.position = reference.position) AND sum(CASE WHEN own.value IN (0, 1) AND other.value IN (0, 1) THEN 1 ELSE 0 END) = count(*) THEN CAST(sum(CASE WHEN own.value <> other.value THEN 1 ELSE 0 END) AS DOUBLE PRECISION) / NULLIF(count(*), 0) END FROM task_item AS own LEFT JOIN task_item AS other ON other.run_key = reference.run_key AND other.position = reference.position AND other.item = own.item WHERE own.run_key = task_result.run_key AND own.position = task_result.position) AS flips,
+    evaluation.quality_reference AS quality_reference,
+    evaluation.lm_eval_version AS lm_eval_version
+FROM task_result
+JOIN evaluation ON evaluation.run_key = task_result.run_key
+JOIN run ON run.key = task_result.run_key
+JOIN cell ON cell.id = run.cell_id
+JOIN session ON session.id = run.session_id
+JOIN machine ON machine.id = session.machine_id
+LEFT JOIN task_result AS reference ON reference.run_key = evaluation.reference_run_key AND reference.task = task_result.task AND reference.metric = task_result.metric AND (reference.corpus_sha256 = task_result.corpus_sha256 OR (reference.corpus_sha256 IS NULL AND task_result.corpus_sha256 IS NULL));
+
+-- Every planned cell of every session and how it ended, holes and failures included.
+CREATE VIEW v_coverage AS
+SELECT
+    planned.session_id AS session_id,
+    session.machine_id AS machine_id,
+    machine.name AS machine,
+    session.suite AS suite,
+    session.started_at AS session_started_at,
+    session.trigger AS trigger,
+    session.commit_sha AS commit_sha,
+    session.edgebench_version AS edgebench_version,
+    planned.cell_id AS cell_id,
+    cell.framework AS framework,
+    cell.model AS model,
+    cell.precision AS precision,
+    cell.recipe AS recipe,
+    cell.device AS device,
+    cell.api AS api,
+    cell.workload AS workload,
+    cell.depth AS depth,
+    cell.batch AS batch,
+    planned.position AS position,
+    CASE WHEN planned.reason IS NOT NULL OR worst.key IS NULL THEN 'skipped' ELSE worst.status END AS status,
+    CASE WHEN planned.reason IS NOT NULL THEN planned.reason WHEN worst.key IS NULL THEN 'not run: the session ended before it' WHEN worst.status = 'ok' THEN NULL WHEN worst.kind = 'score' THEN 'scoring: ' || coalesce(worst.reason, 'no reason was stored') WHEN worst.kind = 'tasks' THEN 'tasks: ' || coalesce(worst.reason, 'no reason was stored') WHEN worst.phase = 'set-up' THEN 'set-up failed: ' || coalesce(worst.reason, 'no reason was stored') ELSE coalesce(worst.reason, 'no reason was stored') END AS reason,
+    worst.phase AS phase,
+    worst.id AS run_id,
+    (SELECT count(*) FROM planned_run WHERE planned_run.session_id = planned.session_id AND planned_run.cell_id = planned.cell_id AND planned_run.kind = 'timed') AS runs_planned,
+    (SELECT count(*) FROM (SELECT 1 AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt)) AS counted) AS runs,
+    (SELECT count(*) FROM (SELECT 1 AS v FROM run AS one WHERE one.session_id = planned.session_id AND one.cell_id = planned.cell_id AND one.kind = 'timed' AND one.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = one.session_id AND later.cell_id = one.cell_id AND later.kind = one.kind AND later.run_index = one.run_index AND later.attempt > one.attempt) AND (one.validity = 'ok' OR NOT EXISTS (SELECT 1 FROM run AS measured WHERE measured.session_id = one.session_id AND measured.cell_id = one.cell_id AND measured.validity = 'ok' AND measured.kind = 'timed' AND measured.status = 'ok' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = measured.session_id AND later.cell_id = measured.cell_id AND later.kind = measured.kind AND later.run_index = measured.run_index AND later.attempt > measured.attempt)))) AS counted) AS n
+FROM session_cell AS planned
+JOIN session ON session.id = planned.session_id
+JOIN machine ON machine.id = session.machine_id
+JOIN cell ON cell.id = planned.cell_id
+LEFT JOIN run AS worst ON worst.key = (SELECT ended.key FROM run AS ended WHERE ended.session_id = planned.session_id AND ended.cell_id = planned.cell_id AND ((ended.kind = 'timed' AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.session_id = ended.session_id AND later.cell_id = ended.cell_id AND later.kind = ended.kind AND later.run_index = ended.run_index AND later.attempt > ended.attempt)) OR (ended.kind IN ('score', 'tasks') AND ended.status NOT IN ('ok', 'skipped') AND NOT EXISTS (SELECT 1 FROM run AS newer WHERE newer.session_id = ended.session_id AND newer.cell_id = ended.cell_id AND newer.kind = ended.kind AND (newer.run_index > ended.run_index OR (newer.run_index = ended.run_index AND newer.attempt > ended.attempt))))) ORDER BY CASE ended.status WHEN 'ok' THEN 0 WHEN 'skipped' THEN 1 WHEN 'timeout' THEN 2 WHEN 'oom' THEN 3 ELSE 4 END DESC, CASE ended.kind WHEN 'timed' THEN 0 WHEN 'score' THEN 1 ELSE 2 END, ended.run_index LIMIT 1);
+
+-- What did not run and why: cells that a plan left out, runs of any kind and attempt, artifacts not made.
+CREATE VIEW v_failures AS
+SELECT
+    'plan' AS what,
+    planned.session_id AS session_id,
+    session.machine_id AS machine_id,
+    session.started_at AS happened_at,
+    planned.cell_id AS cell_id,
+    cell.framework AS framework,
+    cell.model AS model,
+    cell.recipe AS recipe,
+    cell.device AS device,
+    cell.workload AS workload,
+    CAST(NULL AS VARCHAR) AS kind,
+    CAST(NULL AS INTEGER) AS run_index,
+    CAST(NULL AS INTEGER) AS attempt,
+    'skipped' AS status,
+    CAST(NULL AS VARCHAR) AS phase,
+    planned.reason AS reason,
+    CAST(NULL AS VARCHAR) AS error,
+    CAST(NULL AS VARCHAR) AS id
+FROM session_cell AS planned
+JOIN session ON session.id = planned.session_id
+JOIN cell ON cell.id = planned.cell_id
+WHERE planned.reason IS NOT NULL
+UNION ALL
+SELECT 'run', run.session_id, session.machine_id, run.started_at, run.cell_id, cell.framework, cell.model, cell.recipe, cell.device, cell.workload, run.kind, run.run_index, run.attempt, run.status, run.phase, run.reason, run.error, run.id
+FROM run
+JOIN session ON session.id = run.session_id
+JOIN cell ON cell.id = run.cell_id
+WHERE run.status <> 'ok'
+UNION ALL
+SELECT 'preparation', preparation.session_id, preparation.machine_id, preparation.started_at, CAST(NULL AS VARCHAR), preparation.framework, preparation.model, preparation.recipe, CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS INTEGER), CAST(NULL AS INTEGER), preparation.status, CAST(NULL AS VARCHAR), preparation.reason, preparation.error, preparation.id
+FROM preparation
+WHERE preparation.status <> 'ok';
+
+-- Every artifact by each way in which it was made, with the newest verdict on it.
+CREATE VIEW v_artifacts AS
+SELECT
+    artifact.id AS artifact_id,
+    model.name AS model,
+    lineage.framework AS framework,
+    lineage.recipe AS recipe,
+    lineage.precision AS precision,
+    artifact.weight_bytes AS weight_bytes,
+    artifact.parameters AS parameters,
+    artifact.bits_per_weight AS bits_per_weight,
+    lineage.tool AS tool,
+    lineage.tool_version AS tool_version,
+    lineage.made_at AS made_at,
+    lineage.made_s AS made_s,
+    lineage.made_peak_bytes AS made_peak_bytes,
+    lineage.source_artifact_id AS source_artifact_id,
+    lineage.environment_id AS environment_id,
+    verdict.verdict AS artifact_verdict,
+    verdict.reason AS verdict_reason,
+    model.licence AS licence,
+    model.architecture AS architecture
+FROM artifact
+JOIN lineage ON lineage.artifact_id = artifact.id
+JOIN model ON model.id = lineage.model_id
+LEFT JOIN verdict ON verdict.run_key = (SELECT judged.run_key FROM verdict AS judged JOIN run ON run.key = judged.run_key WHERE judged.artifact_id = artifact.id ORDER BY run.started_at DESC, run.id LIMIT 1);
+
+-- How each artifact came to be, step by step back to the model's own file.
+CREATE VIEW v_lineage AS
+WITH RECURSIVE chain(artifact_id, step, lineage_id) AS (
+    SELECT artifact_id, 0, id FROM lineage
+    UNION
+    SELECT chain.artifact_id, chain.step + 1, earlier.id FROM chain
+    JOIN lineage AS made ON made.id = chain.lineage_id
+    JOIN lineage AS earlier ON earlier.artifact_id = made.source_artifact_id
+    WHERE chain.step < 16
+)
+SELECT
+    chain.artifact_id AS artifact_id,
+    chain.step AS step,
+    lineage.artifact_id AS made_id,
+    model.name AS model,
+    lineage.framework AS framework,
+    lineage.recipe AS recipe,
+    lineage.precision AS precision,
+    lineage.tool AS tool,
+    lineage.tool_version AS tool_version,
+    lineage.parameters AS parameters,
+    lineage.made_at AS made_at,
+    lineage.made_s AS made_s,
+    lineage.source_artifact_id AS source_artifact_id,
+    lineage.environment_id AS environment_id,
+    model.source AS model_source
+FROM chain
+JOIN lineage ON lineage.id = chain.lineage_id
+JOIN model ON model.id = lineage.model_id;

@@ -14,6 +14,7 @@ from harness.cli.common import (
     terminal_width,
     terminate_like_interrupt,
 )
+from harness.cli.db_datasette import command as datasette_command
 from harness.errors import EdgebenchError
 from harness.paths import default_database
 from harness.safe_text import printable
@@ -25,12 +26,16 @@ Examples:
   edgebench db check               is the file whole
   edgebench db backup copy.db      a copy, also while a session runs
   edgebench db merge a.db b.db     take in the databases of other machines
+  edgebench db datasette           look through it in a browser
 """
 
 
 @click.group("db", epilog=EPILOG)
 def command() -> None:
     """Look after the results database."""
+
+
+command.add_command(datasette_command)
 
 
 @command.command("sessions")

@@ -93,6 +93,10 @@ _POSTGRESQL_PROBLEMS: dict[str, tuple[str, str]] = {
     "53100": ("the disk of {place} is full", "free some space on the server, then resume"),
     "25006": ("{place} is read-only", "name another database with --db"),
     "42501": ("this user may not do that in {place}", "ask for the right to create and write tables there"),
+    "2BP01": (
+        "views that are not edgebench's read tables of {place} that an upgrade changes",
+        "drop these views, upgrade, and make them again",
+    ),
     "55P03": ("{place} is locked by another session", "wait for it and try again"),
     "28": ("{place} refuses this user or password", "check the user and password of the --db URL"),
     "3D": ("{place} does not exist on the server", "create it with `createdb`, or name another with --db"),
@@ -280,15 +284,26 @@ def _take_turn(raw: sqlite3.Connection, words: str, patience_s: float) -> None:
         raw.execute(f"PRAGMA busy_timeout={int(patience_s * 1000)}")
 
 
+def is_frozen(path: Path) -> bool:
+    """Whether an SQLite file stays as it is: nobody can write beside it, and nothing waits in its journal.
+
+    A reader needs to write its index beside a file. Where it cannot, nobody else can write either; such a file must be
+    opened as one that never changes.
+    """
+    return not _has_pending(path) and not os.access(path.parent, os.W_OK)
+
+
+def _has_pending(path: Path) -> bool:
+    journal = path.with_name(path.name + "-wal")
+    return journal.exists() and journal.stat().st_size > 0
+
+
 def _mode(path: Path, *, read_only: bool) -> str:
     if not read_only:
         return "mode=rwc"
-    journal = path.with_name(path.name + "-wal")
-    pending = journal.exists() and journal.stat().st_size > 0
-    if not pending and not os.access(path.parent, os.W_OK):
-        # A reader needs to write its index beside the file. Where it cannot, nobody else can write either.
+    if is_frozen(path):
         return "mode=ro&immutable=1"
-    if os.access(path, os.W_OK) and not pending:
+    if os.access(path, os.W_OK) and not _has_pending(path):
         # Opened for reading only, SQLite would leave its index beside the file; `query_only` keeps the promise.
         return "mode=rw"
     return "mode=ro"

@@ -7,6 +7,7 @@ leaves the old database as it was; a database of a newer program, or of another 
 
 from __future__ import annotations
 
+import glob
 import os
 import sqlite3
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from harness.errors import EdgebenchError
 from harness.files import sync_folder
+from harness.store import views
 from harness.store.engine import Place, connect, explain, explained, reading, writing
 from harness.store.tables import metadata, table
 
@@ -34,6 +36,7 @@ REVISIONS: dict[str, str] = {
     "0008": "0.1.0",
     "0009": "0.1.0",
     "0010": "0.1.0",
+    "0011": "0.1.0",
     "0014": "0.1.0",
 }
 
@@ -212,13 +215,14 @@ def _newer(connection: Connection, place: Place, revision: str) -> EdgebenchErro
 
 
 def _create(engine: Engine, place: Place) -> None:
-    """Makes all tables in one transaction. The tests hold this equal to what the migrations make from nothing."""
+    """Makes all tables and views in one transaction; the tests hold this equal to what the migrations make."""
     keep_journal(engine, place)
     try:
         with writing(engine, place) as connection:
             if _classify(connection, place).state is State.CURRENT:
                 return  # another process was faster
             metadata.create_all(connection, checkfirst=False)
+            views.create(connection)
             connection.execute(text(_VERSION_TABLE))
             connection.execute(
                 text("INSERT INTO alembic_version (version_num) VALUES (:revision)"), {"revision": newest()}
@@ -245,6 +249,8 @@ def _upgrade(engine: Engine, place: Place) -> str:
                 raw = connection.connection.driver_connection
                 assert isinstance(raw, sqlite3.Connection)
                 raw.execute("PRAGMA foreign_keys=OFF")
+                # A view that somebody added to the file may read a table that is being copied.
+                raw.execute("PRAGMA legacy_alter_table=ON")
             with connection.begin():
                 found = _classify(connection, place)
                 if found.state is State.CURRENT:
@@ -286,6 +292,8 @@ def _back_up(place: Place, revision: str) -> Path | None:
     """Copies an SQLite file beside itself, whole or not at all. A server's backups are its administrator's."""
     if place.path is None:
         return None
+    for half in place.path.parent.glob(f"{glob.escape(place.path.name)}.*.backup.*.part"):
+        half.unlink()  # of an upgrade that was killed; this one holds the lock
     copy = place.path.with_name(f"{place.path.name}.{revision}-{datetime.now(UTC):%Y%m%dT%H%M%S}.backup")
     copy_file(place.path, copy)
     return copy

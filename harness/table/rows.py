@@ -399,11 +399,15 @@ def _speed(draft: _Draft) -> None:
             _decode_tps_of(cell),
             none_generated,
         ),
-        ("ttft_s", _over_repetitions(ttft_s), none_prompted),
+        ("ttft_s", _over_repetitions(ttft_s) if cell.prompt_tokens else _nothing, none_prompted),
         ("itl_s_p50", lambda run: estimates.quantile(token_gaps_s(run.samples), 50), gaps),
         ("itl_s_p99", lambda run: estimates.quantile(token_gaps_s(run.samples), 99), gaps),
         ("stream_tps", _over_repetitions(stream_tps), gaps),
-        ("ttft_s_p99", lambda run: estimates.quantile(ttfts_s(run.samples), 99), "no sample holds it"),
+        (
+            "ttft_s_p99",
+            (lambda run: estimates.quantile(ttfts_s(run.samples), 99)) if cell.prompt_tokens else _nothing,
+            none_prompted,
+        ),
         (
             "throughput_tps",
             _over_repetitions(lambda sample: throughput_tps(sample, cell.batch)),
@@ -415,6 +419,11 @@ def _speed(draft: _Draft) -> None:
     )
     for key, value_of, why_not in per_run:
         _per_run(draft, key, value_of, why_not)
+
+
+def _nothing(run: RunFacts) -> None:
+    """Of a workload without a prompt the first token's time is a decode's."""
+    del run
 
 
 def _untimed(draft: _Draft, name: str) -> str:

@@ -14,6 +14,7 @@ from harness.exchange.values import Row
 from harness.store import Store, records, writing
 from harness.store.evaluation_records import (
     EvaluationRecord,
+    TaskHoleRecord,
     TaskItemRecord,
     TaskMetricRecord,
     TaskRecord,
@@ -192,6 +193,7 @@ def _evaluation(number: int) -> EvaluationRecord:
         truncated=0,
         tasks=[task],
         cells=(CELL.id,),
+        holes=(TaskHoleRecord("arc", "failed", "no hub"),),
     )
 
 

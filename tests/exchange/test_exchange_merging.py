@@ -369,7 +369,7 @@ def test_a_file_whose_tables_are_not_edgebenchs_is_refused(
     connection = sqlite3.connect(source)
     connection.executescript(statements)
     connection.close()
-    with pytest.raises(EdgebenchError, match="says that it is of edgebench's newest schema"):
+    with pytest.raises(EdgebenchError, match="is no database as edgebench makes them"):
         merge(source, tmp_path / "target.db")
 
 

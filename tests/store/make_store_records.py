@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from harness.store import records
+from harness.store.evaluation_records import (
+    EvaluationRecord,
+    TaskItemRecord,
+    TaskMetricRecord,
+    TaskRecord,
+)
 
 BEGAN = datetime(2026, 11, 23, 6, 12, 3, 250000, tzinfo=UTC)
 
@@ -239,3 +246,41 @@ def energy(phase: str = "decode", **changes: Any) -> records.EnergyRecord:
         "domain_joules": {"dram-0": 2.5, "package-0": 10.0, "psys": 20.0},
     }
     return records.EnergyRecord(phase, **{**values, **changes})
+
+
+def task(correct: list[int], name: str = "grammar") -> TaskRecord:
+    return TaskRecord(
+        task=name,
+        version="1.0",
+        n=len(correct),
+        num_fewshot=0,
+        corpus_sha256=sha(name),
+        metrics=[
+            TaskMetricRecord("acc", sum(correct) / len(correct), 0.1, True),
+            TaskMetricRecord("perplexity", 12.5, None, False),
+        ],
+        items=[
+            TaskItemRecord(sha(f"{name}{index}")[:16], {"acc": value}, [-1.5, -2.25 - index], None)
+            for index, value in enumerate(correct)
+        ],
+    )
+
+
+def evaluation(key: str, correct: list[int], **changes: object) -> EvaluationRecord:
+    made = EvaluationRecord(
+        evaluation_key=key,
+        artifact_id=artifact().id,
+        settings={"names": ["grammar"]},
+        chat_template=False,
+        items_limit=None,
+        max_length=512,
+        environment_id=environment().id,
+        lm_eval_version="0.4.13",
+        truncated=0,
+        tasks=[
+            task(correct),
+            TaskRecord("group", "", len(correct), None, None, [TaskMetricRecord("acc", 0.5)]),
+        ],
+        quality_reference="llamacpp F32",
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import make_store_records as make
 import pytest
+from make_store_records import evaluation
 
 from harness.store import Store, records
 from harness.store.evaluation_records import (
@@ -13,47 +13,8 @@ from harness.store.evaluation_records import (
     TaskHoleRecord,
     TaskItemRecord,
     TaskMetricRecord,
-    TaskRecord,
 )
 from harness.table.flips import flips
-
-
-def task(correct: list[int], name: str = "grammar") -> TaskRecord:
-    return TaskRecord(
-        task=name,
-        version="1.0",
-        n=len(correct),
-        num_fewshot=0,
-        corpus_sha256=make.sha(name),
-        metrics=[
-            TaskMetricRecord("acc", sum(correct) / len(correct), 0.1, True),
-            TaskMetricRecord("perplexity", 12.5, None, False),
-        ],
-        items=[
-            TaskItemRecord(make.sha(f"{name}{index}")[:16], {"acc": value}, [-1.5, -2.25 - index], None)
-            for index, value in enumerate(correct)
-        ],
-    )
-
-
-def evaluation(key: str, correct: list[int], **changes: object) -> EvaluationRecord:
-    made = EvaluationRecord(
-        evaluation_key=key,
-        artifact_id=make.artifact().id,
-        settings={"names": ["grammar"]},
-        chat_template=False,
-        items_limit=None,
-        max_length=512,
-        environment_id=make.environment().id,
-        lm_eval_version="0.4.13",
-        truncated=0,
-        tasks=[
-            task(correct),
-            TaskRecord("group", "", len(correct), None, None, [TaskMetricRecord("acc", 0.5)]),
-        ],
-        quality_reference="llamacpp F32",
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
 
 
 def run(session: str, index: int, made: EvaluationRecord, cell: str) -> records.RunRecord:

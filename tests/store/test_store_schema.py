@@ -13,6 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from old_databases import migrated
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 from store_servers import new_database
@@ -44,23 +45,6 @@ def upgrade() -> None:
         batch.alter_column("framework_version", type_=sa.Text())
     {end}
 '''
-
-
-#: A run with a memory reading, as the first schema has them.
-OLD_RUN = """
-INSERT INTO machine (id, name, cpu_model, arch, logical_cores, memory_bytes, accelerators)
-    VALUES ('h', 'h', 'c', 'x86_64', 2, 8, '[]');
-INSERT INTO session (id, machine_id, suite, suite_sha256, suite_text, settings, "trigger", command_line,
-    edgebench_version, system, seed, started_at, status, resumed)
-    VALUES ('s', 'h', 'q', 'ab', '', '{}', 'manual', '[]', '0.1.0', '{}', 1, '2026-11-23 06:12:03.250000', 'ok', 0);
-INSERT INTO cell (id, framework, model, precision, recipe, device, api, workload, prompt_tokens, decode_tokens, depth,
-    options) VALUES ('c', 'f', 'tiny', 'int4', 'r', 'cpu', 'cpu', 'pp8+tg4', 8, 4, 0, '{}');
-INSERT INTO run ("key", id, session_id, cell_id, kind, run_index, attempt, status, versions, hints, started_at,
-    phases_s, validity, flags, machine_state, details)
-    VALUES (1, 'r', 's', 'c', 'timed', 0, 1, 'ok', '{}', '{}', '2026-11-23 06:12:03.250000', '{}', 'ok', '[]', '{}',
-    '{}');
-INSERT INTO memory_reading (run_key, position, phase, peak_rss_bytes, method) VALUES (1, 0, 'load', 9, 'VmHWM');
-"""
 
 
 @pytest.fixture
@@ -97,18 +81,6 @@ def query(path: Path, statement: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
-def migrated(path: Path, revision: str = "head") -> Path:
-    """A database that only the migrations made."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(schema.MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-    engine.dispose()
-    return path
-
-
 def statements(path: Path) -> dict[object, list[str]]:
     """Lines of the statements that made each table and index; constraints come in any order.
 
@@ -139,39 +111,6 @@ def test_a_new_database_is_line_for_line_what_the_migrations_make(tmp_path: Path
     assert statements(tmp_path / "new.db") == statements(migrated(tmp_path / "migrated.db"))
 
 
-@pytest.mark.parametrize("revision", [each for each in KNOWN if each != BEFORE])
-def test_a_released_revision_comes_to_the_newest_schema_with_what_it_held(
-    tmp_path: Path, revision: str
-) -> None:
-    path = migrated(tmp_path / "old.db", revision)
-    connection = sqlite3.connect(path)
-    connection.execute(
-        "INSERT INTO model (id, name, source, sha256, architecture) VALUES ('m', 'tiny', '{}', 'ab', 'llama')"
-    )
-    connection.execute("INSERT INTO artifact (id, weight_bytes, files) VALUES ('a', 7, '[]')")
-    connection.execute(
-        "INSERT INTO lineage (id, artifact_id, model_id, framework, recipe, precision, tool, tool_version, parameters,"
-        " notes, made_s, made_at) VALUES ('l', 'a', 'm', 'f', 'r', 'int4', 't', '1', '{}', '{}', 2.5,"
-        " '2026-11-23 06:12:03.250000')"
-    )
-    connection.executescript(OLD_RUN)
-    connection.commit()
-    connection.close()
-    with Store.open(path) as store:
-        assert store.upgraded is not None
-        assert store.check() == []
-        assert store.describe("cell", "c")["batch"] == 1
-        [lineage] = store.describe("artifact", "a")["lineage"]
-        [reading] = store.describe("run", "r")["memory"]
-        assert store.describe("model", "m")["configuration"] is None
-    assert (reading["phase"], reading["peak_rss_bytes"], reading["method"]) == ("load", 9, "VmHWM")
-    assert (reading["pss_bytes"], reading["device_note"]) == (None, None)
-    assert (lineage["made_s"], lineage["made_peak_bytes"]) == (2.5, None)
-    Store.open(tmp_path / "new.db").close()
-    assert differences(path) == []
-    assert statements(path) == statements(tmp_path / "new.db")
-
-
 @pytest.fixture
 def server_database(postgresql_database: str) -> str:
     """A database of the newest revision on a server, with something in it."""
@@ -195,29 +134,6 @@ def test_a_server_is_given_the_tables_that_the_migrations_make(
                 command.upgrade(config, "head")
             assert list(compare_metadata(MigrationContext.configure(connection), metadata)) == []
         engine.dispose()
-
-
-@pytest.mark.parametrize("revision", [each for each in KNOWN if each != BEFORE])
-def test_a_released_revision_on_a_server_comes_to_the_newest_schema(
-    postgresql_database: str, revision: str
-) -> None:
-    engine = create_engine(postgresql_database, poolclass=NullPool)
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(schema.MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        for statement in OLD_RUN.split(";"):
-            if statement.strip():
-                connection.exec_driver_sql(statement)
-    with Store.open(postgresql_database) as store:
-        assert store.upgraded is not None
-        assert store.describe("cell", "c")["batch"] == 1
-        [reading] = store.describe("run", "r")["memory"]
-    assert (reading["phase"], reading["peak_rss_bytes"], reading["method"]) == ("load", 9, "VmHWM")
-    with engine.connect() as connection:
-        assert list(compare_metadata(MigrationContext.configure(connection), metadata)) == []
-    engine.dispose()
 
 
 def test_an_old_database_on_a_server_is_upgraded_in_one_transaction(

@@ -5,13 +5,19 @@
 
 from alembic import context
 
+from harness.store import views
 from harness.store.tables import metadata
 
+connection = context.config.attributes["connection"]
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
     target_metadata=metadata,
     # SQLite cannot change a column: Alembic copies the table.
     render_as_batch=True,
 )
 with context.begin_transaction():
+    # Views read tables that migrations change; the program has one text of them, that of the newest revision.
+    views.drop(connection)
     context.run_migrations()
+    if context.get_context().get_current_revision() == context.script.get_current_head():
+        views.create(connection)
