@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "run": "Measure a suite: every framework x precision x device in it.",
     "table": "Print the comparison table of a session.",
     "plot": "Draw stored figures: a roofline of a session.",
+    "history": "Find the change points of a series.",
     "show": "Show a session, cell, run or artifact, down to its samples.",
     "list": "List suites, frameworks, models, recipes, precisions, devices or metrics.",
     "doctor": "Say what this machine has, and what would bring what it lacks.",

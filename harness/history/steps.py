@@ -1,0 +1,151 @@
+"""One window of a series: is it a step, or drift or slow noise, and between which bounds does it lie?
+
+Owns the least squares of three models (trend, step, step on a trend), the noise's spread and autocorrelation, and the
+interval of a step's place. Contract: what lies further than three robust deviations from its side's median counts as if
+it lay at three, so that outliers decide nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+#: Robust standard deviations beyond which a value is an outlier.
+CLIP = 3.0
+#: Makes the median absolute deviation the standard deviation of normal noise.
+_MAD = 1.4826
+#: Of the level, roughly: less than it is rounding, not noise.
+_ROUNDING = 1e-9
+#: Autocorrelation is not believed beyond it: the values would be worth nothing.
+_MOST_CORRELATED = 0.95
+#: A step must fit better than a trend by this much log-likelihood ratio, and a step on a trend better by this much.
+STEP_OVER_TREND = 8.0
+STEP_ON_TREND = 16.0
+#: Of the log-likelihood ratio between the best place and another one: both sides' maxima of a random walk with drift
+#: are below half of it with 95 % probability, (1 - exp(-x/2))^2 = 0.95 (Siegmund 1988, Int. Statistical Review 56).
+_PLACE_95 = 7.35
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step in a window.
+
+    Attributes:
+        before: values before it.
+        first, last: bounds of ``before``, 95 %.
+        worth: share of its size that a sample is worth, in (0, 1]: below 1 where the noise is autocorrelated.
+        is_step: it explains the window better than drift does.
+    """
+
+    before: int
+    first: int
+    last: int
+    worth: float
+    is_step: bool
+
+
+def fit_step(values: Floats, split: int, least: int, allowed: tuple[int, int] | None = None) -> Step | None:
+    """The best step of a window.
+
+    Args:
+        values: float64[n], the window.
+        split: about where it is: values before it. The noise is first seen from there.
+        least: values that both sides must have.
+        allowed: bounds that ``before`` must keep to.
+
+    Returns:
+        None where the two sides have the same median: there is no step.
+    """
+    n = len(values)
+    low, high = least, n - least
+    if allowed is not None:
+        low, high = max(low, allowed[0]), min(high, allowed[1])
+    medians = float(np.median(values[:split])), float(np.median(values[split:]))
+    if low > high or medians[0] == medians[1]:
+        return None
+    # By a power of two, so that no square overflows or vanishes and no digit changes.
+    scale = 2.0 ** math.frexp(max(abs(median) for median in medians))[1]
+    clipped = drawn_in(values, np.repeat(medians, (split, n - split))) / scale
+    before = np.arange(low, high + 1)
+    fits = _fits(clipped, before)
+    at = int(np.argmin(fits.step))
+    worth = worth_of(_residuals(clipped, int(before[at])))
+    gain = n * worth * math.log(fits.trend / fits.step[at])
+    profile, is_step = fits.step, gain >= STEP_OVER_TREND
+    if not is_step:
+        at_slope = int(np.argmin(fits.step_on_trend))
+        worth_slope = worth_of(_residuals(clipped, int(before[at_slope]), with_trend=True))
+        gain = n * worth_slope * math.log(fits.trend / fits.step_on_trend[at_slope])
+        if gain >= STEP_ON_TREND:
+            at, worth, profile, is_step = at_slope, worth_slope, fits.step_on_trend, True
+    near = np.flatnonzero(n * worth * np.log(profile / profile[at]) <= _PLACE_95)
+    return Step(int(before[at]), int(before[near[0]]), int(before[near[-1]]), worth, is_step)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fits:
+    """Sums of squared residuals: of a trend, and for each place of a step without and with a trend."""
+
+    trend: float
+    step: Floats
+    step_on_trend: Floats
+
+
+def _fits(values: Floats, before: NDArray[np.int64]) -> _Fits:
+    n = len(values)
+    floor = n * _ROUNDING**2
+    centred = values - values.mean()
+    total = float(centred @ centred)
+    x = np.arange(n) - (n - 1) / 2
+    slope_squares = float(x @ x)
+    slope = float(x @ centred) / slope_squares
+    left, right = before, n - before
+    spread = left * right / n
+    # Centred values sum to 0: the sum after the step is minus the sum before it.
+    step = total - np.cumsum(centred)[before - 1] ** 2 / spread
+    trend = total - slope**2 * slope_squares
+    rest = np.cumsum(centred - slope * x)[before - 1]
+    free = spread - np.cumsum(x)[before - 1] ** 2 / slope_squares
+    on_trend = trend - rest**2 / np.maximum(free, 1e-12)
+    return _Fits(trend + floor, np.maximum(step, 0) + floor, np.maximum(on_trend, 0) + floor)
+
+
+def spread_of(off: Floats) -> float:
+    """The robust standard deviation of deviations from a median."""
+    return _MAD * float(np.median(np.abs(off)))
+
+
+def drawn_in(values: Floats, centre: Floats) -> Floats:
+    """The values, those beyond three robust deviations from their centres drawn in to three."""
+    off = values - centre
+    reach = CLIP * spread_of(off)
+    return np.asarray(centre + np.clip(off, -reach, reach), dtype=np.float64)
+
+
+def _residuals(values: Floats, split: int, *, with_trend: bool = False) -> Floats:
+    columns = [np.arange(len(values)) < split, np.arange(len(values)) >= split]
+    if with_trend:
+        columns.append(np.arange(len(values)) - len(values) / 2)
+    design = np.stack(columns, axis=1).astype(np.float64)
+    solution = np.linalg.lstsq(design, values, rcond=None)[0]
+    return np.asarray(values - design @ solution, dtype=np.float64)
+
+
+def worth_of(residuals: Floats) -> float:
+    """The share of its size that a sample with this noise is worth: (1 - r) / (1 + r) of a first-order autoregression.
+
+    ``r`` is the residuals' lag-1 autocorrelation, corrected for the bias that two estimated means give it; negative
+    autocorrelation is taken as none.
+    """
+    n = len(residuals)
+    squares = float(residuals @ residuals)
+    if squares == 0:
+        return 1.0
+    r = float(residuals[1:] @ residuals[:-1]) / squares
+    r = min(max(r + (2 + 6 * r) / n, 0.0), _MOST_CORRELATED)
+    return (1 - r) / (1 + r)
