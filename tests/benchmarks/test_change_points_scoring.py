@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from change_point_tools.others import e_divisive, nothing
 from change_point_tools.scoring import f1, hits, read_labelled
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -200,7 +202,7 @@ def keeps(earlier: Analysis, later: Analysis) -> None:
 def test_appended_rows_withdraw_nothing_and_move_nothing_out_of_its_interval(seed: int) -> None:
     values = stepped(seed)
     answers = [change_points(values[:length]) for length in range(len(values) + 1)]
-    for earlier, later in zip(answers, answers[1:], strict=False):
+    for earlier, later in pairwise(answers):
         keeps(earlier, later)
 
 
@@ -209,8 +211,8 @@ def test_appended_rows_withdraw_nothing_and_move_nothing_out_of_its_interval(see
 def test_that_holds_while_a_build_is_still_being_repeated(seed: int, repeats: int) -> None:
     values = np.repeat(stepped(seed), repeats)[:240] + noise(seed, 240, 0.5)
     builds = [row // repeats for row in range(240)]
-    answers = [change_points(values[:length], builds[:length]) for length in range(0, 241)]
-    for earlier, later in zip(answers, answers[1:], strict=False):
+    answers = [change_points(values[:length], builds[:length]) for length in range(241)]
+    for earlier, later in pairwise(answers):
         keeps(earlier, later)
 
 
