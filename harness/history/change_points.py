@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.history.ranks import RankScan, two_sided, weakened
+from harness.history.ranks import RankScan, two_sided
 from harness.history.sizes import level_of, ratio_interval
 from harness.history.steps import Step, fit_step
 
@@ -32,7 +32,7 @@ _LOOKS_PER_UNIT = 1.0
 #: Before so many units the number of looks is not counted as smaller.
 _FEW = 50
 #: A standardised score below it cannot be significant, whatever the sizes of the two sides.
-_SCREEN = 3.4
+_SCREEN = 3.2
 #: Units that are compared at once; when there are more, the older half of them is left out.
 _WINDOW = 1000
 
@@ -170,11 +170,11 @@ class _Scan:
         n = len(self._window)
         chance = two_sided(self._window.score(split), split, n - split)
         if self._of_series(chance) > FALSE_ALARM:
-            return  # autocorrelation can only weaken it
+            return
         step = fit_step(self._window.values, split, LEAST)
         if step is None or not step.is_step:
             return
-        chance = self._of_series(weakened(chance, step.worth))
+        chance = self._of_series(max(chance, step.chance))
         if chance > FALSE_ALARM:
             return
         units = len(self._units)
@@ -222,7 +222,7 @@ class _Scan:
         smaller = np.searchsorted(ordered, second, side="left").sum()
         larger = (len(first) - np.searchsorted(ordered, second, side="right")).sum()
         chance = two_sided(float(smaller - larger), len(first), len(second))
-        return self._of_series(weakened(chance, step.worth))
+        return self._of_series(max(chance, step.chance))
 
     def analysis(self, rows: int) -> Analysis:
         units = np.asarray(self._units)

@@ -8,14 +8,12 @@ any other value that lies beyond the rest.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_NORMAL = NormalDist()
 #: Below it a double cannot say how improbable something is.
 _LEAST = 1e-300
 
@@ -138,12 +136,3 @@ def _log_sinh(x: Floats) -> Floats:
 
 def _inverse_sinh_squared(x: Floats) -> Floats:
     return 4 * np.exp(-2 * x) / (1 - np.exp(-2 * x)) ** 2
-
-
-def weakened(chance: float, share: float) -> float:
-    """A two-sided chance after the standardised score was multiplied by the root of a share.
-
-    With autocorrelated values a sample is worth only a share of its size.
-    """
-    z = -_NORMAL.inv_cdf(max(chance, _LEAST) / 2)
-    return math.erfc(max(z, 0.0) * math.sqrt(share) / math.sqrt(2))

@@ -1,6 +1,6 @@
 """One window of a series: is it a step, or drift or slow noise, and between which bounds does it lie?
 
-Owns the least squares of three models (trend, step, step on a trend), the noise's spread and autocorrelation, and the
+Owns the least squares of four models (level, trend, step, step on a trend), the noise's spread and autocorrelation, and the
 interval of a step's place. Contract: what lies further than three robust deviations from its side's median counts as if
 it lay at three, so that outliers decide nothing.
 """
@@ -38,14 +38,14 @@ class Step:
     Attributes:
         before: values before it.
         first, last: bounds of ``before``, 95 %.
-        worth: share of its size that a sample is worth, in (0, 1]: below 1 where the noise is autocorrelated.
+        chance: two-sided, that noise as autocorrelated as this looks like a step as large, at this one place.
         is_step: it explains the window better than drift does.
     """
 
     before: int
     first: int
     last: int
-    worth: float
+    chance: float
     is_step: bool
 
 
@@ -76,21 +76,34 @@ def fit_step(values: Floats, split: int, least: int, allowed: tuple[int, int] | 
     at = int(np.argmin(fits.step))
     worth = worth_of(_residuals(clipped, int(before[at])))
     gain = n * worth * math.log(fits.trend / fits.step[at])
-    profile, is_step = fits.step, gain >= STEP_OVER_TREND
+    profile, without, is_step = fits.step, fits.level, gain >= STEP_OVER_TREND
     if not is_step:
         at_slope = int(np.argmin(fits.step_on_trend))
         worth_slope = worth_of(_residuals(clipped, int(before[at_slope]), with_trend=True))
         gain = n * worth_slope * math.log(fits.trend / fits.step_on_trend[at_slope])
         if gain >= STEP_ON_TREND:
-            at, worth, profile, is_step = at_slope, worth_slope, fits.step_on_trend, True
+            at, worth, is_step = at_slope, worth_slope, True
+            profile, without = fits.step_on_trend, fits.trend
     near = np.flatnonzero(n * worth * np.log(profile / profile[at]) <= _PLACE_95)
-    return Step(int(before[at]), int(before[near[0]]), int(before[near[-1]]), worth, is_step)
+    chance = chance_of(math.log(without / profile[at]), n * worth - 2)
+    return Step(int(before[at]), int(before[near[0]]), int(before[near[-1]]), chance, is_step)
+
+
+def chance_of(gain: float, free: float) -> float:
+    """The two-sided chance of a t statistic with ``gain`` = log(1 + t^2 / free); 1 where nothing is free.
+
+    Wallace's normal approximation (1959, Annals of Mathematical Statistics 30).
+    """
+    if free <= 0 or gain <= 0:
+        return 1.0
+    return math.erfc((8 * free + 1) / (8 * free + 3) * math.sqrt(free * gain / 2))
 
 
 @dataclass(frozen=True, slots=True)
 class _Fits:
-    """Sums of squared residuals: of a trend, and for each place of a step without and with a trend."""
+    """Sums of squared residuals: of a level, of a trend, and for each place of a step without and with a trend."""
 
+    level: float
     trend: float
     step: Floats
     step_on_trend: Floats
@@ -112,7 +125,7 @@ def _fits(values: Floats, before: NDArray[np.int64]) -> _Fits:
     rest = np.cumsum(centred - slope * x)[before - 1]
     free = spread - np.cumsum(x)[before - 1] ** 2 / slope_squares
     on_trend = trend - rest**2 / np.maximum(free, 1e-12)
-    return _Fits(trend + floor, np.maximum(step, 0) + floor, np.maximum(on_trend, 0) + floor)
+    return _Fits(total + floor, trend + floor, np.maximum(step, 0) + floor, np.maximum(on_trend, 0) + floor)
 
 
 def spread_of(off: Floats) -> float:

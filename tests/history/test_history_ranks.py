@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.history.ranks import RankScan, two_sided, weakened
+from harness.history.ranks import RankScan, two_sided
 
 
 def exact(score: int, first: int, second: int) -> float:
@@ -72,9 +72,3 @@ def test_the_best_split_keeps_to_the_least_size_of_a_side() -> None:
     assert scan.best_split(1)[0] == 1
     assert scan.best_split(5)[0] == 5
     assert scan.best_split(6) == (0, 0.0)
-
-
-def test_a_weaker_sample_makes_a_chance_less_improbable() -> None:
-    assert weakened(1e-6, 1.0) == pytest.approx(1e-6)
-    assert weakened(0.0026998, 4 / 9) == pytest.approx(0.0455, rel=1e-3)  # three deviations become two
-    assert weakened(1.0, 0.5) == 1.0
