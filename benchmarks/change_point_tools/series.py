@@ -54,8 +54,8 @@ def _of_builds(random: np.random.Generator, repeats: int, between: float, within
 
 def _bursts(random: np.random.Generator) -> Generated:
     values = _normal(random, 2)
-    for _ in range(4):
-        start = int(random.integers(0, LENGTH - 3))
+    for part in range(4):
+        start = 50 * part + int(random.integers(0, 40))
         values[start : start + 3] *= 1.3
     return Generated(values)
 

@@ -11,7 +11,7 @@ import click
 from harness.cli.common import json_option, print_json, terminal_width
 
 if TYPE_CHECKING:
-    from harness.history.change_points import Analysis
+    from harness.history.analysis import Analysis
     from harness.history.csv_file import Series
 
 EPILOG = """\b

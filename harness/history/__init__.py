@@ -5,6 +5,6 @@ that a person reads, nothing of the database. Contract: the same values give the
 appended never withdraw a change point, nor move it out of its interval. The method is in ``docs/history.md``.
 """
 
-from harness.history.change_points import Analysis, Change, Level, change_points
+from harness.history.analysis import Analysis, Change, Level, change_points
 
 __all__ = ["Analysis", "Change", "Level", "change_points"]

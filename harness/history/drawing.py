@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.history.change_points import Analysis, Change
+from harness.history.analysis import Analysis, Change
 
 Floats = NDArray[np.float64]
 

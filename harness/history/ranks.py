@@ -127,7 +127,9 @@ def two_sided(score: float, first: int, second: int) -> float:
     density = math.exp(-w * w / 2) / math.sqrt(2 * math.pi)
     tail = math.erfc(w / math.sqrt(2)) / 2
     tail += density * (1 / (2 * math.sinh(s / 2) * math.sqrt(variance)) - 1 / w)
-    return min(1.0, max(2 * tail, _LEAST))
+    # No score is less probable than the most extreme one, which one order of two samples in this many has.
+    orders = math.lgamma(few + many + 1) - math.lgamma(few + 1) - math.lgamma(many + 1)
+    return min(1.0, max(2 * tail, 2 * math.exp(-orders), _LEAST))
 
 
 def _log_sinh(x: Floats) -> Floats:

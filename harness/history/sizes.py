@@ -30,20 +30,20 @@ def _kept(stretch: Floats) -> Floats:
 
 def ratio_interval(before: Floats, after: Floats) -> tuple[float, float]:
     """The 95 % interval of the ratio of two levels of one sign, by the delta method on its logarithm."""
-    errors = [_half_interval(stretch) / abs(level_of(stretch)) for stretch in (before, after)]
+    errors = [_half_interval(stretch) for stretch in (before, after)]
     ratio, half = level_of(after) / level_of(before), math.hypot(*errors)
     return ratio * math.exp(-half), ratio * math.exp(half)
 
 
 def _half_interval(stretch: Floats) -> float:
-    """Half the 95 % interval of a stretch's level, from Student's distribution."""
-    kept = _kept(stretch)
-    if len(kept) < 2:
-        return 0.0
-    residuals = drawn_in(stretch, np.full(len(stretch), np.median(stretch)))
-    worth = worth_of(residuals - residuals.mean()) if len(stretch) >= _FEW else 1.0
-    size = max(len(kept) * worth, 2.0)
-    return _student(size - 1) * float(np.std(kept, ddof=1)) / math.sqrt(size)
+    """Half the 95 % interval of a stretch's level as a share of it, from Student's distribution."""
+    level = level_of(stretch)
+    # Not without the outliers: what is left would seem more alike than it is.
+    residuals = drawn_in(stretch / level, np.full(len(stretch), np.median(stretch) / level))
+    residuals -= residuals.mean()
+    worth = worth_of(residuals) if len(stretch) >= _FEW else 1.0
+    size = max(len(stretch) * worth, 2.0)
+    return _student(size - 1) * float(np.std(residuals, ddof=1)) / math.sqrt(size)
 
 
 def _student(free: float) -> float:

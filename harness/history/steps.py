@@ -1,8 +1,8 @@
 """One window of a series: is it a step, or drift or slow noise, and between which bounds does it lie?
 
-Owns the least squares of four models (level, trend, step, step on a trend), the noise's spread and autocorrelation, and the
-interval of a step's place. Contract: what lies further than three robust deviations from its side's median counts as if
-it lay at three, so that outliers decide nothing.
+Owns the least squares of four models (level, trend, step, step on a trend), the noise's spread and autocorrelation, and
+the interval of a step's place. Contract: what lies further than three robust deviations from its side's median counts
+as if it lay at three, so that outliers decide nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ _MAD = 1.4826
 _ROUNDING = 1e-9
 #: Autocorrelation is not believed beyond it: the values would be worth nothing.
 _MOST_CORRELATED = 0.95
+#: So many of its standard errors are added to an autocorrelation: one that was seen as too small makes steps of noise.
+_SLACK = 0.5
+#: How often a step's place and the outliers around it are found anew from each other.
+_ROUNDS = 4
 #: A step must fit better than a trend by this much log-likelihood ratio, and a step on a trend better by this much.
-STEP_OVER_TREND = 8.0
-STEP_ON_TREND = 16.0
+STEP_OVER_TREND = 12.0
+STEP_ON_TREND = 20.0
 #: Of the log-likelihood ratio between the best place and another one: both sides' maxima of a random walk with drift
 #: are below half of it with 95 % probability, (1 - exp(-x/2))^2 = 0.95 (Siegmund 1988, Int. Statistical Review 56).
 _PLACE_95 = 7.35
@@ -69,9 +73,11 @@ def fit_step(values: Floats, split: int, least: int, allowed: tuple[int, int] | 
     if low > high or medians[0] == medians[1]:
         return None
     # By a power of two, so that no square overflows or vanishes and no digit changes.
-    scale = 2.0 ** math.frexp(max(abs(median) for median in medians))[1]
-    clipped = drawn_in(values, np.repeat(medians, (split, n - split))) / scale
+    values = values / 2.0 ** math.frexp(max(abs(median) for median in medians))[1]
     before = np.arange(low, high + 1)
+    split = _robust_place(values, split, before)
+    medians = float(np.median(values[:split])), float(np.median(values[split:]))
+    clipped = drawn_in(values, np.repeat(medians, (split, n - split)))
     fits = _fits(clipped, before)
     at = int(np.argmin(fits.step))
     worth = worth_of(_residuals(clipped, int(before[at])))
@@ -97,6 +103,26 @@ def chance_of(gain: float, free: float) -> float:
     if free <= 0 or gain <= 0:
         return 1.0
     return math.erfc((8 * free + 1) / (8 * free + 3) * math.sqrt(free * gain / 2))
+
+
+def _robust_place(values: Floats, split: int, before: NDArray[np.int64]) -> int:
+    """Where the step is if a value counts no more than an outlier, whichever side's median it is held against.
+
+    The loss is the capped square of Fearnhead and Rigaill (2019, JASA 114). Which values are outliers depends on their
+    side, and where the sides meet on the outliers: a few rounds.
+    """
+    for _ in range(_ROUNDS):
+        sides = np.median(values[:split]), np.median(values[split:])
+        off = values - np.repeat(sides, (split, len(values) - split))
+        cap = (CLIP * spread_of(off)) ** 2
+        losses = [np.minimum((values - side) ** 2, cap) for side in sides]
+        # The loss of what is before a place, held against the first side, and of the rest against the second.
+        profile = np.cumsum(losses[0])[before - 1] - np.cumsum(losses[1])[before - 1]
+        found = int(before[np.argmin(profile)])
+        if found == split:
+            break
+        split = found
+    return split
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +155,11 @@ def _fits(values: Floats, before: NDArray[np.int64]) -> _Fits:
 
 
 def spread_of(off: Floats) -> float:
-    """The robust standard deviation of deviations from a median."""
-    return _MAD * float(np.median(np.abs(off)))
+    """The robust standard deviation of deviations from a median.
+
+    Of few values it would be too small; the correction is that of Croux and Rousseeuw (1992, COMPSTAT).
+    """
+    return _MAD * float(np.median(np.abs(off))) * len(off) / max(len(off) - 0.8, 0.5)
 
 
 def drawn_in(values: Floats, centre: Floats) -> Floats:
@@ -152,13 +181,14 @@ def _residuals(values: Floats, split: int, *, with_trend: bool = False) -> Float
 def worth_of(residuals: Floats) -> float:
     """The share of its size that a sample with this noise is worth: (1 - r) / (1 + r) of a first-order autoregression.
 
-    ``r`` is the residuals' lag-1 autocorrelation, corrected for the bias that two estimated means give it; negative
-    autocorrelation is taken as none.
+    ``r`` is the residuals' lag-1 autocorrelation, corrected for the bias that two estimated means give it, with half a
+    standard error of slack; negative autocorrelation is taken as none. The residuals are shares of a level, so that rounding is known as such.
     """
     n = len(residuals)
     squares = float(residuals @ residuals)
-    if squares == 0:
+    if squares <= n * _ROUNDING**2:
         return 1.0
     r = float(residuals[1:] @ residuals[:-1]) / squares
-    r = min(max(r + (2 + 6 * r) / n, 0.0), _MOST_CORRELATED)
+    r += (2 + 6 * r) / n + _SLACK * math.sqrt(max(1 - r * r, 0.0) / n)
+    r = min(max(r, 0.0), _MOST_CORRELATED)
     return (1 - r) / (1 + r)

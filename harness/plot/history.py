@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.history.change_points import Analysis
+from harness.history.analysis import Analysis
 from harness.plot.palette import NEUTRAL
 
 if TYPE_CHECKING:

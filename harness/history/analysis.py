@@ -27,12 +27,14 @@ Direction = Literal["up", "down"]
 LEAST = 5
 #: The chance that a series without a change has one reported, at most, for each doubling of its length.
 FALSE_ALARM = 0.01
-#: Looks at a series of n units that count as independent, for each unit; by simulation (`benchmarks/change_points.py`).
-_LOOKS_PER_UNIT = 1.0
-#: Before so many units the number of looks is not counted as smaller.
-_FEW = 50
+#: No confidence is higher than 1 less this: the model of the noise is not surer than that.
+_LEAST_CHANCE = 1e-6
+#: Looks that count as independent, for each unit; by simulation (`benchmarks/change_points.py`).
+_LOOKS_PER_UNIT = 3.0
 #: A standardised score below it cannot be significant, whatever the sizes of the two sides.
 _SCREEN = 3.2
+#: After a fit that found no step, the next one waits for this share of the window's units, and one.
+_RESTS = 50
 #: Units that are compared at once; when there are more, the older half of them is left out.
 _WINDOW = 1000
 
@@ -138,6 +140,7 @@ class _Scan:
         self._found: list[_Found] = []
         self._start = 0  # of the window: a number of a unit
         self._window = RankScan(np.empty(0))
+        self._rest_until = 0  # a number of units: no step is fitted before
 
     def take(self, value: float, row: int, *, new_unit: bool) -> None:
         if new_unit:
@@ -162,22 +165,22 @@ class _Scan:
     def _restart(self, start: int) -> None:
         self._start = start
         self._window = RankScan(np.asarray(self._units[start:]))
+        self._rest_until = 0
 
     def _test(self, row: int) -> None:
         split, standardised = self._window.best_split(LEAST)
-        if abs(standardised) < _SCREEN:
+        n, units = len(self._window), len(self._units)
+        if abs(standardised) < _SCREEN or units < self._rest_until:
             return
-        n = len(self._window)
         chance = two_sided(self._window.score(split), split, n - split)
         if self._of_series(chance) > FALSE_ALARM:
             return
         step = fit_step(self._window.values, split, LEAST)
-        if step is None or not step.is_step:
+        chance = self._of_series(max(chance, step.chance)) if step is not None else 1.0
+        if step is None or not step.is_step or chance > FALSE_ALARM:
+            # Drift and slow noise pass for a change by ranks at every row: they are not worth a fit each time.
+            self._rest_until = units + 1 + n // _RESTS
             return
-        chance = self._of_series(max(chance, step.chance))
-        if chance > FALSE_ALARM:
-            return
-        units = len(self._units)
         self._found.append(
             _Found(
                 before=self._start + step.before,
@@ -194,7 +197,7 @@ class _Scan:
 
     def _of_series(self, chance: float) -> float:
         """The chance that any look at a series as long as this one gives so small a chance."""
-        return min(1.0, chance * _LOOKS_PER_UNIT * max(len(self._units), _FEW))
+        return min(1.0, _LEAST_CHANCE + chance * _LOOKS_PER_UNIT * len(self._units))
 
     def _look_again(self) -> None:
         """See the newest change more sharply now that more follows it, 1, 2, 4, 8, ... units later."""

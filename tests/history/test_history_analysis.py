@@ -1,4 +1,4 @@
-"""`harness.history.change_points`: what it finds, what it leaves alone, and that it keeps its word."""
+"""`harness.history.analysis`: what it finds, what it leaves alone, and that it keeps its word."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from harness.history import Analysis, Change, change_points
-from harness.history.change_points import LEAST
+from harness.history.analysis import LEAST
 
 Floats = NDArray[np.float64]
 
