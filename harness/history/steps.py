@@ -182,7 +182,8 @@ def worth_of(residuals: Floats) -> float:
     """The share of its size that a sample with this noise is worth: (1 - r) / (1 + r) of a first-order autoregression.
 
     ``r`` is the residuals' lag-1 autocorrelation, corrected for the bias that two estimated means give it, with half a
-    standard error of slack; negative autocorrelation is taken as none. The residuals are shares of a level, so that rounding is known as such.
+    standard error of slack; negative autocorrelation is taken as none. The residuals are shares of a level, so that
+    rounding is known as such.
     """
     n = len(residuals)
     squares = float(residuals @ residuals)
