@@ -25,7 +25,7 @@ Direction = Literal["up", "down"]
 
 #: Units that must lie on both sides of a change: fewer may be a passing disturbance.
 LEAST = 5
-#: The chance that a series without a change has one reported, at most, for each doubling of its length.
+#: Accepted of the chance that any look so far shows a change as strong where there is none.
 FALSE_ALARM = 0.01
 #: No confidence is higher than 1 less this: the model of the noise is not surer than that.
 _LEAST_CHANCE = 1e-6
@@ -47,8 +47,8 @@ class Change:
         row: the last row before it, counted from 0.
         first_row, last_row: bounds of ``row``, 95 %.
         before, after: levels of the stretches before and after it, up to the neighbouring changes.
-        ratio: after / before; None where one is 0 or their signs differ.
-        ratio_low, ratio_high: bounds of the ratio, 95 %; None where there is no ratio.
+        ratio: after / before; None where one is 0 or their signs differ, or a double cannot hold it.
+        ratio_low, ratio_high: bounds of the ratio, 95 %; None likewise.
         direction: up or down.
         confidence: 1 less the chance that a series of this length without a change shows one this strong.
         confirmed_row: the row with which it was confirmed.
@@ -124,10 +124,12 @@ def change_points(values: Sequence[float] | Floats, repeats: Sequence[Hashable] 
     if repeats is not None and len(repeats) != len(rows):
         raise ValueError(f"{len(rows)} values, but {len(repeats)} entries that say what they are repeats of")
     scan = _Scan()
-    for row, value in enumerate(rows):
-        new = row == 0 or repeats is None or repeats[row] != repeats[row - 1]
-        scan.take(float(value), row, new_unit=new)
-    return scan.analysis(len(rows))
+    # Hundreds of orders of magnitude apart, values overflow to infinity, which is then no ratio.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for row, value in enumerate(rows):
+            new = row == 0 or repeats is None or repeats[row] != repeats[row - 1]
+            scan.take(float(value), row, new_unit=new)
+        return scan.analysis(len(rows))
 
 
 class _Scan:
@@ -248,21 +250,27 @@ class _Scan:
 
     def _change(self, found: _Found, levels: list[float], stretches: list[Floats]) -> Change:
         before, after = levels
-        ratio = after / before if before * after > 0 else None
-        low, high = ratio_interval(*stretches) if ratio is not None else (None, None)
+        ratio = low = high = None
+        if before > 0 < after or before < 0 > after:
+            ratio = _finite(after / before)
+            low, high = (_finite(bound) for bound in ratio_interval(*stretches))
         return Change(
             row=self._first_rows[found.before] - 1,
             first_row=self._first_rows[found.first] - 1,
             last_row=self._first_rows[found.last] - 1,
             before=before,
             after=after,
-            ratio=ratio if ratio is None or math.isfinite(ratio) else None,
+            ratio=ratio,
             ratio_low=low,
             ratio_high=high,
             direction="up" if after > before else "down",
             confidence=1 - found.chance,
             confirmed_row=found.confirmed_row,
         )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _note(units: int, rows: int) -> str | None:

@@ -12,6 +12,8 @@ import numpy as np
 
 from harness.history.steps import CLIP, Floats, drawn_in, spread_of, worth_of
 
+#: Of the logarithm of a ratio: e to the power of more is no double.
+_WIDEST = 700.0
 _Z = NormalDist().inv_cdf(0.975)
 #: With fewer values the autocorrelation cannot be told from none.
 _FEW = 10
@@ -31,7 +33,7 @@ def _kept(stretch: Floats) -> Floats:
 def ratio_interval(before: Floats, after: Floats) -> tuple[float, float]:
     """The 95 % interval of the ratio of two levels of one sign, by the delta method on its logarithm."""
     errors = [_half_interval(stretch) for stretch in (before, after)]
-    ratio, half = level_of(after) / level_of(before), math.hypot(*errors)
+    ratio, half = level_of(after) / level_of(before), min(math.hypot(*errors), _WIDEST)
     return ratio * math.exp(-half), ratio * math.exp(half)
 
 

@@ -21,6 +21,8 @@ CLIP = 3.0
 _MAD = 1.4826
 #: Of the level, roughly: less than it is rounding, not noise.
 _ROUNDING = 1e-9
+#: Of the level, roughly: what lies farther away counts as if it lay there.
+_FARTHEST = 1e100
 #: Autocorrelation is not believed beyond it: the values would be worth nothing.
 _MOST_CORRELATED = 0.95
 #: So many of its standard errors are added to an autocorrelation: one that was seen as too small makes steps of noise.
@@ -72,8 +74,9 @@ def fit_step(values: Floats, split: int, least: int, allowed: tuple[int, int] | 
     medians = float(np.median(values[:split])), float(np.median(values[split:]))
     if low > high or medians[0] == medians[1]:
         return None
-    # By a power of two, so that no square overflows or vanishes and no digit changes.
-    values = values / 2.0 ** math.frexp(max(abs(median) for median in medians))[1]
+    # By a power of two, so that no square vanishes and no digit changes; nor does one overflow.
+    scale = 2.0 ** math.frexp(max(abs(median) for median in medians))[1]
+    values = np.clip(values / scale, -_FARTHEST, _FARTHEST)
     before = np.arange(low, high + 1)
     split = _robust_place(values, split, before)
     medians = float(np.median(values[:split])), float(np.median(values[split:]))

@@ -244,7 +244,7 @@ def test_another_zero_changes_no_place(seed: int, offset: float) -> None:
 
 
 @few
-@given(st.lists(st.floats(-1e300, 1e300), max_size=60))
+@given(st.lists(st.floats(-1e300, 1e300) | st.sampled_from([0.0, 1.0, 1e-300, 1e300]), max_size=60))
 def test_any_finite_values_have_an_answer(values: list[float]) -> None:
     analysis = change_points(values)
     assert analysis.units == len(values)
