@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.history.analysis import Analysis, Change
+from harness.history.steps import spread_of
 
 Floats = NDArray[np.float64]
 
@@ -18,8 +19,8 @@ Floats = NDArray[np.float64]
 _SIGNS = ("•", "─", "│", "▲", "▼")
 _PLAIN_SIGNS = ("o", "-", "|", "^", "v")
 _HEIGHT = 12
-#: Values outside this share in the middle may be drawn as beyond the top or the bottom.
-_SHOWN = (1.0, 99.0)
+#: Values so many robust deviations from all levels are drawn as beyond the top or the bottom.
+_SHOWN = 6.0
 
 
 def number(value: float) -> str:
@@ -111,10 +112,14 @@ def picture(
 
 
 def _range(values: Floats, analysis: Analysis) -> tuple[float, float]:
-    """What the picture shows from bottom to top: the levels, and the values but for the outermost."""
-    low, high = (float(edge) for edge in np.percentile(values, _SHOWN))
-    levels = [level.value for level in analysis.levels]
-    low, high = min(low, *levels), max(high, *levels)
+    """What the picture shows from bottom to top: the levels, and the values but for outliers."""
+    levels = np.array([level.value for level in analysis.levels])
+    off = np.concatenate(
+        [values[level.first_row : level.last_row + 1] - level.value for level in analysis.levels]
+    )
+    reach = _SHOWN * spread_of(off)
+    low = max(float(values.min()), float(levels.min()) - reach)
+    high = min(float(values.max()), float(levels.max()) + reach)
     if low == high:
         half = abs(low) / 100 or 1.0
         return low - half, high + half

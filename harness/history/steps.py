@@ -26,7 +26,7 @@ _FARTHEST = 1e100
 #: Autocorrelation is not believed beyond it: the values would be worth nothing.
 _MOST_CORRELATED = 0.95
 #: So many of its standard errors are added to an autocorrelation: one that was seen as too small makes steps of noise.
-_SLACK = 0.5
+_SLACK = 1.0
 #: How often a step's place and the outliers around it are found anew from each other.
 _ROUNDS = 4
 #: A step must fit better than a trend by this much log-likelihood ratio, and a step on a trend better by this much.
@@ -109,16 +109,16 @@ def chance_of(gain: float, free: float) -> float:
 
 
 def _robust_place(values: Floats, split: int, before: NDArray[np.int64]) -> int:
-    """Where the step is if a value counts no more than an outlier, whichever side's median it is held against.
+    """Where the step is if every value counts no more than one that is just an outlier.
 
-    The loss is the capped square of Fearnhead and Rigaill (2019, JASA 114). Which values are outliers depends on their
-    side, and where the sides meet on the outliers: a few rounds.
+    By Huber's loss against the medians of the two sides: what an outlier adds to one side rather than to the other is
+    bounded. Which values are outliers depends on their side, and where the sides meet on the outliers: a few rounds.
     """
     for _ in range(_ROUNDS):
         sides = np.median(values[:split]), np.median(values[split:])
         off = values - np.repeat(sides, (split, len(values) - split))
-        cap = (CLIP * spread_of(off)) ** 2
-        losses = [np.minimum((values - side) ** 2, cap) for side in sides]
+        reach = CLIP * spread_of(off)
+        losses = [_huber(values - side, reach) for side in sides]
         # The loss of what is before a place, held against the first side, and of the rest against the second.
         profile = np.cumsum(losses[0])[before - 1] - np.cumsum(losses[1])[before - 1]
         found = int(before[np.argmin(profile)])
@@ -126,6 +126,11 @@ def _robust_place(values: Floats, split: int, before: NDArray[np.int64]) -> int:
             break
         split = found
     return split
+
+
+def _huber(off: Floats, reach: float) -> Floats:
+    size = np.abs(off)
+    return np.where(size <= reach, size**2, 2 * reach * size - reach**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +189,7 @@ def _residuals(values: Floats, split: int, *, with_trend: bool = False) -> Float
 def worth_of(residuals: Floats) -> float:
     """The share of its size that a sample with this noise is worth: (1 - r) / (1 + r) of a first-order autoregression.
 
-    ``r`` is the residuals' lag-1 autocorrelation, corrected for the bias that two estimated means give it, with half a
+    ``r`` is the residuals' lag-1 autocorrelation, corrected for the bias that two estimated means give it, with a
     standard error of slack; negative autocorrelation is taken as none. The residuals are shares of a level, so that
     rounding is known as such.
     """

@@ -66,7 +66,7 @@ def test_a_byte_order_mark_spaces_and_windows_line_ends_are_no_matter(tmp_path: 
         ("index,value\n1\n", ("line 2", "cells")),
         ("index,value\n1,2,3\n", ("line 2", "cells")),
         ("index,value,build\n1,2,a\n1,2,b\n", ("line 3", "'a'", "'b'")),
-        ('index,value\n1,"2\n', ("line 2", "unexpected end")),
+        ('index,value\n1,"2\n', ("unexpected end",)),
     ],
 )
 def test_a_wrong_file_is_told_with_its_line(tmp_path: Path, text: str, parts: tuple[str, ...]) -> None:
