@@ -42,7 +42,7 @@ def _autoregressive(random: np.random.Generator, deviation: float, coefficient: 
     noise = random.normal(0, 1, LENGTH + 100)
     for at in range(1, len(noise)):
         noise[at] += coefficient * noise[at - 1]
-    return 100 + deviation * np.sqrt(1 - coefficient**2) * noise[100:]
+    return np.asarray(100 + deviation * np.sqrt(1 - coefficient**2) * noise[100:], dtype=np.float64)
 
 
 def _of_builds(random: np.random.Generator, repeats: int, between: float, within: float) -> Generated:

@@ -137,4 +137,4 @@ def _log_sinh(x: Floats) -> Floats:
 
 
 def _inverse_sinh_squared(x: Floats) -> Floats:
-    return 4 * np.exp(-2 * x) / (1 - np.exp(-2 * x)) ** 2
+    return np.asarray(4 * np.exp(-2 * x) / (1 - np.exp(-2 * x)) ** 2, dtype=np.float64)

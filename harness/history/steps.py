@@ -178,10 +178,11 @@ def drawn_in(values: Floats, centre: Floats) -> Floats:
 
 
 def _residuals(values: Floats, split: int, *, with_trend: bool = False) -> Floats:
-    columns = [np.arange(len(values)) < split, np.arange(len(values)) >= split]
+    x = np.arange(len(values), dtype=np.float64)
+    columns = [np.where(x < split, 1.0, 0.0), np.where(x < split, 0.0, 1.0)]
     if with_trend:
-        columns.append(np.arange(len(values)) - len(values) / 2)
-    design = np.stack(columns, axis=1).astype(np.float64)
+        columns.append(x - x.mean())
+    design = np.stack(columns, axis=1)
     solution = np.linalg.lstsq(design, values, rcond=None)[0]
     return np.asarray(values - design @ solution, dtype=np.float64)
 

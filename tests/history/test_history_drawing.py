@@ -12,8 +12,25 @@ VALUES = np.array([100.0 + row % 5 + 20 * (row >= 30) for row in range(60)])
 VALUES[10] = 900.0
 INDEX = range(1, 61)
 
-TABLE = ""
-PICTURE = ""
+TABLE = """\
+index  interval  before  after  ratio          95 %  confidence
+   30    30..30  102.07    122  1.195  1.182..1.209    99.999 %
+""".removesuffix("\n")
+PICTURE = """\
+131.33        ▲            │
+                           │
+                           │
+                           │─••─•••─••─••─•••─••
+                           │•  •   •  •  •   •
+                           │
+114.24                     │
+                           │
+                           │
+                           │
+        ─••─••──••─••─•••─••
+   100  •  •   •  •  •   • │
+        1                                     60
+""".removesuffix("\n")
 
 
 def test_the_table_of_changes() -> None:
