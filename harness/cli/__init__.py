@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "table": "Print the comparison table of a session.",
     "plot": "Draw stored figures: a roofline of a session.",
     "gate": "Measure base and head in interleaved pairs, and judge what changed.",
+    "history": "Find the change points of a series.",
     "show": "Show a session, cell, run or artifact, down to its samples.",
     "list": "List suites, frameworks, models, recipes, precisions, devices or metrics.",
     "doctor": "Say what this machine has, and what would bring what it lacks.",

@@ -1,0 +1,75 @@
+"""The plot of a series: its values, its levels and its change points.
+
+Owns the chart. Imports altair when it is called. Contract: every row is one dot; a change is a line behind the last row
+before it, within the band of its interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.history.analysis import Analysis
+from harness.plot.palette import NEUTRAL
+
+if TYPE_CHECKING:
+    import altair as alt
+
+_VALUES = "#56B4E9"
+_LEVELS = "#0072B2"
+_CHANGES = "#D55E00"
+
+
+def history_chart(
+    title: str,
+    index: Sequence[int | float],
+    values: NDArray[np.float64],
+    analysis: Analysis,
+    *,
+    value_title: str = "value",
+) -> alt.LayerChart:
+    """Draw a series.
+
+    Args:
+        title: what is drawn.
+        index: the label of each row, never falling.
+        values: float64[rows].
+        analysis: of these values.
+        value_title: the upright axis' title, with its unit.
+    """
+    import altair as alt
+
+    alt.data_transformers.disable_max_rows()
+    rows = [{"index": at, "value": float(value)} for at, value in zip(index, values, strict=True)]
+    levels = [
+        {"index": index[level.first_row], "end": index[level.last_row], "value": level.value}
+        for level in analysis.levels
+    ]
+    changes = [
+        {
+            "index": index[change.row],
+            "first": index[change.first_row],
+            "last": index[change.last_row],
+            "before": change.before,
+            "after": change.after,
+            "ratio": change.ratio,
+            "confidence": change.confidence,
+        }
+        for change in analysis.changes
+    ]
+    x = alt.X("index:Q", title="index", scale=alt.Scale(zero=False))
+    y = alt.Y("value:Q", title=value_title, scale=alt.Scale(zero=False))
+    tooltip = ["index:Q", "first:Q", "last:Q", "before:Q", "after:Q", "ratio:Q", "confidence:Q"]
+    band = alt.Chart(alt.Data(values=changes)).mark_rect(color=_CHANGES, opacity=0.15)
+    dots = alt.Chart(alt.Data(values=rows)).mark_circle(size=18, color=_VALUES, opacity=0.7)
+    lines = alt.Chart(alt.Data(values=levels)).mark_rule(size=2, color=_LEVELS)
+    rules = alt.Chart(alt.Data(values=changes)).mark_rule(color=_CHANGES, strokeDash=[4, 3])
+    return alt.layer(
+        band.encode(x=alt.X("first:Q"), x2="last:Q"),
+        dots.encode(x=x, y=y, tooltip=["index:Q", "value:Q"]),
+        lines.encode(x=x, x2="end:Q", y=y),
+        rules.encode(x=x, tooltip=tooltip),
+    ).properties(title=alt.TitleParams(title, anchor="start", color=NEUTRAL), width=760, height=320)
