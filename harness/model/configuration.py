@@ -147,8 +147,15 @@ class ModelConfiguration:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> ModelConfiguration:
-        """From what `to_dict` gave, perhaps in a newer version: fields that this one does not know are left out."""
+        """From what `to_dict` gave, perhaps in a newer version: fields that this one does not know are left out.
+
+        Raises:
+            ValueError: a number is none.
+        """
         known = {field.name for field in fields(cls)}
+        for name in known & stored.keys() - {"architecture"}:
+            if not isinstance(stored[name], int | None):
+                raise ValueError(f"the model's {name} is no number")
         return cls(**{name: value for name, value in stored.items() if name in known})
 
     @property

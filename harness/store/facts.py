@@ -258,9 +258,17 @@ def score_facts(connection: Connection, run_keys: Iterable[int]) -> dict[int, Sc
 
 
 def cell_record(row: Row[Any]) -> records.CellRecord:
-    """A cell from a row that has the columns of `cell`."""
+    """A cell from a row that has the columns of `cell`.
+
+    Raises:
+        ValueError: a number is none. SQLite keeps whatever it is given, and a text times a number is a longer text.
+    """
     cells = table("cell")
-    return records.CellRecord(**{column.name: row._mapping[column] for column in cells.c})
+    values = {column.name: row._mapping[column] for column in cells.c}
+    for name in ("prompt_tokens", "decode_tokens", "depth", "batch"):
+        if not isinstance(values[name], int):
+            raise ValueError(f"cell.{name} is no number")
+    return records.CellRecord(**values)
 
 
 def _cells(

@@ -310,6 +310,21 @@ def test_more_tokens_than_there_are_take_no_time(whole: tuple[Path, list[str]]) 
         looked_at(copy, ids)
 
 
+@pytest.mark.parametrize("column", ["batch", "decode_tokens", "prompt_tokens", "depth"])
+def test_a_text_in_a_numbers_place_is_not_multiplied(whole: tuple[Path, list[str]], column: str) -> None:
+    path, ids = whole
+    with copy_of(path) as copy:
+        change(copy, "cell", column, "x" * 100_000, everywhere=True)
+        status, _, err = look(copy, ["table"])
+        assert status == 1
+        assert f"holds a value that cannot be read: cell.{column} is no number" in err
+    with copy_of(path) as copy:
+        change(copy, "model", "configuration", json.dumps({**SHAPE, "kv_heads": "x" * 1000}), everywhere=True)
+        status, _, err = look(copy, ["table"])
+        assert status == 1
+        assert "the model's kv_heads is no number" in err
+
+
 def test_makings_and_references_in_a_circle_have_an_end(whole: tuple[Path, list[str]]) -> None:
     path, ids = whole
     with copy_of(path) as copy:
