@@ -6,13 +6,14 @@ may read them; every function works inside its caller's transaction.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, not_, or_, select
 
 from harness.store import evaluations, facts, records, traces
 from harness.store.tables import table
@@ -118,26 +119,31 @@ def durations(
 ) -> dict[tuple[str, str], float]:
     """Seconds that a run took here before, by cell and kind: the median of the newest five that were ok."""
     runs, sessions = table("run"), table("session")
-    newest = func.row_number().over(
-        partition_by=(runs.c.cell_id, runs.c.kind), order_by=runs.c.started_at.desc()
-    )
-    ranked = (
-        select(runs.c.cell_id, runs.c.kind, runs.c.duration_s, newest.label("place"))
-        .join(sessions, sessions.c.id == runs.c.session_id)
+    of_machine = sessions.c.machine_id == machine_id
+    first = connection.execute(select(func.min(sessions.c.id)).where(of_machine)).scalar()
+    if first is None:
+        return {}
+    # The ids of sessions sort by time: each question reads the end of its part of `ix_run_of_cell`, and nothing that is
+    # older than the machine.
+    query = (
+        select(runs.c.duration_s)
         .where(
-            sessions.c.machine_id == machine_id,
-            runs.c.cell_id.in_(sorted(cell_ids)),
+            runs.c.cell_id == bindparam("cell"),
+            runs.c.kind == bindparam("of_kind"),
+            runs.c.session_id >= first,
+            exists().where(sessions.c.id == runs.c.session_id, of_machine),
             runs.c.status == "ok",
             runs.c.duration_s.is_not(None),
         )
-        .subquery()
+        .order_by(runs.c.session_id.desc(), runs.c.run_index.desc(), runs.c.attempt.desc())
+        .limit(_NEWEST_RUNS)
     )
-    taken: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for cell_id, kind, duration_s, _place in connection.execute(
-        select(ranked).where(ranked.c.place <= _NEWEST_RUNS)
-    ):
-        taken[cell_id, kind].append(duration_s)
-    return {key: statistics.median(values) for key, values in taken.items()}
+    found = {}
+    for cell_id, kind in itertools.product(sorted(cell_ids), get_args(records.RunKind)):
+        taken = connection.execute(query, {"cell": cell_id, "of_kind": kind}).scalars().all()
+        if taken:
+            found[cell_id, kind] = statistics.median(taken)
+    return found
 
 
 def preparation_peaks(connection: Connection) -> dict[tuple[str, str, str], int]:
