@@ -22,6 +22,8 @@ from harness.store.tables import table
 KINDS = ("session", "cell", "run", "artifact", "environment", "model", "machine", "preparation")
 
 _FOUND_AT_MOST = 50
+#: Rows of one list that `describe` gives, the newest ones: a cell's history grows for years.
+_SHOWN_AT_MOST = 1000
 _NEWEST_RUNS = 5
 
 
@@ -221,12 +223,22 @@ def describe(connection: Connection, kind: str, row_id: str) -> dict[str, Any]:
     return {"what": kind, **found, **_BELOW[kind](connection, key if kind == "run" else row_id)}
 
 
-def _rows(connection: Connection, name: str, column: str, value: Any, *order: str) -> list[dict[str, Any]]:
-    """Rows of a table where a column has a value, without the keys that are local to the file."""
+def _rows(
+    connection: Connection, name: str, column: str, value: Any, *order: str, newest: bool = False
+) -> list[dict[str, Any]]:
+    """Rows of a table where a column has a value, without the keys that are local to the file.
+
+    ``newest``: of those that come with every session only the last ones.
+    """
     rows = table(name)
-    query = select(rows).where(rows.c[column] == value).order_by(*(rows.c[one] for one in order))
+    query = select(rows).where(rows.c[column] == value)
+    if newest:
+        query = query.order_by(*(rows.c[one].desc() for one in order)).limit(_SHOWN_AT_MOST)
+    else:
+        query = query.order_by(*(rows.c[one] for one in order))
+    found = connection.execute(query).all()
     plain = []
-    for row in connection.execute(query):
+    for row in reversed(found) if newest else found:
         kept = {field: one for field, one in row._mapping.items() if field not in ("key", "run_key", column)}
         plain.append(_plain(kept))
     return plain
@@ -236,7 +248,7 @@ def _run_lines(connection: Connection, *where: ColumnElement[bool]) -> list[dict
     runs = table("run")
     columns = ("id", "session_id", "cell_id", "kind", "run_index", "attempt", "status", "reason", "validity")
     query = select(*(runs.c[name] for name in (*columns, "framework_version", "started_at", "duration_s")))
-    ordered = query.where(*where).order_by(runs.c.started_at.desc(), runs.c.id).limit(1000)
+    ordered = query.where(*where).order_by(runs.c.started_at.desc(), runs.c.id).limit(_SHOWN_AT_MOST)
     return [_plain(dict(row._mapping)) for row in connection.execute(ordered)]
 
 
@@ -268,8 +280,8 @@ def _of_session(connection: Connection, row_id: str) -> dict[str, Any]:
 
 def _of_cell(connection: Connection, row_id: str) -> dict[str, Any]:
     return {
-        "sessions": _rows(connection, "session_cell", "cell_id", row_id, "session_id"),
-        "stops": _rows(connection, "cell_stop", "cell_id", row_id, "session_id"),
+        "sessions": _rows(connection, "session_cell", "cell_id", row_id, "session_id", newest=True),
+        "stops": _rows(connection, "cell_stop", "cell_id", row_id, "session_id", newest=True),
         "runs": _run_lines(connection, table("run").c.cell_id == row_id),
     }
 
@@ -354,10 +366,13 @@ def _of_artifact(connection: Connection, row_id: str) -> dict[str, Any]:
         .join(runs, runs.c.key == verdicts.c.run_key)
         .where(verdicts.c.artifact_id == row_id)
         .order_by(runs.c.started_at.desc())
+        .limit(_SHOWN_AT_MOST)
     )
     return {
-        "lineage": _rows(connection, "lineage", "artifact_id", row_id, "made_at", "id"),
-        "preparations": _rows(connection, "preparation", "artifact_id", row_id, "started_at", "id"),
+        "lineage": _rows(connection, "lineage", "artifact_id", row_id, "made_at", "id", newest=True),
+        "preparations": _rows(
+            connection, "preparation", "artifact_id", row_id, "started_at", "id", newest=True
+        ),
         "verdicts": [_plain(dict(row._mapping)) for row in connection.execute(query)],
         "passages": _passages(connection, row_id),
         "runs": _run_lines(connection, runs.c.artifact_id == row_id),
@@ -369,7 +384,7 @@ def _of_environment(connection: Connection, row_id: str) -> dict[str, Any]:
 
 
 def _of_model(connection: Connection, row_id: str) -> dict[str, Any]:
-    return {"artifacts": _rows(connection, "lineage", "model_id", row_id, "made_at", "id")}
+    return {"artifacts": _rows(connection, "lineage", "model_id", row_id, "made_at", "id", newest=True)}
 
 
 def _of_preparation(connection: Connection, row_id: str) -> dict[str, Any]:
@@ -380,11 +395,14 @@ def _of_preparation(connection: Connection, row_id: str) -> dict[str, Any]:
 def _of_machine(connection: Connection, row_id: str) -> dict[str, Any]:
     rows = table("session")
     query = (
-        select(rows.c.id).where(rows.c.machine_id == row_id).order_by(rows.c.started_at.desc()).limit(1000)
+        select(rows.c.id)
+        .where(rows.c.machine_id == row_id)
+        .order_by(rows.c.started_at.desc())
+        .limit(_SHOWN_AT_MOST)
     )
     return {
         "sessions": list(connection.execute(query).scalars()),
-        "benches": _rows(connection, "machine_bench", "machine_id", row_id, "measured_at", "id"),
+        "benches": _rows(connection, "machine_bench", "machine_id", row_id, "measured_at", "id", newest=True),
     }
 
 
