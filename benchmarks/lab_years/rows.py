@@ -214,7 +214,9 @@ def score(
     broken = reference is not None and rng.random() < 0.02
     kld = 9.0 if broken else quality
     # The text of a window decides most of its likelihood, whatever computes it.
-    nll = (2.7 + np.random.default_rng([world.size.seed, 3]).normal(0.0, 0.2, _WINDOWS)) + kld / 2
+    nll = 2.7 + np.random.default_rng([world.size.seed, 3]).normal(0.0, 0.2, _WINDOWS)
+    if reference is not None:
+        nll += kld / 2 + rng.normal(0.0, kld / 2, _WINDOWS)
     sums = kld * rng.uniform(0.8, 1.2, _WINDOWS) * _POSITIONS
     same = max(0.0, 1.0 - 2.0 * kld**0.5 / 3) if not broken else 0.01
     windows = [

@@ -99,7 +99,7 @@ def _keys(connection: Connection, made: Table, run_ids: Sequence[str]) -> dict[s
     query = select(made.c.id, made.c.key)
     for begin in range(0, len(run_ids), _ASKED_AT_ONCE):
         some = run_ids[begin : begin + _ASKED_AT_ONCE]
-        found.update(connection.execute(query.where(made.c.id.in_(some))).tuples().all())
+        found.update(connection.execute(query.where(made.c.id.in_(some))).all())
     return found
 
 

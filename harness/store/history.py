@@ -8,14 +8,12 @@ there is a point for each; nothing is pooled. Of the runs only an index is read,
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, not_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, not_, select
 
 from harness.store.tables import table
 
@@ -23,13 +21,13 @@ from harness.store.tables import table
 _SPEEDS = {"prefill_tps": ("prefill_s", "prompt_tokens"), "decode_tps": ("decode_s", "decode_tokens")}
 _ENERGY = {"energy_joules_per_prefill_token": "prefill", "energy_joules_per_decode_token": "decode"}
 _PEAK = "peak_rss_bytes"
+_ROWS_AT_ONCE = 1000
 
 #: Names that are no sample's; every other name is taken for that of a sample's metric, such as `ttft_s`.
 DERIVED = (*_SPEEDS, *_ENERGY, _PEAK)
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryPoint:
+class HistoryPoint(NamedTuple):
     """What one session says of a series, with one version of its framework.
 
     Attributes:
@@ -51,13 +49,24 @@ class HistoryPoint:
     of_runs: Mapping[str, tuple[float, ...]]
 
 
-@dataclass(slots=True)
-class _Run:
-    session_id: str
-    version: str | None
-    counts: bool
-    samples: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    values: dict[str, float] = field(default_factory=dict)
+#: One value a run, by the run's key.
+_Values = dict[int, float]
+
+
+class _Runs:
+    """The last attempt of every run, in the order of sessions and indexes: lists of one length.
+
+    And by metric of the samples the value of each run's repetition, and all of them where there are several. Ten years
+    are ten thousand runs and more: an object for each would have the collector of garbage take longer than the rest.
+    """
+
+    def __init__(self, metrics: Iterable[int]) -> None:
+        self.keys: list[int] = []
+        self.sessions: list[str] = []
+        self.versions: list[str | None] = []
+        self.counts: list[bool] = []
+        self.values: dict[int, _Values] = {metric: {} for metric in metrics}
+        self.several: dict[int, dict[int, list[float]]] = {metric: {} for metric in metrics}
 
 
 def history(
@@ -92,25 +101,27 @@ def history(
     if until is not None:
         wanted = wanted.where(sessions.c.started_at < until)
     query = wanted.add_columns(sessions.c.started_at).order_by(sessions.c.started_at, sessions.c.id)
-    began: dict[str, datetime] = dict(connection.execute(query).tuples().all())
+    began: dict[str, datetime] = dict(connection.execute(query).all())
     mine = _of_series(cell_id, wanted)
-    runs = _runs(connection, mine, _sample_names(connection, metrics))
-    for metric in dict.fromkeys(metrics):
+    names = _sample_names(connection, metrics)
+    runs = _runs(connection, mine, names.values())
+    values = {}
+    for metric in metrics:
         if metric == _PEAK:
-            _add_peaks(connection, mine, runs)
+            values[metric] = _peaks(connection, mine)
         elif metric in _ENERGY:
-            _add_energy(connection, mine, runs, metric)
+            values[metric] = _energy(connection, mine, _ENERGY[metric])
         else:
-            _add_samples(runs, metric, cell)
-    return _points(runs.values(), began, metrics)
+            values[metric] = _of_samples(runs, names, metric, cell)
+    return _points(runs, began, values)
 
 
-def _sample_names(connection: Connection, metrics: Sequence[str]) -> dict[int, str]:
-    """The metrics of samples that are needed, by their keys in this file."""
+def _sample_names(connection: Connection, metrics: Sequence[str]) -> dict[str, int]:
+    """The keys in this file of the samples' metrics that are needed."""
     wanted = {_SPEEDS.get(metric, (metric, ""))[0] for metric in metrics if metric not in (_PEAK, *_ENERGY)}
     rows = table("metric")
-    query = select(rows.c.key, rows.c.name).where(rows.c.name.in_(sorted(wanted)))
-    return dict(connection.execute(query).tuples().all())
+    query = select(rows.c.name, rows.c.key).where(rows.c.name.in_(sorted(wanted)))
+    return dict(connection.execute(query).all())
 
 
 def _of_series(cell_id: str, sessions: Select[tuple[str]]) -> tuple[ColumnElement[bool], ...]:
@@ -119,21 +130,17 @@ def _of_series(cell_id: str, sessions: Select[tuple[str]]) -> tuple[ColumnElemen
     return runs.c.cell_id == cell_id, runs.c.kind == "timed", runs.c.session_id.in_(sessions)
 
 
-def _runs(
-    connection: Connection, mine: tuple[ColumnElement[bool], ...], names: Mapping[int, str]
-) -> dict[int, _Run]:
-    """The last attempt of each run by its key, in the order of sessions and indexes, with its samples."""
+def _runs(connection: Connection, mine: tuple[ColumnElement[bool], ...], metrics: Collection[int]) -> _Runs:
     runs, samples = table("run"), table("sample")
     figure = and_(
-        samples.c.run_key == runs.c.key, samples.c.metric_key.in_(sorted(names)), not_(samples.c.warmup)
+        samples.c.run_key == runs.c.key, samples.c.metric_key.in_(sorted(metrics)), not_(samples.c.warmup)
     )
     query = (
         select(
             runs.c.key,
             runs.c.session_id,
             runs.c.run_index,
-            runs.c.status,
-            runs.c.validity,
+            case((and_(runs.c.status == "ok", runs.c.validity == "ok"), 1), else_=0),
             runs.c.framework_version,
             samples.c.metric_key,
             samples.c.value,
@@ -142,90 +149,108 @@ def _runs(
         .where(*mine)
         .order_by(runs.c.session_id, runs.c.run_index, runs.c.attempt)
     )
-    last: dict[tuple[str, int], tuple[int, _Run]] = {}
-    run = _Run("", None, False)
-    newest = None
-    for key, session_id, index, status, validity, version, metric, value in connection.execute(
-        query
-    ).tuples():
-        if key != newest:
-            newest = key
-            run = _Run(session_id, version, status == "ok" and validity == "ok")
-            last[session_id, index] = key, run
-        if metric is not None:
-            run.samples[names[metric]].append(value)
-    return dict(last.values())
+    found = _Runs(metrics)
+    newest: tuple[int | None, str, int] = None, "", -1
+    for rows in connection.execute(query).partitions(_ROWS_AT_ONCE):
+        for key, session_id, index, counts, version, metric, value in rows:
+            if key != newest[0]:
+                if (session_id, index) == newest[
+                    1:
+                ]:  # another attempt of the same run: only the last one counts
+                    for column in (found.keys, found.sessions, found.versions, found.counts):
+                        column.pop()
+                newest = key, session_id, index
+                found.keys.append(key)
+                found.sessions.append(session_id)
+                found.versions.append(version)
+                found.counts.append(counts == 1)
+            if metric is None:
+                continue
+            known = found.values[metric]
+            if key in known:
+                found.several[metric].setdefault(key, [known[key]]).append(value)
+            else:
+                known[key] = value
+    return found
 
 
-def _add_peaks(
-    connection: Connection, mine: tuple[ColumnElement[bool], ...], found: Mapping[int, _Run]
-) -> None:
+def _peaks(connection: Connection, mine: tuple[ColumnElement[bool], ...]) -> _Values:
     runs, readings = table("run"), table("memory_reading")
     query = (
         select(runs.c.key, func.max(readings.c.peak_rss_bytes))
         .join(readings, readings.c.run_key == runs.c.key)
-        .where(*mine)
+        .where(*mine, readings.c.peak_rss_bytes.is_not(None))
         .group_by(runs.c.key)
     )
-    for key, peak in connection.execute(query).tuples():
-        if peak is not None and key in found:
-            found[key].values[_PEAK] = peak
+    return dict(connection.execute(query).all())
 
 
-def _add_energy(
-    connection: Connection, mine: tuple[ColumnElement[bool], ...], found: Mapping[int, _Run], metric: str
-) -> None:
+def _energy(connection: Connection, mine: tuple[ColumnElement[bool], ...], phase: str) -> _Values:
     runs, readings = table("run"), table("energy_reading")
     query = (
         select(runs.c.key, readings.c.gross_joules / readings.c.tokens)
         .join(readings, readings.c.run_key == runs.c.key)
-        .where(*mine, readings.c.phase == _ENERGY[metric], readings.c.gross_joules.is_not(None))
+        .where(*mine, readings.c.phase == phase, readings.c.gross_joules.is_not(None))
     )
     several: dict[int, list[float]] = defaultdict(list)
-    for key, joules in connection.execute(query).tuples():
+    for key, joules in connection.execute(query):
         several[key].append(joules)
-    for key, values in several.items():
-        if key in found:
-            found[key].values[metric] = statistics.median(values)
+    return {key: _median(values) for key, values in several.items()}
 
 
-def _add_samples(found: Mapping[int, _Run], metric: str, cell: Row[Any]) -> None:
+def _of_samples(runs: _Runs, names: Mapping[str, int], metric: str, cell: Row[Any]) -> _Values:
     sample, column = _SPEEDS.get(metric, (metric, None))
-    tokens = None if column is None else cell.batch * cell._mapping[column]
-    for run in found.values():
-        values = run.samples.get(sample, [])
-        if tokens is not None:
-            values = [tokens / value for value in values if value > 0]
-        if values:
-            run.values[metric] = values[0] if len(values) == 1 else statistics.median(values)
+    number = names.get(sample)
+    if number is None:
+        return {}
+    single, several = runs.values[number], runs.several[number]
+    if column is None:
+        return single | {key: _median(values) for key, values in several.items()}
+    tokens = cell.batch * cell._mapping[column]
+    found = {key: tokens / value for key, value in single.items() if value > 0}
+    for key, values in several.items():
+        speeds = [tokens / value for value in values if value > 0]
+        if speeds:
+            found[key] = _median(speeds)
+    return found
 
 
-def _points(
-    runs: Iterable[_Run], began: Mapping[str, datetime], metrics: Sequence[str]
-) -> list[HistoryPoint]:
+def _points(runs: _Runs, began: Mapping[str, datetime], values: Mapping[str, _Values]) -> list[HistoryPoint]:
     """One point for each session and version, in the order of time."""
-    grouped: dict[tuple[str, str | None], list[_Run]] = defaultdict(list)
-    for run in runs:
-        grouped[run.session_id, run.version].append(run)
+    grouped: dict[tuple[str, str | None], tuple[list[int], list[int]]] = {}
+    for key, session_id, version, counts in zip(
+        runs.keys, runs.sessions, runs.versions, runs.counts, strict=True
+    ):
+        of_point = grouped.get((session_id, version))
+        if of_point is None:
+            of_point = grouped[session_id, version] = [], []
+        of_point[0 if counts else 1].append(key)
     points = []
-    for (session_id, version), of_point in grouped.items():
-        counted = [run for run in of_point if run.counts]
-        of_runs = {
-            metric: tuple(run.values[metric] for run in counted if metric in run.values) for metric in metrics
-        }
+    for (session_id, version), (counted, left_out) in grouped.items():
+        of_runs = {}
+        middles: dict[str, float | None] = {}
+        for metric, known in values.items():
+            some = tuple([known[key] for key in counted if key in known])
+            of_runs[metric] = some
+            middles[metric] = _median(some) if some else None
         points.append(
             HistoryPoint(
-                session_id=session_id,
-                started_at=began[session_id],
-                framework_version=version,
-                runs=len(counted),
-                left_out=len(of_point) - len(counted),
-                values={
-                    metric: statistics.median(values) if values else None
-                    for metric, values in of_runs.items()
-                },
-                of_runs=of_runs,
+                session_id, began[session_id], version, len(counted), len(left_out), middles, of_runs
             )
         )
     # Stable: the versions of one session stay in the order of its runs.
-    return sorted(points, key=lambda point: (point.started_at, point.session_id))
+    return sorted(points, key=_place)
+
+
+def _place(point: HistoryPoint) -> tuple[datetime, str]:
+    return point.started_at, point.session_id
+
+
+def _median(values: Sequence[float]) -> float:
+    """As `statistics.median`, which takes longer for its checks than for three values."""
+    count = len(values)
+    if count == 1:
+        return values[0]
+    ordered = sorted(values)
+    middle = count // 2
+    return ordered[middle] if count % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -151,7 +151,8 @@ def test_a_verdict_that_came_later_is_added_to_a_run_that_is_stored(store: Store
 
 def change(table: str, column: str, value: Any) -> Any:
     def make_worse(made: dict[str, dict[str, list[Any]]]) -> None:
-        made[table][column][-1] = value
+        length = len(next(iter(made[table].values())))
+        made[table].setdefault(column, [None] * length)[-1] = value
 
     return make_worse
 

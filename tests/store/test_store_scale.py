@@ -123,7 +123,7 @@ def test_the_same_again_adds_nothing(made: tuple[Path, dict[str, Any]], tmp_path
 
 def test_the_steps_are_where_they_are_said_to_be(tmp_path: Path) -> None:
     with Store.open(tmp_path / "steps.db") as store:
-        found = fill(store, Size(runs=3000, machines=1, years=2, seed=1))
+        found = fill(store, Size(runs=8000, machines=2, years=4, seed=1))
         of_series = defaultdict(list)
         for step in found["steps"]:
             of_series[step["machine_id"], step["cell_id"], step["metric"]].append(step)
@@ -132,9 +132,9 @@ def test_the_steps_are_where_they_are_said_to_be(tmp_path: Path) -> None:
             points = [
                 one for one in store.history(cell_id, machine_id, [metric]) if one.values[metric] is not None
             ]
-            places = [step["session_index"] for step in steps]
             for step in steps:
-                if any(0 < abs(step["session_index"] - other) < 16 for other in places):
+                near = [one for one in steps if abs(one["session_index"] - step["session_index"]) < 16]
+                if near != [step]:
                     continue
                 before = [one for one in points if one.session_id < step["session_id"]][-8:]
                 after = [one for one in points if one.session_id >= step["session_id"]][:8]
@@ -143,7 +143,7 @@ def test_the_steps_are_where_they_are_said_to_be(tmp_path: Path) -> None:
                 ratio = middle(after, metric) / middle(before, metric)
                 assert ratio == pytest.approx(step["ratio"], rel=0.025), step
                 looked_at += 1
-    assert looked_at >= 3
+    assert looked_at >= 10
 
 
 def middle(points: list[Any], metric: str) -> float:
@@ -208,15 +208,9 @@ QUESTIONS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("analysed", [False, True], ids=["as it is", "after ANALYZE"])
 @pytest.mark.parametrize("what", QUESTIONS)
-def test_no_question_reads_a_whole_table(
-    made: tuple[Path, dict[str, Any]], tmp_path: Path, what: str, analysed: bool
-) -> None:
-    path = tmp_path / "asked.db"
-    shutil.copy(made[0], path)
-    if analysed:
-        query(path, "ANALYZE")
+def test_no_question_reads_a_whole_table(made: tuple[Path, dict[str, Any]], what: str) -> None:
+    path = made[0]
     with Store.open(path, read_only=True) as store:
         newest = store.newest_session()
         assert newest is not None
