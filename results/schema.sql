@@ -170,7 +170,7 @@ CREATE TABLE session (
 	CONSTRAINT ck_session_status CHECK (status IN ('running', 'ok', 'failed', 'interrupted')),
 	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id)
 );
-CREATE INDEX ix_session_machine_id_started_at ON session (machine_id, started_at);
+CREATE INDEX ix_session_of_machine ON session (machine_id, started_at, id);
 CREATE INDEX ix_session_started_at ON session (started_at);
 
 -- What ended the repeating of a cell's runs in a session. No row: their number was fixed, or it goes on.
@@ -279,7 +279,7 @@ CREATE TABLE run (
 );
 CREATE INDEX ix_run_artifact_id ON run (artifact_id);
 CREATE INDEX ix_run_cell_id_started_at ON run (cell_id, started_at);
-CREATE INDEX ix_run_counted ON run (cell_id, session_id, kind, status, validity, run_index, attempt);
+CREATE INDEX ix_run_of_cell ON run (cell_id, kind, session_id, run_index, attempt, status, validity, framework_version);
 
 -- The plan: one cell of one session, also where it cannot run.
 CREATE TABLE session_cell (

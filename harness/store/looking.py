@@ -6,13 +6,14 @@ may read them; every function works inside its caller's transaction.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, not_, or_, select
 
 from harness.store import evaluations, facts, records, traces
 from harness.store.origins import chain
@@ -24,6 +25,8 @@ KINDS = (
 )  # fmt: skip
 
 _FOUND_AT_MOST = 50
+#: Rows of one list that `describe` gives, the newest ones: a cell's history grows for years.
+_SHOWN_AT_MOST = 1000
 _NEWEST_RUNS = 5
 
 
@@ -121,26 +124,31 @@ def durations(
 ) -> dict[tuple[str, str], float]:
     """Seconds that a run took here before, by cell and kind: the median of the newest five that were ok."""
     runs, sessions = table("run"), table("session")
-    newest = func.row_number().over(
-        partition_by=(runs.c.cell_id, runs.c.kind), order_by=runs.c.started_at.desc()
-    )
-    ranked = (
-        select(runs.c.cell_id, runs.c.kind, runs.c.duration_s, newest.label("place"))
-        .join(sessions, sessions.c.id == runs.c.session_id)
+    of_machine = sessions.c.machine_id == machine_id
+    first = connection.execute(select(func.min(sessions.c.id)).where(of_machine)).scalar()
+    if first is None:
+        return {}
+    # The ids of sessions sort by time: each question reads the end of its part of `ix_run_of_cell`, and nothing that is
+    # older than the machine.
+    query = (
+        select(runs.c.duration_s)
         .where(
-            sessions.c.machine_id == machine_id,
-            runs.c.cell_id.in_(sorted(cell_ids)),
+            runs.c.cell_id == bindparam("cell"),
+            runs.c.kind == bindparam("of_kind"),
+            runs.c.session_id >= first,
+            exists().where(sessions.c.id == runs.c.session_id, of_machine),
             runs.c.status == "ok",
             runs.c.duration_s.is_not(None),
         )
-        .subquery()
+        .order_by(runs.c.session_id.desc(), runs.c.run_index.desc(), runs.c.attempt.desc())
+        .limit(_NEWEST_RUNS)
     )
-    taken: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for cell_id, kind, duration_s, _place in connection.execute(
-        select(ranked).where(ranked.c.place <= _NEWEST_RUNS)
-    ):
-        taken[cell_id, kind].append(duration_s)
-    return {key: statistics.median(values) for key, values in taken.items()}
+    found = {}
+    for cell_id, kind in itertools.product(sorted(cell_ids), get_args(records.RunKind)):
+        taken = connection.execute(query, {"cell": cell_id, "of_kind": kind}).scalars().all()
+        if taken:
+            found[cell_id, kind] = statistics.median(taken)
+    return found
 
 
 def preparation_peaks(connection: Connection) -> dict[tuple[str, str, str], int]:
@@ -231,12 +239,22 @@ def suite_text(connection: Connection, session_id: str) -> str:
     return str(found)
 
 
-def _rows(connection: Connection, name: str, column: str, value: Any, *order: str) -> list[dict[str, Any]]:
-    """Rows of a table where a column has a value, without the keys that are local to the file."""
+def _rows(
+    connection: Connection, name: str, column: str, value: Any, *order: str, newest: bool = False
+) -> list[dict[str, Any]]:
+    """Rows of a table where a column has a value, without the keys that are local to the file.
+
+    ``newest``: of those that come with every session only the last ones.
+    """
     rows = table(name)
-    query = select(rows).where(rows.c[column] == value).order_by(*(rows.c[one] for one in order))
+    query = select(rows).where(rows.c[column] == value)
+    if newest:
+        query = query.order_by(*(rows.c[one].desc() for one in order)).limit(_SHOWN_AT_MOST)
+    else:
+        query = query.order_by(*(rows.c[one] for one in order))
+    found = connection.execute(query).all()
     plain = []
-    for row in connection.execute(query):
+    for row in reversed(found) if newest else found:
         kept = {field: one for field, one in row._mapping.items() if field not in ("key", "run_key", column)}
         plain.append(_plain(kept))
     return plain
@@ -246,7 +264,7 @@ def _run_lines(connection: Connection, *where: ColumnElement[bool]) -> list[dict
     runs = table("run")
     columns = ("id", "session_id", "cell_id", "kind", "run_index", "attempt", "status", "reason", "validity")
     query = select(*(runs.c[name] for name in (*columns, "framework_version", "started_at", "duration_s")))
-    ordered = query.where(*where).order_by(runs.c.started_at.desc(), runs.c.id).limit(1000)
+    ordered = query.where(*where).order_by(runs.c.started_at.desc(), runs.c.id).limit(_SHOWN_AT_MOST)
     return [_plain(dict(row._mapping)) for row in connection.execute(ordered)]
 
 
@@ -278,8 +296,8 @@ def _of_session(connection: Connection, row_id: str) -> dict[str, Any]:
 
 def _of_cell(connection: Connection, row_id: str) -> dict[str, Any]:
     return {
-        "sessions": _rows(connection, "session_cell", "cell_id", row_id, "session_id"),
-        "stops": _rows(connection, "cell_stop", "cell_id", row_id, "session_id"),
+        "sessions": _rows(connection, "session_cell", "cell_id", row_id, "session_id", newest=True),
+        "stops": _rows(connection, "cell_stop", "cell_id", row_id, "session_id", newest=True),
         "runs": _run_lines(connection, table("run").c.cell_id == row_id),
     }
 
@@ -364,11 +382,14 @@ def _of_artifact(connection: Connection, row_id: str) -> dict[str, Any]:
         .join(runs, runs.c.key == verdicts.c.run_key)
         .where(verdicts.c.artifact_id == row_id)
         .order_by(runs.c.started_at.desc())
+        .limit(_SHOWN_AT_MOST)
     )
     return {
         "chain": chain(connection, row_id),
-        "lineage": _rows(connection, "lineage", "artifact_id", row_id, "made_at", "id"),
-        "preparations": _rows(connection, "preparation", "artifact_id", row_id, "started_at", "id"),
+        "lineage": _rows(connection, "lineage", "artifact_id", row_id, "made_at", "id", newest=True),
+        "preparations": _rows(
+            connection, "preparation", "artifact_id", row_id, "started_at", "id", newest=True
+        ),
         "verdicts": [_plain(dict(row._mapping)) for row in connection.execute(query)],
         "passages": _passages(connection, row_id),
         "runs": _run_lines(connection, runs.c.artifact_id == row_id),
@@ -384,7 +405,7 @@ def _of_environment(connection: Connection, row_id: str) -> dict[str, Any]:
 
 
 def _of_model(connection: Connection, row_id: str) -> dict[str, Any]:
-    return {"artifacts": _rows(connection, "lineage", "model_id", row_id, "made_at", "id")}
+    return {"artifacts": _rows(connection, "lineage", "model_id", row_id, "made_at", "id", newest=True)}
 
 
 def _of_itself(connection: Connection, row_id: str) -> dict[str, Any]:
@@ -401,11 +422,14 @@ def _of_lineage(connection: Connection, row_id: str) -> dict[str, Any]:
 def _of_machine(connection: Connection, row_id: str) -> dict[str, Any]:
     rows = table("session")
     query = (
-        select(rows.c.id).where(rows.c.machine_id == row_id).order_by(rows.c.started_at.desc()).limit(1000)
+        select(rows.c.id)
+        .where(rows.c.machine_id == row_id)
+        .order_by(rows.c.started_at.desc())
+        .limit(_SHOWN_AT_MOST)
     )
     return {
         "sessions": list(connection.execute(query).scalars()),
-        "benches": _rows(connection, "machine_bench", "machine_id", row_id, "measured_at", "id"),
+        "benches": _rows(connection, "machine_bench", "machine_id", row_id, "measured_at", "id", newest=True),
     }
 
 

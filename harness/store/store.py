@@ -18,9 +18,13 @@ from typing import Any, Self
 from sqlalchemy import Connection, Engine
 
 from harness.errors import EdgebenchError, UsageError
+from harness.store import bulk, evaluations, facts, looking, origins, records, schema, writing
 from harness.store import engine as engines
-from harness.store import evaluations, facts, looking, origins, records, schema, writing
+from harness.store.history import HistoryPoint, history
 from harness.store.tables import metadata
+
+#: Of many faults of one kind, `check` tells so many.
+_TOLD_AT_MOST = 100
 
 
 def _nothing(session_id: str) -> tuple[()]:
@@ -200,6 +204,24 @@ class Store:
                 self._metrics = looking.metrics(connection)
         return added
 
+    def import_rows(self, batch: bulk.Batch) -> int:
+        """Stores many runs, and what they need, in one transaction: a batch of an import or a merge.
+
+        Some thousand runs make a good batch: it is held in memory, and another writer waits for it.
+
+        Args:
+            batch: table -> column -> values, keys being the sender's own numbers: see `harness.store.bulk`.
+
+        Returns:
+            How many runs were not stored before.
+
+        Raises:
+            ValueError: the schema does not take a table, column or value; nothing is stored.
+            LookupError: a row refers to a run or metric that is not in the batch; nothing is stored.
+        """
+        with self._writing() as connection:
+            return bulk.import_rows(connection, batch)
+
     def record_verdict(self, run_id: str, artifact_id: str, verdict: records.VerdictRecord) -> None:
         """Stores the verdict on an artifact that rests on the score of a run; the first verdict on it stays."""
         with self._writing() as connection:
@@ -271,6 +293,30 @@ class Store:
         with self._reading() as connection:
             return facts.machine_bench(connection, machine_id)
 
+    def history(
+        self,
+        cell_id: str,
+        machine_id: str,
+        metrics: Sequence[str] = ("prefill_tps", "decode_tps"),
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[HistoryPoint]:
+        """A series over its sessions: a cell on one machine, a point a session and framework version.
+
+        Args:
+            cell_id: the cell.
+            machine_id: the machine.
+            metrics: names in `harness.store.history.DERIVED`, or of samples, such as `ttft_s`.
+            since: sessions that began then or later.
+            until: sessions that began before.
+
+        Raises:
+            LookupError: no such cell.
+        """
+        with self._reading() as connection:
+            return history(connection, cell_id, machine_id, metrics, since=since, until=until)
+
     def durations(self, machine_id: str, cell_ids: Collection[str]) -> dict[tuple[str, str], float]:
         """Seconds a run took on a machine, by ``(cell id, kind)``: the median of the newest five that were ok."""
         with self._reading() as connection:
@@ -315,12 +361,12 @@ class Store:
         return {"place": str(self.place), "schema": schema.newest(), "size_bytes": size, "rows": counted}
 
     def check(self) -> list[str]:
-        """What is wrong with an SQLite file, one sentence each: damage, and rows that refer to nothing."""
+        """What is wrong with an SQLite file, a sentence each: damage, and rows that refer to nothing; 100 of each."""
         if not self.place.is_sqlite:
             return []
         with self._reading() as connection:
-            damage = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-            loose = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+            damage = connection.exec_driver_sql("PRAGMA integrity_check").scalars().fetchmany(_TOLD_AT_MOST)
+            loose = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(_TOLD_AT_MOST)
         return [str(one) for one in damage if one != "ok"] + [
             f"{row[0]}: a row refers to nothing in {row[2]}" for row in loose
         ]

@@ -165,7 +165,11 @@ class Session(Row, table=True):
     """One invocation, with the state of the machine that no cell is named after."""
 
     __tablename__: ClassVar[str] = "session"
-    __table_args__ = (_one_of("status", SESSION_STATUSES), Index(None, "machine_id", "started_at"))
+    __table_args__ = (
+        _one_of("status", SESSION_STATUSES),
+        # A machine's sessions by time, with all that a history needs of them.
+        Index("ix_session_of_machine", "machine_id", "started_at", "id"),
+    )
     id: str = Field(primary_key=True, description="such as `20261123T0612-3fa9c01e`; sorts by time")
     machine_id: str = Field(foreign_key="machine.id", description="where it ran")
     suite: str = Field(description="name of the suite")
@@ -396,9 +400,18 @@ class Run(Row, table=True):
         _one_of("validity", VALIDITIES),
         UniqueConstraint("session_id", "cell_id", "kind", "run_index", "attempt"),
         Index(None, "cell_id", "started_at"),
-        # Which runs of a cell count, in each session, without reading the wide rows themselves.
+        # A series in the order of its sessions, with all that a history needs of a run: the rows themselves are wide
+        # and lie far apart.
         Index(
-            "ix_run_counted", "cell_id", "session_id", "kind", "status", "validity", "run_index", "attempt"
+            "ix_run_of_cell",
+            "cell_id",
+            "kind",
+            "session_id",
+            "run_index",
+            "attempt",
+            "status",
+            "validity",
+            "framework_version",
         ),
     )
     key: int | None = Field(

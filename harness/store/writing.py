@@ -24,10 +24,11 @@ Rows = Sequence[Mapping[str, Any]]
 def insert_missing(connection: Connection, name: str, rows: Rows) -> None:
     """Inserts rows into a table; those whose key is there already are left out."""
     if rows:
-        connection.execute(_insert(connection, name), list(rows))
+        connection.execute(insert_or_leave(connection, name), list(rows))
 
 
-def _insert(connection: Connection, name: str) -> Any:
+def insert_or_leave(connection: Connection, name: str) -> Any:
+    """The statement that inserts into a table and leaves rows alone whose key is there already."""
     if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects import postgresql  # a tenth of a second that SQLite need not pay
 
@@ -256,7 +257,9 @@ def run(connection: Connection, record: records.RunRecord, metrics: dict[str, in
         LookupError: its score names a reference that is not stored.
     """
     runs = table("run")
-    key = connection.execute(_insert(connection, "run").returning(runs.c.key), [_run_row(record)]).scalar()
+    key = connection.execute(
+        insert_or_leave(connection, "run").returning(runs.c.key), [_run_row(record)]
+    ).scalar()
     if key is None:
         return False
     _samples(connection, key, record.samples, metrics)

@@ -156,10 +156,10 @@ CREATE TABLE "lineage" (
 	made_at DATETIME NOT NULL, 
 	made_peak_bytes BIGINT, 
 	CONSTRAINT pk_lineage PRIMARY KEY (id), 
-	CONSTRAINT fk_lineage_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
 	CONSTRAINT fk_lineage_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
-	CONSTRAINT fk_lineage_model_id_model FOREIGN KEY(model_id) REFERENCES model (id), 
-	CONSTRAINT fk_lineage_source_artifact_id_artifact FOREIGN KEY(source_artifact_id) REFERENCES artifact (id)
+	CONSTRAINT fk_lineage_source_artifact_id_artifact FOREIGN KEY(source_artifact_id) REFERENCES artifact (id), 
+	CONSTRAINT fk_lineage_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
+	CONSTRAINT fk_lineage_model_id_model FOREIGN KEY(model_id) REFERENCES model (id)
 );
 INSERT INTO "lineage" VALUES('be37065d079c07b0','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166','d2ec68992454e525','llamacpp','F16','int4',NULL,NULL,'llama-cpp-python','0.3.36','{"ftype":15}','{"fell_back":180}',2.5,'2026-11-23 06:12:03.250000',700000000);
 INSERT INTO "lineage" VALUES('a64b38e082392cbf','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','d2ec68992454e525','llamacpp','Q4_K_M','int4','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166',NULL,'llama-cpp-python','0.3.36','{"ftype":15}','{"fell_back":180}',2.5,'2026-11-23 06:12:03.250000',700000000);
@@ -545,18 +545,19 @@ CREATE TABLE schema_revision (
 	applied_at DATETIME NOT NULL, 
 	CONSTRAINT pk_schema_revision PRIMARY KEY (revision)
 );
-INSERT INTO "schema_revision" VALUES('0001','0.1.0','2026-11-26 19:49:09.175561');
-INSERT INTO "schema_revision" VALUES('0002','0.1.0','2026-11-26 19:49:09.175568');
-INSERT INTO "schema_revision" VALUES('0003','0.1.0','2026-11-26 19:49:09.175569');
-INSERT INTO "schema_revision" VALUES('0004','0.1.0','2026-11-26 19:49:09.175570');
-INSERT INTO "schema_revision" VALUES('0005','0.1.0','2026-11-26 19:49:09.175570');
-INSERT INTO "schema_revision" VALUES('0006','0.1.0','2026-11-26 19:49:09.175571');
-INSERT INTO "schema_revision" VALUES('0007','0.1.0','2026-11-26 19:49:09.175572');
-INSERT INTO "schema_revision" VALUES('0008','0.1.0','2026-11-26 19:49:09.175574');
-INSERT INTO "schema_revision" VALUES('0009','0.1.0','2026-11-26 19:49:09.175574');
-INSERT INTO "schema_revision" VALUES('0010','0.1.0','2026-11-26 19:49:09.175575');
-INSERT INTO "schema_revision" VALUES('0011','0.1.0','2026-11-26 19:49:09.175575');
-INSERT INTO "schema_revision" VALUES('0014','0.1.0','2026-11-26 19:49:09.175576');
+INSERT INTO "schema_revision" VALUES('0001','0.1.0','2026-11-26 19:50:57.516578');
+INSERT INTO "schema_revision" VALUES('0002','0.1.0','2026-11-26 19:50:57.516585');
+INSERT INTO "schema_revision" VALUES('0003','0.1.0','2026-11-26 19:50:57.516585');
+INSERT INTO "schema_revision" VALUES('0004','0.1.0','2026-11-26 19:50:57.516586');
+INSERT INTO "schema_revision" VALUES('0005','0.1.0','2026-11-26 19:50:57.516587');
+INSERT INTO "schema_revision" VALUES('0006','0.1.0','2026-11-26 19:50:57.516587');
+INSERT INTO "schema_revision" VALUES('0007','0.1.0','2026-11-26 19:50:57.516588');
+INSERT INTO "schema_revision" VALUES('0008','0.1.0','2026-11-26 19:50:57.516589');
+INSERT INTO "schema_revision" VALUES('0009','0.1.0','2026-11-26 19:50:57.516590');
+INSERT INTO "schema_revision" VALUES('0010','0.1.0','2026-11-26 19:50:57.516590');
+INSERT INTO "schema_revision" VALUES('0011','0.1.0','2026-11-26 19:50:57.516591');
+INSERT INTO "schema_revision" VALUES('0013','0.1.0','2026-11-26 19:50:57.516591');
+INSERT INTO "schema_revision" VALUES('0014','0.1.0','2026-11-26 19:50:57.516591');
 CREATE TABLE "score" (
 	run_key INTEGER NOT NULL, 
 	scoring_key VARCHAR NOT NULL, 
@@ -581,9 +582,9 @@ CREATE TABLE "score" (
 	delta_p JSON, 
 	errors JSON, 
 	CONSTRAINT pk_score PRIMARY KEY (run_key), 
-	CONSTRAINT fk_score_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
 	CONSTRAINT fk_score_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key"), 
-	CONSTRAINT fk_score_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key")
+	CONSTRAINT fk_score_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key"), 
+	CONSTRAINT fk_score_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id)
 );
 INSERT INTO "score" VALUES(4,'reference of 20261123T0612-9a729e93','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166','scoring.txt','6b17b8fcc411a533c822a5117e33cf73fa6766739d7d36ac86dc4bea883af4fe',128,128,64,NULL,4,NULL,'llamacpp F32',0.02,0.4,0.9,1.1,1,49152,'{}','exact',NULL,'{}');
 INSERT INTO "score" VALUES(5,'own of 20261123T0612-9a729e93','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','scoring.txt','6b17b8fcc411a533c822a5117e33cf73fa6766739d7d36ac86dc4bea883af4fe',128,128,64,NULL,4,4,'llamacpp F32',0.02,0.4,0.9,1.1,1,49152,'{}','exact',NULL,'{}');
@@ -649,9 +650,9 @@ CREATE TABLE session (
 	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id)
 );
 INSERT INTO "session" VALUES('20261123T0612-9a729e93','94a55ce1644d8be2','quickstart','f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab','name: quickstart
-','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-23 06:12:03.250000','2026-11-26 19:49:09.228837','ok',0);
+','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-23 06:12:03.250000','2026-11-26 19:50:57.561564','ok',0);
 INSERT INTO "session" VALUES('20261124T0612-60df13c3','94a55ce1644d8be2','quickstart','f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab','name: quickstart
-','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-24 06:12:03.250000','2026-11-26 19:49:09.251241','ok',0);
+','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-24 06:12:03.250000','2026-11-26 19:50:57.577148','ok',0);
 CREATE TABLE session_cell (
 	session_id VARCHAR NOT NULL, 
 	cell_id VARCHAR NOT NULL, 
@@ -834,12 +835,12 @@ CREATE INDEX ix_lineage_artifact_id ON lineage (artifact_id);
 CREATE INDEX ix_preparation_artifact_id ON preparation (artifact_id);
 CREATE INDEX ix_preparation_model_framework_recipe ON preparation (model, framework, recipe);
 CREATE INDEX ix_model_name ON model (name);
-CREATE INDEX ix_score_scoring_key ON score (scoring_key);
 CREATE INDEX ix_score_artifact_id ON score (artifact_id);
+CREATE INDEX ix_score_scoring_key ON score (scoring_key);
 CREATE INDEX ix_machine_bench_machine_id_measured_at ON machine_bench (machine_id, measured_at);
 CREATE INDEX ix_cell_framework_model ON cell (framework, model);
 CREATE INDEX ix_evaluation_artifact_id ON evaluation (artifact_id);
 CREATE INDEX ix_evaluation_evaluation_key ON evaluation (evaluation_key);
-CREATE INDEX ix_session_machine_id_started_at ON session (machine_id, started_at);
-CREATE INDEX ix_run_counted ON run (cell_id, session_id, kind, status, validity, run_index, attempt);
+CREATE INDEX ix_session_of_machine ON session (machine_id, started_at, id);
+CREATE INDEX ix_run_of_cell ON run (cell_id, kind, session_id, run_index, attempt, status, validity, framework_version);
 COMMIT;

@@ -1,0 +1,30 @@
+"""Indexes that hold the history of a series and the sessions of a machine: ten years are read without their rows.
+
+Revision: 0013. Everything is written out: what a released revision makes never changes with the models.
+"""
+
+from alembic import op
+
+revision = "0013"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Adds two indexes."""
+    op.create_index("ix_session_of_machine", "session", ["machine_id", "started_at", "id"])
+    op.create_index(
+        "ix_run_of_cell",
+        "run",
+        [
+            "cell_id",
+            "kind",
+            "session_id",
+            "run_index",
+            "attempt",
+            "status",
+            "validity",
+            "framework_version",
+        ],
+    )
