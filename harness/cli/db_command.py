@@ -53,7 +53,7 @@ def sessions(limit: int, db: str, as_json: bool) -> None:
             one["status"],
             str(one["cells"]),
             runs,
-            one["started_at"],
+            one["started_at"] or "–",
             one["trigger"],
             (one["commit_sha"] or "")[:10],
         )

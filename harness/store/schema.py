@@ -33,6 +33,7 @@ REVISIONS: dict[str, str] = {
     "0008": "0.1.0",
     "0009": "0.1.0",
     "0010": "0.1.0",
+    "0012": "0.1.0",
 }
 
 #: Alembic's scripts; one file a revision in `versions`.

@@ -96,6 +96,11 @@ def as_intervals(value: Any) -> str:
     return ", ".join(sorted(value))
 
 
+def as_imported(value: Any) -> str:
+    """Another tool's figures: ``llama-bench:decode_tps 121.3``."""
+    return "; ".join(f"{name} {significant(each['value'], 4)}" for name, each in value.items())
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One column.
@@ -254,6 +259,10 @@ def _all() -> tuple[Metric, ...]:
           "Touched weight and KV cache bytes a token, times decode tokens/s, over the measured read bandwidth.", 10),
         m("mfu_prefill", "MFU", "metric", "share", "higher", as_percent,
           "The model's operations per token, times prefill tokens/s, over the measured fp32 peak.", 8),
+        m("source", "Source", "provenance", "", None, as_text,
+          "Tool that measured, where the session was imported."),
+        m("imported", "Imported", "provenance", "", None, as_imported,
+          "Another tool's figures by its own names and definitions: `value`, `statistic`, `n`, `stddev` of each."),
     )  # fmt: skip
 
 
