@@ -7,6 +7,7 @@ file is refused with the path of the field in it.
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -97,12 +98,12 @@ class Fields:
         value = self.number_or_none(key)
         return value if value is not None and value > 0 else None
 
-    def positives(self, key: str) -> list[float]:
-        """A list of numbers above 0."""
+    def positives(self, key: str, *, or_zero: bool = False) -> list[float]:
+        """A list of numbers above 0; ``or_zero``: or 0, where the tool means that."""
         made = []
         for place, value in enumerate(self.list_of(key)):
             found = _number(value) if not isinstance(value, str) else None
-            if found is None or found <= 0:
+            if found is None or found < 0 or (found == 0 and not or_zero):
                 self.refuse(f"{key}[{place}]", f"a number above 0 is expected, not {_shown(value)}")
             made.append(found)
         return made
@@ -119,6 +120,11 @@ class Fields:
     def whole_or_none(self, key: str) -> int | None:
         """As `whole`; None where the file has none."""
         return self.whole(key) if self.has(key) else None
+
+    def commit_or_none(self, key: str) -> str | None:
+        """A commit's hash; None where the file has none, or a word for that."""
+        value = self.values.get(key)
+        return value if isinstance(value, str) and _COMMIT.fullmatch(value) else None
 
     # -- texts --------------------------------------------------------------------------------------------------
 
@@ -175,6 +181,7 @@ class Fields:
             self.refuse(key, f"a time is expected, not {value:g}")
 
 
+_COMMIT = re.compile("[0-9a-f]{7,64}")
 _NONE = ("", "na", "n/a", "nan", "none", "null")
 
 

@@ -52,7 +52,8 @@ class Hyperfine(Format):
 
 
 def _result(row: Fields) -> Result:
-    times = row.positives("times")
+    # Where the shell's start, which is subtracted, takes longer than the command, the tool says 0.
+    times = row.positives("times", or_zero=True)
     runs = len(times) or None
     statistics = [
         Statistic(f"{name}_s", "mean", row.number(name), runs) for name in ("user", "system") if row.has(name)
@@ -85,9 +86,14 @@ def _result(row: Fields) -> Result:
 
 
 def _flags(row: Fields) -> list[str]:
-    codes = row.list_of("exit_codes")
-    failed = sum(1 for code in codes if code != 0)
-    return [f"{failed} of {len(codes)} runs ended with another exit status than 0"] if failed else []
+    codes, times = row.list_of("exit_codes"), row.list_of("times")
+    failed, none = sum(1 for code in codes if code != 0), sum(1 for time in times if time == 0)
+    flags = [f"{failed} of {len(codes)} runs ended with another exit status than 0"] if failed else []
+    if none:
+        flags.append(
+            f"{none} of {len(times)} times are 0: no longer than the start of the shell that is subtracted"
+        )
+    return flags
 
 
 FORMAT = Hyperfine()

@@ -19,22 +19,18 @@ from harness.importing.sql import SqlError, insert_rows
 
 _TABLE = "llama_bench"
 
-_SAME = (
-    "mean over repetitions where there are none to show; threads, batches and cache types are in the options"
-)
 _DEFINITIONS = {
-    "prefill_s": "seconds of processing the prompt in batches, without logits of other"
-    " positions than the last; the span is"
-    " that of edgebench's prefill_s, in a loop, context and warm-up of its own",
-    "prefill_tps": f"prompt tokens over those seconds; edgebench takes the median over"
-    f" repetitions and processes; {_SAME}",
+    "prefill_s": "seconds of processing the prompt in batches, logits of its last position alone; the span of"
+    " edgebench's prefill_s, but with a context, a warm-up and a process of its own",
+    "prefill_tps": "prompt tokens over those seconds; CSV and SQL have the mean over repetitions, edgebench takes the"
+    " median over repetitions and then over processes",
     "decode_s": "seconds of generating one token after another, drawing random tokens and filling batches included; the"
     " cache begins empty or at the depth, where edgebench decodes behind its own prompt",
-    "decode_tps": "generated tokens over those seconds; edgebench divides by the synchronised forward passes alone and"
-    f" decodes the most likely token; {_SAME}",
+    "decode_tps": "generated tokens over those seconds; edgebench divides by the synchronised forward passes alone, and"
+    " decodes the most likely token",
     "total_s": "seconds of a prompt and of generating behind it, in one span: edgebench never blends the two",
     "total_tps": "tokens of both over that span",
-}  # fmt: skip
+}
 
 #: What is no setting: results, the file, the machine, the build, what the workload says.
 _NO_OPTION = frozenset(
@@ -195,7 +191,10 @@ def _precision(row: Fields) -> tuple[str, str]:
     if match is None:
         return UNKNOWN, UNKNOWN
     recipe = match["name"] + {None: "", "Small": "_S", "Medium": "_M", "Large": "_L"}[match["size"]]
-    return recipe, precision_of_recipe("llamacpp", recipe)
+    known = precision_of_recipe("llamacpp", recipe)
+    bits = re.match(r"I?Q(\d)", recipe)
+    # A type that is no recipe of ours is named by its bits all the same.
+    return recipe, f"int{bits[1]}" if known == UNKNOWN and bits else known
 
 
 def _device(row: Fields) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.importing.document import Document
-from harness.importing.fields import GB, GIB, MB, MIB, MS, Fields, file_stem, without
+from harness.importing.fields import GIB, MIB, MS, Fields, file_stem, without
 from harness.importing.precisions import precision_of_recipe
 from harness.importing.registry import Format
 from harness.importing.result import UNKNOWN, Contents, Result, Statistic
@@ -28,8 +28,9 @@ _FIGURES = (
     ("tokenization_time", "tokenization_time", "tokenization_s", MS),
     ("detokenization_time", "detokenization_time", "detokenization_s", MS),
 )
-_MEMORY = re.compile(r"^(max_\w*mem)(?:\((MB|MiB|GB|GiB)\))?$")
-_UNITS = {"MB": MB, "MiB": MIB, "GB": GB, "GiB": GIB}
+#: Shares of the machine's memory are per cent, and stay in the record.
+_MEMORY = re.compile(r"^(max_(?!share_)\w*mem)(?:\((MB|MiB|GiB)\))?$")
+_BYTES = {"MiB": MIB, "GiB": GIB}
 
 _DEFINITIONS = {
     "generation_s": "seconds of one whole generation, tokenising and detokenising left out",
@@ -52,6 +53,10 @@ _DEFINITIONS = {
     "max_sys_mem_bytes": "most memory of the whole system in use, seen by polling: other processes are in it",
     "max_uss_mem_bytes": "largest unique set seen by polling",
     "max_shared_mem_bytes": "most shared memory seen by polling",
+    "max_rss_mem_mb": "largest resident set seen by polling, in what the tool calls MB: 10**6"
+    " or 2**20 bytes, by its version",
+    "max_uss_mem_mb": "largest unique set seen by polling, in the same",
+    "max_shared_mem_mb": "most shared memory seen by polling, in the same",
     "compile_s": "reading and compiling the model, once",
 }
 
@@ -171,7 +176,10 @@ def _result(
 
 
 def _memory(rows: Sequence[Fields]) -> dict[str, list[float | None]]:
-    """Peaks by polling. The CSV names the unit in its head; the JSON has MiB and does not say so."""
+    """Peaks by polling. The CSV names the unit in its head; the JSON has MiB and does not say so.
+
+    Where the head says MB, versions of the tool wrote 10**6 or 2**20 bytes under it: such a figure is not converted.
+    """
     made: dict[str, list[float | None]] = {}
     keys: dict[str, Any] = {key: None for row in rows for key in row.values}
     for key in keys:
@@ -180,8 +188,9 @@ def _memory(rows: Sequence[Fields]) -> dict[str, list[float | None]]:
             continue
         found = [row.positive_or_none(key) for row in rows]
         if any(value is not None for value in found):
-            scale = _UNITS[match[2] or "MiB"]
-            made[f"{match[1]}_bytes"] = [None if value is None else value * scale for value in found]
+            scale = _BYTES.get(match[2] or "MiB")
+            name = f"{match[1]}_mb" if scale is None else f"{match[1]}_bytes"
+            made[name] = [None if value is None else value * (scale or 1.0) for value in found]
     return made
 
 

@@ -94,7 +94,7 @@ class LmEval(Format):
             system={"python_environment": env} if (env := whole.values.get("pretty_env_info")) else {},
             document=without(whole.values, _RECORD),
             started_at=result.started_at,
-            commit_sha=whole.name_or_none("git_hash"),
+            commit_sha=whole.commit_or_none("git_hash"),
             other_files=[one.facts() for one in others],
         )
 

@@ -52,7 +52,7 @@ class PytestBenchmark(Format):
             },
             document=without(whole.values, ["benchmarks"]),
             started_at=whole.time_or_none("datetime"),
-            commit_sha=whole.below("commit_info").name_or_none("id"),
+            commit_sha=whole.below("commit_info").commit_or_none("id"),
         )
 
 
