@@ -99,9 +99,15 @@ def _stored(store: Store | None, file: Path, record: ImportRecord) -> dict[str, 
     if store is not None:
         others = [one for one in store.sessions_of_file(record.source.file_sha256) if one[0] != session]
         if others:
+            other, machine = others[0]
+            what = (
+                "with other files beside it"
+                if machine == record.machine.name
+                else f"of the machine {machine!r}"
+            )
             raise UsageError(
-                f"{file} was imported before as {others[0][0]}, of the machine {others[0][1]!r}",
-                next_step=f"leave it, or give that machine with --machine {others[0][1]!r}",
+                f"{file} was imported before as {other}, {what}",
+                next_step=f"leave it as it is; it is shown by `edgebench table --session {other}`",
             )
         added = store.record_import(record)
     source = record.source

@@ -30,7 +30,7 @@ KNOWN = [
     ("pytest_benchmark_saved.json", "pytest-benchmark", "5.3.1", "json", 3),
     ("hyperfine.json", "hyperfine", None, "json", 2),
     ("hyperfine_failing.json", "hyperfine", None, "json", 1),
-    ("lm_eval/results_2026-11-26T18-44-00.000000.json", "lm-eval", "0.4.13", "json", 1),
+    ("lm_eval/results_2026-11-26T19-03-36.611759.json", "lm-eval", "0.4.13", "json", 1),
     ("optimum_benchmark/benchmark.json", "optimum-benchmark", "0.6.0", "json", 1),
     ("optimum_benchmark/benchmark_report.json", "optimum-benchmark", "0.6.0", "json", 1),
 ]
@@ -120,7 +120,7 @@ def test_the_raw_repetitions_of_the_tool_s_file_are_samples() -> None:
 
 
 def test_lm_eval_s_items_come_from_the_samples_beside_it() -> None:
-    [one] = read_file(FILES / "lm_eval/results_2026-11-26T18-44-00.000000.json").runs
+    [one] = read_file(FILES / "lm_eval/results_2026-11-26T19-03-36.611759.json").runs
     evaluation = one.run.evaluation
     assert evaluation is not None
     by_name = {task.task: task for task in evaluation.tasks}
@@ -135,7 +135,7 @@ def test_lm_eval_s_items_come_from_the_samples_beside_it() -> None:
 
 
 def test_lm_eval_without_samples_beside_it_has_results_alone(tmp_path: Path) -> None:
-    path = tmp_path / "results_2026-11-26T18-44-00.000000.json"
+    path = tmp_path / "results_2026-11-26T19-03-36.611759.json"
     path.write_bytes((FILES / "lm_eval" / path.name).read_bytes())
     record = read_file(path)
     [one] = record.runs

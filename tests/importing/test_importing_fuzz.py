@@ -23,7 +23,7 @@ JSON_FILES = {
     "llama-bench": "llama_bench.json",
     "optimum-benchmark": "optimum_benchmark/benchmark.json",
     "llm_bench": "llm_bench.json",
-    "lm-eval": "lm_eval/results_2026-11-26T18-44-00.000000.json",
+    "lm-eval": "lm_eval/results_2026-11-26T19-03-36.611759.json",
     "pytest-benchmark": "pytest_benchmark.json",
     "hyperfine": "hyperfine.json",
 }

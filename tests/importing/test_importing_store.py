@@ -1,4 +1,4 @@
-"""Imported files in the database: whole or not at all, once, and never beside what was measured. SQLite and PostgreSQL."""
+"""Imported files in the database: whole or not at all, once, never beside what was measured; on both databases."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from harness.store import Store, records
 from harness.table import render
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
-import make_store_records as make  # noqa: E402
-from store_servers import postgresql  # noqa: E402
+import make_store_records as make
+from store_servers import postgresql
 
 _numbers = itertools.count()
 
@@ -217,7 +217,7 @@ def test_measured_and_imported_rows_stand_in_no_one_table(store: Store) -> None:
 
 
 def test_lm_eval_s_results_stand_under_tasks(store: Store) -> None:
-    record = read_file(FILES / "lm_eval/results_2026-11-26T18-44-00.000000.json")
+    record = read_file(FILES / "lm_eval/results_2026-11-26T19-03-36.611759.json")
     store.record_import(record)
     rows, about = session_rows(store, record.session_id)
     [row] = rows

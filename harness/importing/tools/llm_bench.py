@@ -51,6 +51,8 @@ _DEFINITIONS = {
     " edgebench reads the kernel's own"
     " high-water mark",
     "max_sys_mem_bytes": "most memory of the whole system in use, seen by polling: other processes are in it",
+    "max_increase_rss_mem_bytes": "the same less what it was before the generation",
+    "max_increase_sys_mem_bytes": "the same of the whole system",
     "max_uss_mem_bytes": "largest unique set seen by polling",
     "max_shared_mem_bytes": "most shared memory seen by polling",
     "max_rss_mem_mb": "largest resident set seen by polling, in what the tool calls MB: 10**6"

@@ -70,8 +70,8 @@ class LmEval(Format):
             record={key: whole.values[key] for key in _RECORD if key in whole.values},
             recipe=config.option("model_dtype") or _argument(config, ("dtype",)) or UNKNOWN,
             precision=precision_of_word(config.option("model_dtype") or _argument(config, ("dtype",))),
-            device=config.option("device") or UNKNOWN,
-            api=(config.option("device") or UNKNOWN).partition(":")[0],
+            device=_device(config).replace("cuda", "gpu"),
+            api=_device(config).partition(":")[0],
             options=_options(config),
             started_at=whole.epoch_or_none("date"),
             tasks=Tasks(
@@ -97,6 +97,11 @@ class LmEval(Format):
             commit_sha=whole.commit_or_none("git_hash"),
             other_files=[one.facts() for one in others],
         )
+
+
+def _device(config: Fields) -> str:
+    """As lm-eval was told; a model that asks a server computes elsewhere."""
+    return config.option("device") or UNKNOWN
 
 
 def _limit(config: Fields) -> int | None:

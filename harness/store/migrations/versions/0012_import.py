@@ -16,26 +16,17 @@ def upgrade() -> None:
     """Adds two tables and two columns, and lets be NULL what only an imported file leaves open."""
     views = _take_views()
     _relax("machine", ("cpu_model", "arch", "logical_cores", "memory_bytes"))
-    # Copied as a whole, so that an upgraded table reads like a new one.
     with op.batch_alter_table("cell", recreate="always") as batch:
         batch.add_column(sa.Column("source", sa.String(), nullable=True))
-    _relax(
-        "session",
-        ("suite_text", "seed", "started_at"),
-        sa.CheckConstraint(
-            "status IN ('running', 'ok', 'failed', 'interrupted')", name=op.f("ck_session_status")
-        ),
-        add=sa.Column("origin", sa.String(), nullable=False, server_default=sa.text("'measured'")),
-        check=("ck_session_origin", "origin IN ('measured', 'imported')"),
-    )
-    _relax(
-        "run",
-        ("started_at", "validity"),
-        sa.CheckConstraint(
-            "status IN ('ok', 'skipped', 'failed', 'timeout', 'oom')", name=op.f("ck_run_status")
-        ),
-        sa.CheckConstraint("validity IN ('ok', 'suspect')", name=op.f("ck_run_validity")),
-    )
+    _relax("session", ("suite_text", "seed", "started_at"))
+    # Copied as a whole, so that an upgraded table reads like a new one.
+    with op.batch_alter_table("session", recreate="always") as batch:
+        batch.add_column(
+            sa.Column("origin", sa.String(), nullable=False, server_default=sa.text("'measured'"))
+        )
+    with op.batch_alter_table("session") as batch:
+        batch.create_check_constraint(op.f("ck_session_origin"), "origin IN ('measured', 'imported')")
+    _relax("run", ("started_at", "validity"))
     _relax("evaluation", ("artifact_id", "max_length", "environment_id", "lm_eval_version", "truncated"))
     op.create_table(
         "session_import",
@@ -75,21 +66,11 @@ def upgrade() -> None:
         op.get_bind().exec_driver_sql(statement)
 
 
-def _relax(
-    name: str,
-    columns: tuple[str, ...],
-    *checks: sa.CheckConstraint,
-    add: sa.Column[str] | None = None,
-    check: tuple[str, str] | None = None,
-) -> None:
-    """Lets columns be NULL, and adds a column. SQLite copies the table, whose checks a reflection does not tell."""
-    with op.batch_alter_table(name, recreate="auto", table_args=checks) as batch:
-        if add is not None:
-            batch.add_column(add)
+def _relax(name: str, columns: tuple[str, ...]) -> None:
+    """Lets columns be NULL. SQLite copies the table."""
+    with op.batch_alter_table(name) as batch:
         for column in columns:
             batch.alter_column(column, nullable=True)
-        if check is not None:
-            batch.create_check_constraint(op.f(check[0]), check[1])
 
 
 def _take_views() -> list[str]:
