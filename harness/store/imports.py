@@ -106,7 +106,7 @@ def store(connection: Connection, record: ImportRecord, metrics: dict[str, int])
         return False
     source = record.source
     writing.machine(connection, record.machine)
-    row = {
+    row: dict[str, Any] = {
         "id": session_id,
         "machine_id": record.machine.id,
         "suite": source.tool,

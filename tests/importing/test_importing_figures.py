@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from harness.importing.document import Document, ImportFileError
 from harness.importing.result import Statistic
 
 
-def statistics(found: list[Statistic] | Any) -> dict[str, tuple[str, float, int | None, float | None]]:
+def statistics(found: Sequence[Statistic]) -> dict[str, Any]:
     return {one.metric: (one.statistic, one.value, one.n, one.stddev) for one in found}
 
 
@@ -217,7 +218,7 @@ def test_genai_s_first_form_has_the_same_figures() -> None:
     assert (first.model, second.model) == (None, "smollm2-135m-instruct")
 
 
-OPTIMUM = {
+OPTIMUM: dict[str, Any] = {
     "config": {
         "name": "cpu",
         "backend": {

@@ -72,6 +72,7 @@ def with_value(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 def check(tool: str, data: bytes, name: str) -> None:
     """Reads a file as a tool's; what comes out can be stored on any database."""
+    refused: ImportFileError | None = None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(data)
@@ -81,8 +82,6 @@ def check(tool: str, data: bytes, name: str) -> None:
             record = import_record(document, tool, formats()[tool].read(document))
         except ImportFileError as error:
             refused = error
-        else:
-            refused = None
     if refused is not None:
         assert folder in refused.what
         assert refused.next_step
@@ -180,6 +179,7 @@ def test_json_of_any_kind(tool: str, document: Any) -> None:
 @given(data=st.data())
 def test_any_bytes_anywhere_in_lm_eval_s_samples(data: st.DataObject) -> None:
     folder = FILES / "lm_eval"
+    refused: ImportFileError | None = None
     with tempfile.TemporaryDirectory() as name:
         for path in folder.iterdir():
             content = bytearray(path.read_bytes())
@@ -194,7 +194,6 @@ def test_any_bytes_anywhere_in_lm_eval_s_samples(data: st.DataObject) -> None:
         except ImportFileError as error:
             refused = error
         else:
-            refused = None
             canonical_json([one.run.details for one in record.runs])
     if refused is not None:
         assert name in refused.what

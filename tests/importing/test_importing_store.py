@@ -52,7 +52,7 @@ def measured(store: Store) -> str:
     """A session that was measured."""
     machine = store.record_machine(make.machine())
     store.record_environment(make.environment())
-    store.record_model(make.model())
+    store.record_model(replace(make.model(), configuration=None))
     store.record_artifact(make.artifact())
     session = store.start_session(make.session(machine), [records.PlannedCellRecord(make.cell(), 0)])
     assert store.record_run(make.run(session, make.cell().id))
@@ -84,9 +84,9 @@ def test_what_is_stored_is_what_was_read(store: Store) -> None:
     record = read_file(FILES / "llama_bench.json", machine=named_machine("lab-3"))
     store.record_import(record)
     found = store.describe("session", record.session_id)
-    assert (found["origin"], found["suite"], found["started_at"]) == (
-        "imported", "llama-bench", min(one.run.started_at for one in record.runs).isoformat(),  # type: ignore[type-var]
-    )  # fmt: skip
+    assert (found["origin"], found["suite"]) == ("imported", "llama-bench")
+    times = [one.run.started_at for one in record.runs if one.run.started_at is not None]
+    assert found["started_at"] == min(times).isoformat()
     assert found["import"]["file_sha256"] == record.source.file_sha256
     assert found["import"]["definitions"]["llama-bench:decode_tps"]
     assert (found["seed"], found["suite_text"], found["missing"]) == (None, None, 0)
@@ -110,11 +110,11 @@ def test_a_mean_is_no_sample(store: Store) -> None:
 
 def test_a_file_is_stored_whole_or_not_at_all(store: Store, tmp_path: Path) -> None:
     record = read_file(document(tmp_path, [llama_bench_test(), llama_bench_test(n_gen=8, n_prompt=0)]).path)
-    broken = replace(record.runs[1].run, status="of no kind")  # type: ignore[arg-type]
-    spoiled = replace(record, runs=[record.runs[0], replace(record.runs[1], run=replace(broken, reason="x"))])
+    broken = replace(record.runs[1].run, status="of no kind", reason="none")  # type: ignore[arg-type]
+    spoiled = replace(record, runs=[record.runs[0], replace(record.runs[1], run=broken)])
     with pytest.raises(Exception, match="ck_run_status"):
         store.record_import(spoiled)
-    assert {name: count for name, count in store.info()["rows"].items() if count} == {"schema_revision": 11}
+    assert {name for name, count in store.info()["rows"].items() if count} == {"schema_revision"}
     assert store.record_import(record)
 
 

@@ -41,6 +41,7 @@ ISSUE_KEYS = [
     "bits_per_byte", "kld_median", "kld_p99", "kld_p999", "kld_max",
     "delta_p_rms", "delta_p_p1", "delta_p_median", "delta_p_p99",
     "mbu_decode", "mfu_prefill",
+    "source", "imported",
 ]  # fmt: skip
 
 HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))
