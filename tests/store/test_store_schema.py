@@ -171,6 +171,15 @@ def test_a_released_revision_comes_to_the_newest_schema_with_what_it_held(
     assert statements(path) == statements(tmp_path / "new.db")
 
 
+def test_a_view_survives_the_copying_of_the_tables_that_it_names(tmp_path: Path) -> None:
+    path = migrated(tmp_path / "old.db", "0010")
+    connection = sqlite3.connect(path)
+    connection.executescript(OLD_RUN + "CREATE VIEW mine AS SELECT run.id, started_at, ':a' FROM run;")
+    connection.close()
+    Store.open(path).close()
+    assert query(path, "SELECT id FROM mine") == [("r",)]
+
+
 def test_every_migration_is_a_known_revision() -> None:
     script = ScriptDirectory(str(schema.MIGRATIONS))
     in_order = [one.revision for one in script.walk_revisions()][::-1]
