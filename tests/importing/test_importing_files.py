@@ -132,6 +132,8 @@ def test_lm_eval_s_items_come_from_the_samples_beside_it() -> None:
     arithmetic = by_name["edgebench_arithmetic"]
     assert all(item.text is not None and not item.loglikelihoods for item in arithmetic.items)
     assert evaluation.artifact_id is None
+    # What lm-eval was asked for, by default: a model that needs no device at all ran.
+    assert (one.cell.device, one.cell.options["device"]) == ("unknown", "cuda:0")
 
 
 def test_lm_eval_without_samples_beside_it_has_results_alone(tmp_path: Path) -> None:

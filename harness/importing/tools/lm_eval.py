@@ -70,8 +70,6 @@ class LmEval(Format):
             record={key: whole.values[key] for key in _RECORD if key in whole.values},
             recipe=config.option("model_dtype") or _argument(config, ("dtype",)) or UNKNOWN,
             precision=precision_of_word(config.option("model_dtype") or _argument(config, ("dtype",))),
-            device=_device(config).replace("cuda", "gpu"),
-            api=_device(config).partition(":")[0],
             options=_options(config),
             started_at=whole.epoch_or_none("date"),
             tasks=Tasks(
@@ -99,11 +97,6 @@ class LmEval(Format):
         )
 
 
-def _device(config: Fields) -> str:
-    """As lm-eval was told; a model that asks a server computes elsewhere."""
-    return config.option("device") or UNKNOWN
-
-
 def _limit(config: Fields) -> int | None:
     """A number of items; a share of them (below 1) stays in the settings."""
     found = config.positive_or_none("limit")
@@ -111,7 +104,10 @@ def _limit(config: Fields) -> int | None:
 
 
 def _options(config: Fields) -> dict[str, str]:
-    made = {key: value for key in ("limit", "gen_kwargs") if (value := config.option(key)) is not None}
+    """What was asked for; the device too, because where there is none such lm-eval computes on the CPU all the same."""
+    made = {
+        key: value for key in ("device", "limit", "gen_kwargs") if (value := config.option(key)) is not None
+    }
     arguments = config.values.get("model_args")
     if isinstance(arguments, dict):
         inside = Fields(config.document, arguments, f"{config.place}.model_args")
