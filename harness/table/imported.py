@@ -144,7 +144,8 @@ def figure_text(name: str, figure: Mapping[str, Any] | None) -> str:
     text = _formatted(name, value)
     spread = figure["stddev"]
     if spread is not None and value and figure["n"] != 1:
-        text += f" ±{100 * spread / abs(value):.2g}%"
+        percent = 100 * spread / abs(value)
+        text += f" ±{percent:.2g}%" if percent < 10 else f" ±{percent:.0f}%"
     return text if figure["statistic"] == "median" else f"{text} ({figure['statistic']})"
 
 

@@ -6,6 +6,7 @@ because the file pools them over repetitions; energy is kept as the tool's figur
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from harness.importing.document import Document
@@ -207,6 +208,8 @@ def _definitions(report: Fields) -> dict[str, str]:
     for target in report.values:
         what = _TARGETS.get(target, f"the target {target}")
         made[f"{target}_s"] = f"seconds of {what}"
+        # The rest of the sentence is about the seconds.
+        what = re.split("[:;]", what)[0]
         for key in report.below(target).below("memory").values:
             made[f"{target}_{key}_bytes"] = (
                 f"largest {key} seen by polling from a process beside it while {what} was repeated"
