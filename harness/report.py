@@ -15,6 +15,7 @@ from harness.names import safe_name
 from harness.store import Store
 from harness.table import Row, comparison_rows, render
 from harness.table.facts import About, SessionFacts
+from harness.table.imported import imported_rows
 from harness.table.stored import session_facts
 
 
@@ -35,6 +36,8 @@ def shown_facts(store: Store, session_id: str) -> SessionFacts:
 def session_rows(store: Store, session_id: str, *, with_suspect: bool = False) -> tuple[list[Row], About]:
     """The rows of a session, and what stands under them; ``with_suspect`` as in `comparison_rows`."""
     facts = shown_facts(store, session_id)
+    if facts.source is not None:
+        return imported_rows(facts), facts.about()
     return comparison_rows(facts, with_suspect=with_suspect), facts.about()
 
 

@@ -26,6 +26,7 @@ CREATE TABLE cell (
 	depth INTEGER NOT NULL,
 	options JSON NOT NULL,
 	batch INTEGER DEFAULT 1 NOT NULL,
+	source VARCHAR,
 	CONSTRAINT pk_cell PRIMARY KEY (id)
 );
 CREATE INDEX ix_cell_framework_model ON cell (framework, model);
@@ -44,12 +45,12 @@ CREATE TABLE environment (
 CREATE TABLE machine (
 	id VARCHAR NOT NULL,
 	name VARCHAR NOT NULL,
-	cpu_model VARCHAR NOT NULL,
-	arch VARCHAR NOT NULL,
+	cpu_model VARCHAR,
+	arch VARCHAR,
 	sockets INTEGER,
 	physical_cores INTEGER,
-	logical_cores INTEGER NOT NULL,
-	memory_bytes BIGINT NOT NULL,
+	logical_cores INTEGER,
+	memory_bytes BIGINT,
 	accelerators JSON NOT NULL,
 	CONSTRAINT pk_machine PRIMARY KEY (id)
 );
@@ -148,26 +149,28 @@ CREATE TABLE machine_bench (
 );
 CREATE INDEX ix_machine_bench_machine_id_measured_at ON machine_bench (machine_id, measured_at);
 
--- One invocation, with the state of the machine that no cell is named after.
+-- One invocation, with the state of the machine that no cell is named after; or one file that was imported.
 CREATE TABLE session (
 	id VARCHAR NOT NULL,
 	machine_id VARCHAR NOT NULL,
 	suite VARCHAR NOT NULL,
 	suite_sha256 VARCHAR NOT NULL,
-	suite_text TEXT NOT NULL,
+	suite_text TEXT,
 	settings JSON NOT NULL,
 	"trigger" VARCHAR NOT NULL,
 	commit_sha VARCHAR,
 	command_line JSON NOT NULL,
 	edgebench_version VARCHAR NOT NULL,
 	system JSON NOT NULL,
-	seed BIGINT NOT NULL,
-	started_at DATETIME NOT NULL,
+	seed BIGINT,
+	started_at DATETIME,
 	ended_at DATETIME,
 	status VARCHAR NOT NULL,
 	resumed INTEGER NOT NULL,
+	origin VARCHAR DEFAULT 'measured' NOT NULL,
 	CONSTRAINT pk_session PRIMARY KEY (id),
 	CONSTRAINT ck_session_status CHECK (status IN ('running', 'ok', 'failed', 'interrupted')),
+	CONSTRAINT ck_session_origin CHECK (origin IN ('measured', 'imported')),
 	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id)
 );
 CREATE INDEX ix_session_of_machine ON session (machine_id, started_at, id);
@@ -257,13 +260,13 @@ CREATE TABLE run (
 	hints JSON NOT NULL,
 	threads INTEGER,
 	seed BIGINT,
-	started_at DATETIME NOT NULL,
+	started_at DATETIME,
 	duration_s FLOAT,
 	phases_s JSON NOT NULL,
 	harness_s FLOAT,
 	vocab_size INTEGER,
 	kv_cache_bytes BIGINT,
-	validity VARCHAR NOT NULL,
+	validity VARCHAR,
 	flags JSON NOT NULL,
 	machine_state JSON NOT NULL,
 	details JSON NOT NULL,
@@ -294,6 +297,23 @@ CREATE TABLE session_cell (
 	CONSTRAINT fk_session_cell_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id)
 );
 CREATE INDEX ix_session_cell_cell_id ON session_cell (cell_id);
+
+-- The file that an imported session came from, and by whose definitions its figures are to be read.
+CREATE TABLE session_import (
+	session_id VARCHAR NOT NULL,
+	tool VARCHAR NOT NULL,
+	tool_version VARCHAR,
+	format VARCHAR NOT NULL,
+	file_name VARCHAR NOT NULL,
+	file_sha256 VARCHAR NOT NULL,
+	file_bytes BIGINT NOT NULL,
+	other_files JSON NOT NULL,
+	definitions JSON NOT NULL,
+	document JSON NOT NULL,
+	CONSTRAINT pk_session_import PRIMARY KEY (session_id),
+	CONSTRAINT fk_session_import_session_id_session FOREIGN KEY(session_id) REFERENCES session (id)
+);
+CREATE INDEX ix_session_import_file_sha256 ON session_import (file_sha256);
 
 -- The energy of one window of a run, or the reason why there is none. The constraints make it impossible to
 -- store a joule without its meter, method and domain, or an estimate as a measurement.
@@ -333,14 +353,14 @@ CREATE TABLE energy_reading (
 CREATE TABLE evaluation (
 	run_key INTEGER NOT NULL,
 	evaluation_key VARCHAR NOT NULL,
-	artifact_id VARCHAR NOT NULL,
+	artifact_id VARCHAR,
 	settings JSON NOT NULL,
 	chat_template BOOLEAN NOT NULL,
 	items_limit INTEGER,
-	max_length INTEGER NOT NULL,
-	environment_id VARCHAR NOT NULL,
-	lm_eval_version VARCHAR NOT NULL,
-	truncated INTEGER NOT NULL,
+	max_length INTEGER,
+	environment_id VARCHAR,
+	lm_eval_version VARCHAR,
+	truncated INTEGER,
 	reference_run_key INTEGER,
 	quality_reference VARCHAR,
 	details JSON NOT NULL,
@@ -438,6 +458,20 @@ CREATE TABLE score (
 );
 CREATE INDEX ix_score_artifact_id ON score (artifact_id);
 CREATE INDEX ix_score_scoring_key ON score (scoring_key);
+
+-- A figure that an imported file has of several repetitions together: no sample, nothing is computed from it.
+CREATE TABLE statistic (
+	run_key INTEGER NOT NULL,
+	position SMALLINT NOT NULL,
+	metric VARCHAR NOT NULL,
+	statistic VARCHAR NOT NULL,
+	value FLOAT NOT NULL,
+	n INTEGER,
+	stddev FLOAT,
+	CONSTRAINT pk_statistic PRIMARY KEY (run_key, position),
+	CONSTRAINT ck_statistic_statistic CHECK (statistic IN ('mean', 'median', 'minimum', 'maximum', 'value')),
+	CONSTRAINT fk_statistic_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
+);
 
 -- Many numbers of one repetition, such as the time of each token.
 CREATE TABLE trace (

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "Say what this machine has, and what would bring what it lacks.",
     "env": "List, make, verify and remove the frameworks' environments.",
     "model": "List, fetch and verify models; list and remove artifacts.",
+    "import": "Import what other tools measured, under their own names and definitions.",
     "db": "Look after the results database.",
     "export": "Write the results, or a part of them, as Parquet, CSV, JSON lines or SQLite.",
     "completion": "Print the shell completion script.",

@@ -64,7 +64,15 @@ def sessions(limit: int, db: str, as_json: bool) -> None:
         table.add_column(column)
     for one in found:
         runs = ", ".join(f"{count} {status}" for status, count in sorted(one["runs"].items()))
-        told = (one["id"], one["suite"], one["status"], one["cells"], runs, one["started_at"], one["trigger"])
+        told = (
+            one["id"],
+            one["suite"],
+            one["status"],
+            one["cells"],
+            runs,
+            one["started_at"] or "–",
+            one["trigger"],
+        )
         # A suite may be called [anything]: no markup.
         table.add_row(*(Text(printable(str(text))) for text in (*told, (one["commit_sha"] or "")[:10])))
     Console(width=terminal_width(), highlight=False).print(table)

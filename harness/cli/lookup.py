@@ -17,7 +17,9 @@ def session_id_of(store: Store, prefix: str | None, suite: str | None = None) ->
         if newest is None:
             what = f"no session of the suite {suite!r}" if suite is not None else "no session"
             raise UsageError(
-                f"{store.place} holds {what} yet", next_step="measure first: edgebench run quickstart"
+                f"{store.place} holds {what} yet that was measured",
+                next_step="measure first: edgebench run quickstart; or name an imported one with --session,"
+                " see edgebench db sessions",
             )
         return newest
     return only(store, prefix, ("session",))[1]

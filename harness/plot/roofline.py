@@ -85,6 +85,11 @@ def roofline_data(facts: SessionFacts) -> Roofline:
     Raises:
         UsageError: the machine was never benched, or no cell has a mark.
     """
+    if facts.source is not None:
+        raise UsageError(
+            f"{facts.source.tool} measured this session by its own definitions, which are not the plot's",
+            next_step="name a session that edgebench measured, see edgebench db sessions",
+        )
     if facts.bench is None:
         raise UsageError(
             f"there are no roofs: {NEVER_BENCHED.partition(':')[0]}", next_step="edgebench doctor --bench"

@@ -496,6 +496,7 @@ def session_runner(
     for run in (*facts.others, *(run for one in facts.cells for run in one.runs)):
         key = (run.cell_id, run.kind, run.index)
         attempts[key] = max(attempts.get(key, 0), run.attempt)
+    assert facts.seed is not None, "only an imported session has none, and nothing of it is missing"
     job = SessionJob(
         session_id=session_id,
         suite=suite,

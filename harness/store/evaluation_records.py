@@ -75,7 +75,7 @@ class EvaluationRecord:
 
     Attributes:
         evaluation_key: equal where evaluating the same items again would give the same.
-        artifact_id: what was evaluated.
+        artifact_id: what was evaluated; None of an imported one, as environment and truncated.
         settings: what was asked for: names, limit, num_fewshot, chat_template, max_length.
         chat_template: whether the model's template was used.
         items_limit: items of each task at most, None: all.
@@ -92,14 +92,14 @@ class EvaluationRecord:
     """
 
     evaluation_key: str
-    artifact_id: str
+    artifact_id: str | None
     settings: Mapping[str, Any]
     chat_template: bool
     items_limit: int | None
-    max_length: int
-    environment_id: str
-    lm_eval_version: str
-    truncated: int
+    max_length: int | None
+    environment_id: str | None
+    lm_eval_version: str | None
+    truncated: int | None
     tasks: Sequence[TaskRecord]
     reference_run_id: str | None = None
     quality_reference: str | None = None

@@ -41,12 +41,12 @@ class EvaluationFacts:
 
     run_id: str
     evaluation_key: str
-    artifact_id: str
+    artifact_id: str | None
     chat_template: bool
     items_limit: int | None
-    max_length: int
-    lm_eval_version: str
-    truncated: int
+    max_length: int | None
+    lm_eval_version: str | None
+    truncated: int | None
     quality_reference: str | None
     details: Mapping[str, Any]
     tasks: tuple[TaskFacts, ...]

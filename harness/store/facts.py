@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, and_, select
 
-from harness.store import records, traces
+from harness.store import imports, records, traces
 from harness.store.evaluations import EvaluationFacts, evaluation_facts
 from harness.store.tables import table
 
-Reading = TypeVar("Reading", records.MemoryRecord, records.EnergyRecord)
+Reading = TypeVar("Reading", records.MemoryRecord, records.EnergyRecord, records.StatisticRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +44,19 @@ class RunFacts:
     device: Mapping[str, Any] | None
     hints: Mapping[str, str]
     threads: int | None
-    started_at: datetime
+    started_at: datetime | None
     duration_s: float | None
     phases_s: Mapping[str, float]
     harness_s: float | None
     vocab_size: int | None
     kv_cache_bytes: int | None
-    validity: str
+    validity: str | None
     flags: tuple[Any, ...]
     details: Mapping[str, Any]
     samples: tuple[records.SampleRecord, ...]
     memory: tuple[records.MemoryRecord, ...]
     energy: tuple[records.EnergyRecord, ...]
+    statistics: tuple[records.StatisticRecord, ...] = ()
 
     def values(self, metric: str) -> tuple[float, ...]:
         """One value a repetition, without warm-ups and repetitions that lack it."""
@@ -156,7 +157,8 @@ class SessionFacts:
     """One session.
 
     ``others`` are runs of cells outside its plan, such as the quality reference's. ``bench`` is what counts of the
-    machine's benches, whenever it was made: see `machine_bench`.
+    machine's benches, whenever it was made: see `machine_bench`. ``source`` is the file of an imported session, None
+    of a measured one.
     """
 
     id: str
@@ -169,14 +171,15 @@ class SessionFacts:
     command_line: tuple[str, ...]
     settings: Mapping[str, Any]
     system: Mapping[str, Any]
-    seed: int
-    started_at: datetime
+    seed: int | None
+    started_at: datetime | None
     ended_at: datetime | None
     resumed: int
     machine: records.MachineRecord
     cells: tuple[CellFacts, ...]
     others: tuple[RunFacts, ...] = field(default=())
     bench: records.MachineBenchRecord | None = None
+    source: imports.SourceRecord | None = None
 
 
 def session_facts(connection: Connection, session_id: str) -> SessionFacts:
@@ -212,6 +215,7 @@ def session_facts(connection: Connection, session_id: str) -> SessionFacts:
         cells=cells,
         others=tuple(run for cell_id, of_cell in runs.items() if cell_id not in planned for run in of_cell),
         bench=machine_bench(connection, machine.id),
+        source=imports.source_of(connection, session_id),
     )
 
 
@@ -414,6 +418,7 @@ class Children:
     samples: Mapping[int, Sequence[records.SampleRecord]]
     memory: Mapping[int, Sequence[records.MemoryRecord]]
     energy: Mapping[int, Sequence[records.EnergyRecord]]
+    statistics: Mapping[int, Sequence[records.StatisticRecord]]
 
 
 def load_children(connection: Connection, run_keys: Select[tuple[int]]) -> Children:
@@ -422,6 +427,7 @@ def load_children(connection: Connection, run_keys: Select[tuple[int]]) -> Child
         samples=_repetitions(connection, run_keys),
         memory=_readings(connection, "memory_reading", records.MemoryRecord, run_keys),
         energy=_readings(connection, "energy_reading", records.EnergyRecord, run_keys),
+        statistics=_readings(connection, "statistic", records.StatisticRecord, run_keys),
     )
 
 
@@ -502,6 +508,7 @@ def _run(row: Row[Any], found: Children) -> RunFacts:
         samples=tuple(found.samples.get(row.key, ())),
         memory=tuple(found.memory.get(row.key, ())),
         energy=tuple(found.energy.get(row.key, ())),
+        statistics=tuple(found.statistics.get(row.key, ())),
     )
 
 

@@ -10,12 +10,13 @@ import itertools
 import statistics
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, get_args
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, not_, or_, select
 
-from harness.store import evaluations, facts, records, traces
+from harness.store import evaluations, facts, imports, records, traces
 from harness.store.origins import chain
 from harness.store.tables import table
 
@@ -90,12 +91,18 @@ def attempts(connection: Connection, session_id: str, cell_id: str, kind: str, i
 def newest_session(
     connection: Connection, *, suite: str | None, machine: str | None, unfinished: bool
 ) -> str | None:
-    """Id of the session that began last; ``unfinished``: among those that lack runs or never ended.
+    """Id of the measured session that began last; ``unfinished``: among those that lack runs or never ended.
 
-    A cell whose runs are to be repeated until a rule ends them lacks runs until it has a stop.
+    A cell whose runs are to be repeated until a rule ends them lacks runs until it has a stop. What was imported is
+    never the newest: nobody means another tool's figures without naming them.
     """
     sessions = table("session")
-    query = select(sessions.c.id).order_by(sessions.c.started_at.desc(), sessions.c.id.desc()).limit(1)
+    query = (
+        select(sessions.c.id)
+        .where(sessions.c.origin == "measured")
+        .order_by(sessions.c.started_at.desc(), sessions.c.id.desc())
+        .limit(1)
+    )
     if suite is not None:
         query = query.where(sessions.c.suite == suite)
     if machine is not None:
@@ -162,9 +169,9 @@ def preparation_peaks(connection: Connection) -> dict[tuple[str, str, str], int]
 
 
 def sessions(connection: Connection, limit: int) -> list[dict[str, Any]]:
-    """The newest sessions first, each with how many of its cells and runs ended how."""
+    """The newest sessions first, each with how many of its cells and runs ended how; those without a time come last."""
     rows, runs, cells = table("session"), table("run"), table("session_cell")
-    query = select(rows).order_by(rows.c.started_at.desc(), rows.c.id.desc()).limit(limit)
+    query = select(rows).order_by(rows.c.started_at.desc().nulls_last(), rows.c.id.desc()).limit(limit)
     listed = [_plain(dict(row._mapping)) for row in connection.execute(query)]
     wanted = [one["id"] for one in listed]
     statuses: dict[str, dict[str, int]] = defaultdict(dict)
@@ -264,7 +271,9 @@ def _run_lines(connection: Connection, *where: ColumnElement[bool]) -> list[dict
     runs = table("run")
     columns = ("id", "session_id", "cell_id", "kind", "run_index", "attempt", "status", "reason", "validity")
     query = select(*(runs.c[name] for name in (*columns, "framework_version", "started_at", "duration_s")))
-    ordered = query.where(*where).order_by(runs.c.started_at.desc(), runs.c.id).limit(_SHOWN_AT_MOST)
+    ordered = (
+        query.where(*where).order_by(runs.c.started_at.desc().nulls_last(), runs.c.id).limit(_SHOWN_AT_MOST)
+    )
     return [_plain(dict(row._mapping)) for row in connection.execute(ordered)]
 
 
@@ -286,7 +295,9 @@ def _of_session(connection: Connection, row_id: str) -> dict[str, Any]:
         stop = stops.get(line["id"])
         line["stop"] = None if stop is None else {key: one for key, one in stop.items() if key != "cell_id"}
         lines.append(_plain(line))
+    source = imports.source_of(connection, row_id)
     return {
+        "import": None if source is None else asdict(source),
         "cells": lines,
         "runs": _run_lines(connection, table("run").c.session_id == row_id),
         "missing": len(missing_runs(connection, row_id)),
@@ -326,6 +337,7 @@ def _of_run(connection: Connection, key: int) -> dict[str, Any]:
             }
             for row in connection.execute(packed)
         ],
+        "statistics": _rows(connection, "statistic", "run_key", key, "position"),
         "memory": _rows(connection, "memory_reading", "run_key", key, "position"),
         "energy": _rows(connection, "energy_reading", "run_key", key, "position"),
         "memory_timeline": _timeline(connection, key),
@@ -424,7 +436,7 @@ def _of_machine(connection: Connection, row_id: str) -> dict[str, Any]:
     query = (
         select(rows.c.id)
         .where(rows.c.machine_id == row_id)
-        .order_by(rows.c.started_at.desc())
+        .order_by(rows.c.started_at.desc().nulls_last())
         .limit(_SHOWN_AT_MOST)
     )
     return {

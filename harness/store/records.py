@@ -24,6 +24,8 @@ from harness.worker import protocol
 SETUP_PHASE = "set-up"
 
 RunKind = Literal["timed", "score", "reference", "tasks"]
+Origin = Literal["measured", "imported"]
+StatisticName = Literal["mean", "median", "minimum", "maximum", "value"]
 RunStatus = Literal["ok", "skipped", "failed", "timeout", "oom"]
 PreparationStatus = Literal["ok", "failed", "oom", "timeout"]
 StopReason = Literal["width", "cap", "failed"]
@@ -55,7 +57,7 @@ class MachineRecord:
     """A host.
 
     Attributes:
-        cpu_model: as the processor names itself.
+        cpu_model: as the processor names itself; None where an imported file does not tell, as in the next columns.
         arch: ``x86_64``, ``aarch64`` ...
         physical_cores: None where the system does not tell.
         logical_cores: hardware threads.
@@ -63,27 +65,31 @@ class MachineRecord:
             must not make another machine.
         accelerators: GPUs and NPUs, each a name or a mapping; no serial numbers.
         sockets: processor packages, None where the system does not tell.
-        name: a line for people; the CPU's model when left out. Not part of the id.
+        name: a line for people; the CPU's model when left out. Part of the id only where the columns above leave
+            open which machine it is.
         id: derived when left out.
     """
 
-    cpu_model: str
-    arch: str
+    cpu_model: str | None
+    arch: str | None
     physical_cores: int | None
-    logical_cores: int
-    memory_bytes: int
+    logical_cores: int | None
+    memory_bytes: int | None
     accelerators: Sequence[Any] = ()
     sockets: int | None = None
     name: str = ""
     id: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "memory_bytes", round(self.memory_bytes / _MEMORY_STEP_BYTES) * _MEMORY_STEP_BYTES
-        )
+        if self.memory_bytes is not None:
+            object.__setattr__(
+                self, "memory_bytes", round(self.memory_bytes / _MEMORY_STEP_BYTES) * _MEMORY_STEP_BYTES
+            )
         object.__setattr__(self, "accelerators", tuple(sorted(self.accelerators, key=ids.canonical_json)))
         object.__setattr__(self, "name", self.name or self.cpu_model)
-        content = {
+        if not self.name:
+            raise ValueError("machine: neither a name nor a CPU")
+        content: dict[str, Any] = {
             "cpu_model": self.cpu_model,
             "arch": self.arch,
             "sockets": self.sockets,
@@ -92,6 +98,8 @@ class MachineRecord:
             "memory_bytes": self.memory_bytes,
             "accelerators": self.accelerators,
         }
+        if None in (self.cpu_model, self.arch, self.logical_cores, self.memory_bytes):
+            content["name"] = self.name
         _derive_id(self, "machine", content)
 
 
@@ -367,7 +375,10 @@ class PreparationRecord:
 
 @dataclass(frozen=True, slots=True)
 class CellRecord:
-    """Framework x model x precision x device x workload. The id, derived when left out, holds no version."""
+    """Framework x model x precision x device x workload. The id, derived when left out, holds no version.
+
+    ``source``: the tool by whose definitions it was measured elsewhere; None: edgebench's own.
+    """
 
     framework: str
     model: str
@@ -382,9 +393,10 @@ class CellRecord:
     options: Mapping[str, Any] = field(default_factory=dict)
     batch: int = 1
     id: str = ""
+    source: str | None = None
 
     def __post_init__(self) -> None:
-        content = {
+        content: dict[str, Any] = {
             "framework": self.framework,
             "model": self.model,
             "precision": self.precision,
@@ -399,6 +411,8 @@ class CellRecord:
         }
         if self.batch != 1:  # ids of what was there before batches stay as they are
             content["batch"] = self.batch
+        if self.source is not None:
+            content["source"] = self.source
         _derive_id(self, "cell", content)
 
 
@@ -472,6 +486,20 @@ class SampleRecord:
         traces |= {f"request_ns.{i}": times for i, times in enumerate(sample.request_ns)}
         kept = {name: numbers for name, numbers in traces.items() if numbers}
         return cls(sample.repetition, sample.warmup, sample.values, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticRecord:
+    """A figure that a tool gives of several repetitions together; ``n`` and ``stddev`` None where it does not tell."""
+
+    metric: str
+    statistic: StatisticName
+    value: float
+    n: int | None = None
+    stddev: float | None = None
+
+    def __post_init__(self) -> None:
+        _finite(f"statistic {self.metric}", value=self.value, stddev=self.stddev)
 
 
 @dataclass(frozen=True, slots=True)
@@ -731,7 +759,7 @@ class RunRecord:
         kind: ``timed``, ``score``, ``reference`` or ``tasks``.
         index: which run of this cell and kind, from 0.
         status: ``ok``, ``skipped``, ``failed``, ``timeout`` or ``oom``.
-        started_at: aware.
+        started_at: aware; None where an imported file does not tell.
         attempt: from 1; the last one counts.
         reason: why it is not ok, in a sentence; required then.
         phase: where it ended when it is not ok.
@@ -750,7 +778,7 @@ class RunRecord:
         harness_s: the runner's own work, outside all phases of the worker.
         vocab_size: width of the logits.
         kv_cache_bytes: the framework's own figure.
-        validity: ``ok`` or ``suspect``.
+        validity: ``ok`` or ``suspect``; None where nobody watched what could have spoiled it.
         flags: what made it suspect, each a sentence or a mapping.
         machine_state: load, pressure, clocks, calibration ...
         samples: repetitions in order, warm-ups first.
@@ -759,6 +787,7 @@ class RunRecord:
         timeline: its memory over time, None where it was not watched.
         score: of a score or reference run that is ok.
         evaluation: of a tasks run that is ok.
+        statistics: figures of several repetitions together, where an imported file has no more than those.
         details: anything else worth keeping.
     """
 
@@ -767,7 +796,7 @@ class RunRecord:
     kind: RunKind
     index: int
     status: RunStatus
-    started_at: datetime
+    started_at: datetime | None
     attempt: int = 1
     reason: str | None = None
     phase: str | None = None
@@ -786,7 +815,7 @@ class RunRecord:
     harness_s: float | None = None
     vocab_size: int | None = None
     kv_cache_bytes: int | None = None
-    validity: Literal["ok", "suspect"] = "ok"
+    validity: Literal["ok", "suspect"] | None = "ok"
     flags: Sequence[Any] = ()
     machine_state: Mapping[str, Any] = field(default_factory=dict)
     samples: Sequence[SampleRecord] = ()
@@ -795,6 +824,7 @@ class RunRecord:
     timeline: TimelineRecord | None = None
     score: ScoreRecord | None = None
     evaluation: EvaluationRecord | None = None
+    statistics: Sequence[StatisticRecord] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, Engine
 
 from harness.errors import EdgebenchError, UsageError
-from harness.store import bulk, evaluations, facts, looking, origins, records, schema, writing
+from harness.store import bulk, evaluations, facts, imports, looking, origins, records, schema, writing
 from harness.store import engine as engines
 from harness.store.history import HistoryPoint, history
 from harness.store.tables import metadata
@@ -222,6 +222,19 @@ class Store:
         with self._writing() as connection:
             return bulk.import_rows(connection, batch)
 
+    def record_import(self, record: imports.ImportRecord) -> bool:
+        """Stores a file of another tool with all that is in it, in one transaction.
+
+        Returns:
+            False where it was stored before; then nothing is added.
+        """
+        with self._writing() as connection:
+            added = imports.store(connection, record, dict(self._metrics))
+        if added:
+            with self._reading() as connection:
+                self._metrics = looking.metrics(connection)
+        return added
+
     def record_verdict(self, run_id: str, artifact_id: str, verdict: records.VerdictRecord) -> None:
         """Stores the verdict on an artifact that rests on the score of a run; the first verdict on it stays."""
         with self._writing() as connection:
@@ -238,6 +251,16 @@ class Store:
             writing.link_evaluation(connection, session_id, cell_ids, writing.run_key(connection, run_id))
 
     # -- reading ------------------------------------------------------------------------------------------------
+
+    def sessions_of_file(self, file_sha256: str) -> list[tuple[str, str]]:
+        """``(session, name of its machine)`` of every import of a file."""
+        with self._reading() as connection:
+            return imports.sessions_of_file(connection, file_sha256)
+
+    def machines_named(self, name: str) -> list[records.MachineRecord]:
+        """Every stored machine of a name, or whose id it is."""
+        with self._reading() as connection:
+            return imports.machines_named(connection, name)
 
     def find_evaluation(self, evaluation_key: str) -> evaluations.EvaluationFacts | None:
         """The newest evaluation of tasks under a key, from whichever session."""
@@ -262,7 +285,7 @@ class Store:
     def newest_session(
         self, suite: str | None = None, machine: str | None = None, *, unfinished: bool = False
     ) -> str | None:
-        """Id of the session that began last; ``unfinished``: among those that lack runs or never ended.
+        """Id of the measured session that began last; ``unfinished``: among those that lack runs or never ended.
 
         A cell whose runs are to be repeated until a rule ends them lacks runs until it has a stop.
         """

@@ -40,6 +40,8 @@ PREPARATION_STATUSES = ("ok", "failed", "oom", "timeout")
 STOP_REASONS = ("width", "cap", "failed")
 ENERGY_METHODS = ("counter", "power")
 SESSION_STATUSES = ("running", "ok", "failed", "interrupted")
+ORIGINS = ("measured", "imported")
+STATISTICS = ("mean", "median", "minimum", "maximum", "value")
 
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -112,13 +114,16 @@ class Machine(Row, table=True):
     __tablename__: ClassVar[str] = "machine"
     id: str = Field(primary_key=True, description="derived from the other columns")
     name: str = Field(description="a line for people")
-    cpu_model: str = Field(description="as the processor names itself")
-    arch: str = Field(description="`x86_64`, `aarch64`, `arm64` ...")
+    cpu_model: str | None = Field(
+        description="as the processor names itself; NULL where an imported file does not tell, as in the next columns"
+    )
+    arch: str | None = Field(description="`x86_64`, `aarch64`, `arm64` ...; NULL as above")
     sockets: int | None = Field(description="processor packages; NULL where the system does not tell")
     physical_cores: int | None = Field(description="NULL where the system does not tell")
-    logical_cores: int = Field(description="hardware threads")
-    memory_bytes: int = Field(
-        sa_type=BigInteger, description="main memory, rounded: kernels keep some for themselves"
+    logical_cores: int | None = Field(description="hardware threads; NULL as above")
+    memory_bytes: int | None = Field(
+        sa_type=BigInteger,
+        description="main memory, rounded: kernels keep some for themselves; NULL as above",
     )
     accelerators: list[Any] = Field(sa_type=_JSON, description="JSON list of GPUs and NPUs")
 
@@ -162,29 +167,39 @@ class MachineBench(Row, table=True):
 
 
 class Session(Row, table=True):
-    """One invocation, with the state of the machine that no cell is named after."""
+    """One invocation, with the state of the machine that no cell is named after; or one file that was imported."""
 
     __tablename__: ClassVar[str] = "session"
     __table_args__ = (
         _one_of("status", SESSION_STATUSES),
+        _one_of("origin", ORIGINS),
         # A machine's sessions by time, with all that a history needs of them.
         Index("ix_session_of_machine", "machine_id", "started_at", "id"),
     )
-    id: str = Field(primary_key=True, description="such as `20261123T0612-3fa9c01e`; sorts by time")
+    id: str = Field(
+        primary_key=True,
+        description="such as `20261123T0612-3fa9c01e`, which sorts by time; `imported-...` of a file",
+    )
     machine_id: str = Field(foreign_key="machine.id", description="where it ran")
-    suite: str = Field(description="name of the suite")
-    suite_sha256: str = Field(description="of the suite's text")
-    suite_text: str = Field(sa_type=Text, description="the suite file as it was")
+    suite: str = Field(description="name of the suite; of an imported one the tool")
+    suite_sha256: str = Field(description="of the suite's text; of an imported one the file")
+    suite_text: str | None = Field(
+        sa_type=Text, description="the suite file as it was; NULL of an imported one"
+    )
     settings: dict[str, Any] = Field(sa_type=_JSON, description="JSON of what the command line changed")
-    trigger: str = Field(description="`manual`, `nightly`, `gate` ...")
+    trigger: str = Field(description="`manual`, `nightly`, `gate` ...; `import`")
     commit_sha: str | None = Field(description="commit under test, NULL outside a repository")
     command_line: list[str] = Field(sa_type=_JSON, description="JSON list of arguments, as typed")
-    edgebench_version: str = Field(description="the program that measured")
+    edgebench_version: str = Field(description="the program that measured, or imported")
     system: dict[str, Any] = Field(
         sa_type=_JSON, description="JSON of OS, kernel, drivers, firmware, power mode"
     )
-    seed: int = Field(sa_type=BigInteger, description="of the order of runs and of their token ids")
-    started_at: datetime = Field(sa_type=UtcDateTime, index=True, description="UTC")
+    seed: int | None = Field(
+        sa_type=BigInteger, description="of the order of runs and of their token ids; NULL of an imported one"
+    )
+    started_at: datetime | None = Field(
+        sa_type=UtcDateTime, index=True, description="UTC; NULL where an imported file tells no time and zone"
+    )
     ended_at: datetime | None = Field(
         sa_type=UtcDateTime, description="UTC; NULL while running, or after a kill"
     )
@@ -192,6 +207,34 @@ class Session(Row, table=True):
         description="`running`, `ok`, `failed` or `interrupted`; a killed one stays `running`"
     )
     resumed: int = Field(description="how many times it was taken up again")
+    origin: str = Field(
+        sa_column_kwargs={"server_default": text("'measured'")},
+        description="`measured` by edgebench, or `imported`: then `session_import` says what measured it",
+    )
+
+
+class SessionImport(Row, table=True):
+    """The file that an imported session came from, and by whose definitions its figures are to be read."""
+
+    __tablename__: ClassVar[str] = "session_import"
+    session_id: str = Field(primary_key=True, foreign_key="session.id", description="its session")
+    tool: str = Field(description="what measured: `llama-bench`, `hyperfine` ...; its metrics begin with it")
+    tool_version: str | None = Field(description="NULL where the file does not tell")
+    format: str = Field(description="of the file: `json`, `jsonl`, `csv`, `sql` or `text`")
+    file_name: str = Field(description="without its folder")
+    file_sha256: str = Field(index=True, description="of the file as it was imported")
+    file_bytes: int = Field(sa_type=BigInteger, description="its size")
+    other_files: list[Any] = Field(
+        sa_type=_JSON,
+        description="JSON list of files beside it that were read too: `name`, `bytes`, `sha256`",
+    )
+    definitions: dict[str, Any] = Field(
+        sa_type=_JSON,
+        description="JSON of what each metric means and how it differs from edgebench's, by name",
+    )
+    document: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of what else the file holds, as it stands there"
+    )
 
 
 class Environment(Row, table=True):
@@ -340,6 +383,10 @@ class Cell(Row, table=True):
         sa_column_kwargs={"server_default": text("1")},
         description="sequences that each pass processes together; the counts of tokens are of each of them",
     )
+    source: str | None = Field(
+        description="tool by whose definitions it was measured elsewhere, part of the id: imported figures are never"
+        " of the same cell as measured ones; NULL: edgebench's own"
+    )
 
 
 class SessionCell(Row, table=True):
@@ -446,7 +493,9 @@ class Run(Row, table=True):
     hints: dict[str, Any] = Field(sa_type=_JSON, description="JSON of the settings in force, read back")
     threads: int | None = Field(description="compute threads; NULL where the framework does not tell")
     seed: int | None = Field(sa_type=BigInteger, description="of its token ids; NULL for scoring")
-    started_at: datetime = Field(sa_type=UtcDateTime, description="UTC")
+    started_at: datetime | None = Field(
+        sa_type=UtcDateTime, description="UTC; NULL where an imported file tells no time and zone"
+    )
     duration_s: float | None = Field(description="from spawn to exit; NULL where no process was started")
     phases_s: dict[str, Any] = Field(
         sa_type=_JSON, description="JSON of seconds by phase: `spawn`, `load` ..."
@@ -456,7 +505,9 @@ class Run(Row, table=True):
     kv_cache_bytes: int | None = Field(
         sa_type=BigInteger, description="the framework's figure; NULL where it has none"
     )
-    validity: str = Field(description="`ok` or `suspect`")
+    validity: str | None = Field(
+        description="`ok` or `suspect`; NULL where nobody watched what could have spoiled it: imported"
+    )
     flags: list[Any] = Field(sa_type=_JSON, description="JSON list of what made it suspect")
     machine_state: dict[str, Any] = Field(
         sa_type=_JSON, description="JSON of load, pressure, clocks, calibration ..."
@@ -487,6 +538,25 @@ class Sample(Row, table=True):
     )
     warmup: bool = Field(description="untimed pass: excluded from every figure")
     value: float = Field(description="in the unit that the metric's name ends in")
+
+
+class Statistic(Row, table=True):
+    """A figure that an imported file has of several repetitions together: no sample, nothing is computed from it."""
+
+    __tablename__: ClassVar[str] = "statistic"
+    __table_args__ = (_one_of("statistic", STATISTICS),)
+    run_key: int = Field(primary_key=True, foreign_key="run.key", description="its run")
+    position: int = Field(primary_key=True, sa_type=SmallInteger, description="order in the file, from 0")
+    metric: str = Field(description="such as `llama-bench:decode_tps`; it ends in the unit")
+    statistic: str = Field(
+        description="`mean`, `median`, `minimum`, `maximum`; `value`: one figure, of which the tool does not say what"
+        " it is over"
+    )
+    value: float = Field(description="in the unit that the metric's name ends in")
+    n: int | None = Field(description="repetitions that it is over; NULL where the file does not tell")
+    stddev: float | None = Field(
+        description="standard deviation over them, in the same unit; NULL where the file has none"
+    )
 
 
 class Trace(Row, table=True):
@@ -709,14 +779,24 @@ class Evaluation(Row, table=True):
     evaluation_key: str = Field(
         index=True, description="equal where evaluating the same items again would give the same"
     )
-    artifact_id: str = Field(foreign_key="artifact.id", index=True, description="what was evaluated")
+    artifact_id: str | None = Field(
+        foreign_key="artifact.id", index=True, description="what was evaluated; NULL of an imported one"
+    )
     settings: dict[str, Any] = Field(sa_type=_JSON, description="JSON of what was asked for")
     chat_template: bool = Field(description="whether the model's chat template was used")
     items_limit: int | None = Field(description="items of each task at most; NULL: all")
-    max_length: int = Field(description="tokens that fit into a question")
-    environment_id: str = Field(foreign_key="environment.id", description="lm-eval's environment")
-    lm_eval_version: str = Field(description="as it is installed")
-    truncated: int = Field(description="questions that lost their beginning because they were longer")
+    max_length: int | None = Field(
+        description="tokens that fit into a question; NULL where an imported file does not tell"
+    )
+    environment_id: str | None = Field(
+        foreign_key="environment.id", description="lm-eval's environment; NULL of an imported one"
+    )
+    lm_eval_version: str | None = Field(
+        description="as it is installed; NULL where an imported file does not tell"
+    )
+    truncated: int | None = Field(
+        description="questions that lost their beginning because they were longer; NULL of an imported one"
+    )
     reference_run_key: int | None = Field(
         foreign_key="run.key", description="run that evaluated the quality reference; NULL: this is it"
     )

@@ -271,6 +271,11 @@ def run(connection: Connection, record: records.RunRecord, metrics: dict[str, in
         {"run_key": key, "position": position, **asdict(one)} for position, one in enumerate(record.energy)
     ]
     insert_missing(connection, "energy_reading", readings)
+    figures = [
+        {"run_key": key, "position": position, **asdict(one)}
+        for position, one in enumerate(record.statistics)
+    ]
+    insert_missing(connection, "statistic", figures)
     if record.timeline is not None:
         _timeline(connection, key, record.timeline)
     if record.score is not None:

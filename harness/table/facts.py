@@ -110,6 +110,28 @@ class BenchFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class StatisticFacts:
+    """A figure of another tool over several repetitions; fields as in the store's ``StatisticRecord``."""
+
+    metric: str
+    statistic: str
+    value: float
+    n: int | None = None
+    stddev: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """The file of an imported session: tool, version, the file's name and hash, and its metrics' definitions."""
+
+    tool: str
+    version: str | None
+    file: str
+    sha256: str
+    definitions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """One timed run: one process.
 
@@ -127,7 +149,7 @@ class RunFacts:
     id: str
     status: Status
     reason: str | None = None
-    validity: Validity = "ok"
+    validity: Validity | None = "ok"
     flags: tuple[str, ...] = ()
     framework_version: str | None = None
     hints: Mapping[str, str] = field(default_factory=dict)
@@ -142,6 +164,8 @@ class RunFacts:
     untimed: Mapping[str, str] = field(default_factory=dict)
     warmup_cap: str | None = None
     work: WorkFacts | None = None
+    statistics: tuple[StatisticFacts, ...] = ()
+    arrays: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +336,7 @@ class About:
     machine_name: str
     started: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+    source: SourceFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +351,7 @@ class SessionFacts:
         details: what else stands under a table: suite, commit, trigger, seed ...
         energy_reason: why this session has no energy figures, None where a meter was read.
         bench: what counts of the machine's benches; None where it was never benched.
+        source: the file that it was imported from; None: it was measured.
     """
 
     id: str
@@ -336,7 +362,8 @@ class SessionFacts:
     details: Mapping[str, str] = field(default_factory=dict)
     energy_reason: str | None = None
     bench: BenchFacts | None = None
+    source: SourceFacts | None = None
 
     def about(self) -> About:
         """The session without its cells."""
-        return About(self.id, self.machine_id, self.machine_name, self.started, self.details)
+        return About(self.id, self.machine_id, self.machine_name, self.started, self.details, self.source)

@@ -101,6 +101,11 @@ def as_intervals(value: Any) -> str:
     return ", ".join(sorted(value))
 
 
+def as_imported(value: Any) -> str:
+    """Another tool's figures: ``llama-bench:decode_tps 121.3``."""
+    return "; ".join(f"{name} {significant(each['value'], 4)}" for name, each in value.items())
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One column.
@@ -263,6 +268,10 @@ def _all() -> tuple[Metric, ...]:
           "Smallest rise of mean divergence that these paired windows would have shown in four of five repetitions."),
         m("perplexity_ratio_detectable", "PPL ratio detectable", "metric", "", None, as_number,
           "Smallest perplexity ratio above 1 that these paired windows would have shown in four of five repetitions."),
+        m("source", "Source", "provenance", "", None, as_text,
+          "Tool that measured, where the session was imported."),
+        m("imported", "Imported", "provenance", "", None, as_imported,
+          "Another tool's figures by its own names and definitions: `value`, `statistic`, `n`, `stddev` of each."),
     )  # fmt: skip
 
 

@@ -39,6 +39,9 @@ BASELINE_SUSPECT = "the speed baseline's runs are suspect"
 #: Why an emulated device's row has no speed-up and no memory saved.
 EMULATED = "emulated: its speed says nothing about silicon"
 
+#: Why a row has no figures of another tool.
+MEASURED = "measured by edgebench"
+
 #: Why a row has no tasks where nobody wanted any.
 NO_TASKS = "no tasks were asked for"
 
@@ -159,6 +162,7 @@ def _draft(facts: SessionFacts, cell: CellFacts, with_suspect: bool) -> _Draft:
         tasks=[asdict(task) for task in cell.tasks],
     )
     draft = _Draft(cell, used, values, left_out=_left_out(cell, done, used))
+    draft.notes["source"] = draft.notes["imported"] = MEASURED
     if not cell.tasks:
         synthetic = SYNTHETIC if cell.synthetic else None
         draft.notes["tasks"] = synthetic or cell.tasks_reason or reason or NO_TASKS

@@ -22,7 +22,14 @@ from harness.model.configuration import (
 from harness.model.kv_types import kv_cache_bits
 from harness.store import facts as stored
 from harness.store.evaluations import EvaluationFacts, TaskFacts
-from harness.store.records import SETUP_PHASE, CellRecord, EnergyRecord, MachineBenchRecord, SampleRecord
+from harness.store.records import (
+    SETUP_PHASE,
+    CellRecord,
+    EnergyRecord,
+    MachineBenchRecord,
+    MachineRecord,
+    SampleRecord,
+)
 from harness.table import facts as shown
 from harness.table.flips import flips
 from harness.table.power import detectable_drop
@@ -49,25 +56,28 @@ def session_facts(session: stored.SessionFacts, entries: Mapping[str, FrameworkE
         for energy in run.energy
         if energy.gross_joules is None and energy.reason
     }
-    cores = (
-        f"{machine.physical_cores} cores" if machine.physical_cores else f"{machine.logical_cores} threads"
-    )
+    source = session.source
     return shown.SessionFacts(
         id=session.id,
         machine_id=machine.id,
-        machine_name=f"{machine.cpu_model}, {cores}, {machine.memory_bytes / 2**30:.0f} GiB",
+        machine_name=_machine_name(machine),
         cells=cells,
-        started=session.started_at.isoformat(timespec="seconds"),
+        started=None if session.started_at is None else session.started_at.isoformat(timespec="seconds"),
         details={
             "suite": session.suite,
             "status": session.status,
             "trigger": session.trigger,
             **({"commit": session.commit_sha} if session.commit_sha else {}),
-            "seed": str(session.seed),
+            **({} if session.seed is None else {"seed": str(session.seed)}),
             "edgebench": session.edgebench_version,
         },
         energy_reason="; ".join(sorted(reasons)) or None,
         bench=None if session.bench is None else _bench(session.bench),
+        source=None
+        if source is None
+        else shown.SourceFacts(
+            source.tool, source.tool_version, source.file_name, source.file_sha256, source.definitions
+        ),
     )
 
 
@@ -81,6 +91,18 @@ def run_row(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> Ro
     facts = shown.SessionFacts(id="", machine_id="", machine_name="", cells=(_cell(cell, entries),))
     (row,) = comparison_rows(facts, with_suspect=True)
     return row
+
+
+def _machine_name(machine: MachineRecord) -> str:
+    """CPU, cores and memory, as far as they are known."""
+    parts = [machine.cpu_model or machine.name]
+    if machine.physical_cores:
+        parts.append(f"{machine.physical_cores} cores")
+    elif machine.logical_cores:
+        parts.append(f"{machine.logical_cores} threads")
+    if machine.memory_bytes is not None:
+        parts.append(f"{machine.memory_bytes / 2**30:.0f} GiB")
+    return ", ".join(parts)
 
 
 def _bench(bench: MachineBenchRecord) -> shown.BenchFacts:
@@ -197,6 +219,16 @@ def run_facts(run: stored.RunFacts, cell: stored.CellFacts) -> shown.RunFacts:
         untimed=run.details.get("text", {}).get("reasons", {}),
         warmup_cap=_warmup_cap(run.details.get("warmup", {})),
         own_device=_own_device(run),
+        statistics=tuple(
+            shown.StatisticFacts(one.metric, one.statistic, one.value, one.n, one.stddev)
+            for one in run.statistics
+        ),
+        arrays={
+            name: tuple(float(value) for value in numbers)
+            for one in run.samples
+            for name, numbers in one.traces.items()
+            if ":" in name  # another tool's metric with more repetitions than samples can count
+        },
         **_shape(run, cell),
     )
 

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.errors import UsageError
 from harness.precision import class_rank, precision_rank
 from harness.safe_text import printable
+from harness.table import imported
 from harness.table.claims import claim_for
 from harness.table.facts import About
 from harness.table.metrics import METRICS, as_fallbacks
@@ -184,6 +186,8 @@ def build_view(
     Raises:
         UsageError: an unknown column or a malformed condition.
     """
+    if any(row["source"] is not None for row in rows):
+        return _imported_view(rows, about, row_keys, columns, where)
     kept = select(rows, row_keys=row_keys, where=where)
     left, figures = shown_keys(kept, row_keys, columns)
     # The label of a precision says little of what is stored: what was measured stands beside it, asked for or not.
@@ -208,6 +212,53 @@ def build_view(
         for each in _sections(kept, about, left, figures, claimed)
     )
     return View(printable(_title(kept, left)), tuple(heads), body, sections, groups)
+
+
+def _imported_view(
+    rows: Sequence[Row],
+    about: Sequence[About],
+    row_keys: str | Sequence[str] | None,
+    columns: str | Sequence[str] | None,
+    where: str | None,
+) -> View:
+    """The table of an imported session, whose figures are another tool's."""
+    sources = list(dict.fromkeys(row["source"] for row in rows))
+    if len(sources) > 1:
+        raise UsageError(
+            "figures of several origins stand in no one table: "
+            + ", ".join(str(each or "edgebench") for each in sources),
+            next_step="show one session at a time with --session",
+        )
+    kept = imported.where_test(rows, where)
+    keys = column_names(row_keys) if row_keys else None
+    if keys:
+        kept.sort(key=lambda row: [_rank(key, row[key]) for key in keys])
+    left, figures = imported.pick(kept, row_keys=keys, columns=columns)
+    joined = "precision" in left and "recipe" in left
+    heads = [_column(key) for key in left if not (joined and key == "recipe")]
+    heads += [_column(key) if key in METRICS else Column(key, key, True) for key in figures]
+
+    def text(row: Row, key: str) -> str:
+        if key == "options" and key in left:
+            return imported.options_text(row, kept)
+        if key in METRICS:
+            return _text(row, key, joined)
+        return imported.figure_text(key, row["imported"].get(key))
+
+    sections = (
+        Section("Imported", tuple(imported.about_lines(about))),
+        Section("Marks", tuple(f"{label(row)}: {'; '.join(row['flags'])}" for row in kept if row["flags"])),
+        Section("Tasks", tuple(task_lines(kept, label))),
+        Section("Definitions", tuple(imported.definition_lines(about, figures))),
+        Section("Reading", tuple(imported.reading_lines(kept, figures))),
+        Section("Measured", tuple(_measured(kept, about))),
+    )
+    return View(
+        f"Imported from {sources[0]}",
+        tuple(heads),
+        tuple(tuple(text(row, head.key) for head in heads) for row in kept),
+        tuple(section for section in sections if section.lines),
+    )
 
 
 def _groups(rows: Sequence[Row]) -> tuple[int, ...]:

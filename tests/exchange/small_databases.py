@@ -124,6 +124,7 @@ def _record_night(store: Store, number: int, night: Night) -> None:
         store.record_stop(
             session, records.CellStopRecord(CELL.id, "cap", 0.02, 2, 5, 5, 4, {"decode_tps": 0.1, "x": None})
         )
+    store.record_import(make.imported(f"tool {number}"))
     # An earlier night's score stands for a cell of this one.
     if number > 0:
         store.link_score(session, [OTHER.id], _run_id(_session_id(0), 0))

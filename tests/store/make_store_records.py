@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harness.store import records
+from harness.store import imports, records
 from harness.store.evaluation_records import (
     EvaluationRecord,
     TaskItemRecord,
@@ -284,3 +284,25 @@ def evaluation(key: str, correct: list[int], **changes: object) -> EvaluationRec
         quality_reference="llamacpp F32",
     )
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def imported(name: str = "llama-bench", **changes: Any) -> imports.ImportRecord:
+    """A file of another tool with one record: a sample, and a mean of five."""
+    of_file = {
+        "session_id": "",
+        "environment_id": None,
+        "artifact_id": None,
+        "memory": [],
+        "energy": [],
+        "timeline": None,
+        "samples": [records.SampleRecord(0, False, {f"{name}:prefill_s": 0.5}, {})],
+        "statistics": [records.StatisticRecord(f"{name}:decode_tps", "mean", 41.5, 5, 0.5)],
+    }
+    return imports.ImportRecord(
+        source=imports.SourceRecord(name, "1.0", "json", f"{name}.json", sha(name), 1234),
+        machine=machine(),
+        runs=[imports.ImportedRun(cell("Q4_0"), run(cell_id=cell("Q4_0").id, **of_file))],
+        edgebench_version="0.1.0",
+        started_at=BEGAN,
+        **changes,
+    )

@@ -104,6 +104,7 @@ def fill(store: Store) -> None:
             session, records.CellStopRecord(cell.id, "cap", 0.02, 2, 3, 3, 1, {"decode_tps": None})
         )
         store.end_session(session, "ok")
+    store.record_import(make.imported())
 
 
 def _timed(session: str, cell_id: str, index: int, *, spoiled: bool) -> records.RunRecord:

@@ -295,7 +295,7 @@ def test_escapes_of_a_terminal_are_shown_and_not_obeyed(whole: tuple[Path, list[
             ("cell", "model"),
         ):
             change(copy, table, column, evil, everywhere=True)
-        assert set(looked_at(copy, ids)) == {0}
+        assert set(looked_at(copy, whole[1])) == {0}
         for words in (["db", "sessions"], ["show", ids[0]], ["table"], ["table", "--explain"]):
             assert "\\u001b]0;owned\\u0007" in look(copy, words)[1], words
         (shown,) = json.loads(look(copy, ["db", "sessions", "--json"])[1])["sessions"]
@@ -333,7 +333,7 @@ def test_makings_and_references_in_a_circle_have_an_end(whole: tuple[Path, list[
             connection.execute("UPDATE score SET reference_run_key = run_key")
             connection.execute("UPDATE evaluation SET reference_run_key = run_key")
             connection.commit()
-        assert set(looked_at(copy, ids)) == {0}
+        assert set(looked_at(copy, whole[1])) == {0}
 
 
 # -- schemas --------------------------------------------------------------------------------------------------------

@@ -97,6 +97,7 @@ def _run(**changes: Any) -> stored.RunFacts:
         "status": "ok",
         "validity": "ok",
         "flags": (),
+        "statistics": (),
         "samples": (),
         "memory": (),
         "energy": (),

@@ -44,6 +44,7 @@ ISSUE_KEYS = [
     "delta_p_rms", "delta_p_p1", "delta_p_median", "delta_p_p99",
     "mbu_decode", "mfu_prefill",
     "kld_detectable", "perplexity_ratio_detectable",
+    "source", "imported",
 ]  # fmt: skip
 
 HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))

@@ -28,10 +28,12 @@ CREATE TABLE "cell" (
 	depth INTEGER NOT NULL, 
 	options JSON NOT NULL, 
 	batch INTEGER DEFAULT 1 NOT NULL, 
+	source VARCHAR, 
 	CONSTRAINT pk_cell PRIMARY KEY (id)
 );
-INSERT INTO "cell" VALUES('b240e16deeddb6fe','llamacpp','smollm2-135m-instruct','int4','Q4_K_M','cpu','cpu','pp32+tg16',32,16,0,'{}',1);
-INSERT INTO "cell" VALUES('0d15680699daaa1a','llamacpp','smollm2-135m-instruct','int4','Q4_K_M','npu:0','qnn-htp','pp32+tg16',32,16,0,'{}',1);
+INSERT INTO "cell" VALUES('b240e16deeddb6fe','llamacpp','smollm2-135m-instruct','int4','Q4_K_M','cpu','cpu','pp32+tg16',32,16,0,'{}',1,NULL);
+INSERT INTO "cell" VALUES('0d15680699daaa1a','llamacpp','smollm2-135m-instruct','int4','Q4_K_M','npu:0','qnn-htp','pp32+tg16',32,16,0,'{}',1,NULL);
+INSERT INTO "cell" VALUES('51fefe532d599aac','llamacpp','smollm2-135m-instruct','int4','Q4_0','cpu','cpu','pp32+tg16',32,16,0,'{}',1,NULL);
 CREATE TABLE cell_stop (
 	session_id VARCHAR NOT NULL, 
 	cell_id VARCHAR NOT NULL, 
@@ -115,25 +117,25 @@ INSERT INTO "environment_package" VALUES('17ea5f1e797c27b8','llama-cpp-python','
 INSERT INTO "environment_package" VALUES('17ea5f1e797c27b8','numpy','2.4.6',NULL);
 INSERT INTO "environment_package" VALUES('ba9f5fd6f13e3a0c','llama-cpp-python','0.3.37','sha256:3f674cbce03c6a10ffee0a0182cd507f741fba9234c24a25f497962d159d619e');
 INSERT INTO "environment_package" VALUES('ba9f5fd6f13e3a0c','numpy','2.4.6',NULL);
-CREATE TABLE evaluation (
+CREATE TABLE "evaluation" (
 	run_key INTEGER NOT NULL, 
 	evaluation_key VARCHAR NOT NULL, 
-	artifact_id VARCHAR NOT NULL, 
+	artifact_id VARCHAR, 
 	settings JSON NOT NULL, 
 	chat_template BOOLEAN NOT NULL, 
 	items_limit INTEGER, 
-	max_length INTEGER NOT NULL, 
-	environment_id VARCHAR NOT NULL, 
-	lm_eval_version VARCHAR NOT NULL, 
-	truncated INTEGER NOT NULL, 
+	max_length INTEGER, 
+	environment_id VARCHAR, 
+	lm_eval_version VARCHAR, 
+	truncated INTEGER, 
 	reference_run_key INTEGER, 
 	quality_reference VARCHAR, 
 	details JSON NOT NULL, 
 	CONSTRAINT pk_evaluation PRIMARY KEY (run_key), 
+	CONSTRAINT fk_evaluation_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key"), 
 	CONSTRAINT fk_evaluation_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
-	CONSTRAINT fk_evaluation_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
 	CONSTRAINT fk_evaluation_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key"), 
-	CONSTRAINT fk_evaluation_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
+	CONSTRAINT fk_evaluation_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id)
 );
 INSERT INTO "evaluation" VALUES(6,'reference of 20261123T0612-9a729e93','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','{"names":["grammar"]}',0,NULL,512,'17ea5f1e797c27b8','0.4.13',0,NULL,NULL,'{}');
 INSERT INTO "evaluation" VALUES(7,'own of 20261123T0612-9a729e93','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','{"names":["grammar"]}',0,NULL,512,'17ea5f1e797c27b8','0.4.13',0,6,'llamacpp F32','{}');
@@ -156,22 +158,22 @@ CREATE TABLE "lineage" (
 	made_at DATETIME NOT NULL, 
 	made_peak_bytes BIGINT, 
 	CONSTRAINT pk_lineage PRIMARY KEY (id), 
-	CONSTRAINT fk_lineage_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
+	CONSTRAINT fk_lineage_model_id_model FOREIGN KEY(model_id) REFERENCES model (id), 
 	CONSTRAINT fk_lineage_source_artifact_id_artifact FOREIGN KEY(source_artifact_id) REFERENCES artifact (id), 
-	CONSTRAINT fk_lineage_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
-	CONSTRAINT fk_lineage_model_id_model FOREIGN KEY(model_id) REFERENCES model (id)
+	CONSTRAINT fk_lineage_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
+	CONSTRAINT fk_lineage_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id)
 );
 INSERT INTO "lineage" VALUES('be37065d079c07b0','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166','d2ec68992454e525','llamacpp','F16','int4',NULL,NULL,'llama-cpp-python','0.3.36','{"ftype":15}','{"fell_back":180}',2.5,'2026-11-23 06:12:03.250000',700000000);
 INSERT INTO "lineage" VALUES('a64b38e082392cbf','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','d2ec68992454e525','llamacpp','Q4_K_M','int4','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166',NULL,'llama-cpp-python','0.3.36','{"ftype":15}','{"fell_back":180}',2.5,'2026-11-23 06:12:03.250000',700000000);
-CREATE TABLE machine (
+CREATE TABLE "machine" (
 	id VARCHAR NOT NULL, 
 	name VARCHAR NOT NULL, 
-	cpu_model VARCHAR NOT NULL, 
-	arch VARCHAR NOT NULL, 
+	cpu_model VARCHAR, 
+	arch VARCHAR, 
 	sockets INTEGER, 
 	physical_cores INTEGER, 
-	logical_cores INTEGER NOT NULL, 
-	memory_bytes BIGINT NOT NULL, 
+	logical_cores INTEGER, 
+	memory_bytes BIGINT, 
 	accelerators JSON NOT NULL, 
 	CONSTRAINT pk_machine PRIMARY KEY (id)
 );
@@ -295,6 +297,7 @@ INSERT INTO "metric" VALUES(7,'reset_s');
 INSERT INTO "metric" VALUES(8,'sampling_s');
 INSERT INTO "metric" VALUES(9,'tokenize_s');
 INSERT INTO "metric" VALUES(10,'ttft_s');
+INSERT INTO "metric" VALUES(11,'llama-bench:prefill_s');
 CREATE TABLE "model" (
 	id VARCHAR NOT NULL, 
 	name VARCHAR NOT NULL, 
@@ -351,7 +354,7 @@ CREATE TABLE preparation (
 	CONSTRAINT fk_preparation_session_id_session FOREIGN KEY(session_id) REFERENCES session (id)
 );
 INSERT INTO "preparation" VALUES('50214f91406c1f92','94a55ce1644d8be2',NULL,'smollm2-135m-instruct','llamacpp','Q4_K_M','17ea5f1e797c27b8','llama-cpp-python','0.3.36',NULL,'oom','killed: out of memory',NULL,NULL,2.5,NULL,2,1,'2026-11-23 06:12:03.250000');
-CREATE TABLE run (
+CREATE TABLE "run" (
 	"key" INTEGER NOT NULL, 
 	id VARCHAR NOT NULL, 
 	session_id VARCHAR NOT NULL, 
@@ -372,25 +375,25 @@ CREATE TABLE run (
 	hints JSON NOT NULL, 
 	threads INTEGER, 
 	seed BIGINT, 
-	started_at DATETIME NOT NULL, 
+	started_at DATETIME, 
 	duration_s FLOAT, 
 	phases_s JSON NOT NULL, 
 	harness_s FLOAT, 
 	vocab_size INTEGER, 
 	kv_cache_bytes BIGINT, 
-	validity VARCHAR NOT NULL, 
+	validity VARCHAR, 
 	flags JSON NOT NULL, 
 	machine_state JSON NOT NULL, 
 	details JSON NOT NULL, 
 	CONSTRAINT pk_run PRIMARY KEY ("key"), 
-	CONSTRAINT ck_run_status CHECK (status IN ('ok', 'skipped', 'failed', 'timeout', 'oom')), 
-	CONSTRAINT ck_run_validity CHECK (validity IN ('ok', 'suspect')), 
-	CONSTRAINT fk_run_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
 	CONSTRAINT fk_run_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id), 
-	CONSTRAINT fk_run_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
+	CONSTRAINT fk_run_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
+	CONSTRAINT ck_run_status CHECK (status IN ('ok', 'skipped', 'failed', 'timeout', 'oom')), 
 	CONSTRAINT fk_run_session_id_session FOREIGN KEY(session_id) REFERENCES session (id), 
-	CONSTRAINT uq_run_id UNIQUE (id), 
-	CONSTRAINT uq_run_session_id_cell_id_kind_run_index_attempt UNIQUE (session_id, cell_id, kind, run_index, attempt)
+	CONSTRAINT ck_run_validity CHECK (validity IN ('ok', 'suspect')), 
+	CONSTRAINT fk_run_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
+	CONSTRAINT uq_run_session_id_cell_id_kind_run_index_attempt UNIQUE (session_id, cell_id, kind, run_index, attempt), 
+	CONSTRAINT uq_run_id UNIQUE (id)
 );
 INSERT INTO "run" VALUES(1,'3c0e0a4ffdf23e6e','20261123T0612-9a729e93','b240e16deeddb6fe','timed',0,1,'ok',NULL,NULL,NULL,NULL,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','17ea5f1e797c27b8','0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,7,'2026-11-23 06:12:13.250000',3.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'ok','[]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
 INSERT INTO "run" VALUES(2,'d67211a9542479d6','20261123T0612-9a729e93','b240e16deeddb6fe','timed',1,1,'ok',NULL,NULL,NULL,NULL,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','17ea5f1e797c27b8','0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,8,'2026-11-23 06:12:14.250000',4.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'suspect','["steal 4 %"]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
@@ -406,6 +409,7 @@ INSERT INTO "run" VALUES(11,'75fbcce64e2fc2b0','20261124T0612-60df13c3','b240e16
 INSERT INTO "run" VALUES(12,'080de2128f43ffde','20261124T0612-60df13c3','b240e16deeddb6fe','score',0,1,'ok',NULL,NULL,NULL,NULL,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','17ea5f1e797c27b8','0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,7,'2026-11-23 06:12:13.250000',3.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'ok','[]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
 INSERT INTO "run" VALUES(13,'4abf9887f9dafc69','20261124T0612-60df13c3','b240e16deeddb6fe','tasks',5,1,'ok',NULL,NULL,NULL,NULL,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','17ea5f1e797c27b8','0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,12,'2026-11-23 06:12:18.250000',8.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'ok','[]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
 INSERT INTO "run" VALUES(14,'628c6f60a443fdb0','20261124T0612-60df13c3','b240e16deeddb6fe','tasks',0,1,'ok',NULL,NULL,NULL,NULL,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','17ea5f1e797c27b8','0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,7,'2026-11-23 06:12:13.250000',3.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'ok','[]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
+INSERT INTO "run" VALUES(15,'561756f141422c9b','imported-ed6a565042c67d44','51fefe532d599aac','timed',0,1,'ok',NULL,NULL,NULL,NULL,NULL,NULL,'0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,7,'2026-11-23 06:12:13.250000',3.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'ok','[]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
 CREATE TABLE sample (
 	run_key INTEGER NOT NULL, 
 	metric_key SMALLINT NOT NULL, 
@@ -539,25 +543,27 @@ INSERT INTO "sample" VALUES(9,9,2,0,7.20000000000000084376e-02);
 INSERT INTO "sample" VALUES(9,10,0,1,0.04);
 INSERT INTO "sample" VALUES(9,10,1,0,0.041);
 INSERT INTO "sample" VALUES(9,10,2,0,0.042);
+INSERT INTO "sample" VALUES(15,11,0,0,0.5);
 CREATE TABLE schema_revision (
 	revision VARCHAR NOT NULL, 
 	edgebench_version VARCHAR NOT NULL, 
 	applied_at DATETIME NOT NULL, 
 	CONSTRAINT pk_schema_revision PRIMARY KEY (revision)
 );
-INSERT INTO "schema_revision" VALUES('0001','0.1.0','2026-11-26 19:50:57.516578');
-INSERT INTO "schema_revision" VALUES('0002','0.1.0','2026-11-26 19:50:57.516585');
-INSERT INTO "schema_revision" VALUES('0003','0.1.0','2026-11-26 19:50:57.516585');
-INSERT INTO "schema_revision" VALUES('0004','0.1.0','2026-11-26 19:50:57.516586');
-INSERT INTO "schema_revision" VALUES('0005','0.1.0','2026-11-26 19:50:57.516587');
-INSERT INTO "schema_revision" VALUES('0006','0.1.0','2026-11-26 19:50:57.516587');
-INSERT INTO "schema_revision" VALUES('0007','0.1.0','2026-11-26 19:50:57.516588');
-INSERT INTO "schema_revision" VALUES('0008','0.1.0','2026-11-26 19:50:57.516589');
-INSERT INTO "schema_revision" VALUES('0009','0.1.0','2026-11-26 19:50:57.516590');
-INSERT INTO "schema_revision" VALUES('0010','0.1.0','2026-11-26 19:50:57.516590');
-INSERT INTO "schema_revision" VALUES('0011','0.1.0','2026-11-26 19:50:57.516591');
-INSERT INTO "schema_revision" VALUES('0013','0.1.0','2026-11-26 19:50:57.516591');
-INSERT INTO "schema_revision" VALUES('0014','0.1.0','2026-11-26 19:50:57.516591');
+INSERT INTO "schema_revision" VALUES('0001','0.1.0','2026-11-26 19:52:28.911048');
+INSERT INTO "schema_revision" VALUES('0002','0.1.0','2026-11-26 19:52:28.911054');
+INSERT INTO "schema_revision" VALUES('0003','0.1.0','2026-11-26 19:52:28.911055');
+INSERT INTO "schema_revision" VALUES('0004','0.1.0','2026-11-26 19:52:28.911055');
+INSERT INTO "schema_revision" VALUES('0005','0.1.0','2026-11-26 19:52:28.911056');
+INSERT INTO "schema_revision" VALUES('0006','0.1.0','2026-11-26 19:52:28.911056');
+INSERT INTO "schema_revision" VALUES('0007','0.1.0','2026-11-26 19:52:28.911057');
+INSERT INTO "schema_revision" VALUES('0008','0.1.0','2026-11-26 19:52:28.911058');
+INSERT INTO "schema_revision" VALUES('0009','0.1.0','2026-11-26 19:52:28.911058');
+INSERT INTO "schema_revision" VALUES('0010','0.1.0','2026-11-26 19:52:28.911059');
+INSERT INTO "schema_revision" VALUES('0011','0.1.0','2026-11-26 19:52:28.911059');
+INSERT INTO "schema_revision" VALUES('0012','0.1.0','2026-11-26 19:52:28.911060');
+INSERT INTO "schema_revision" VALUES('0013','0.1.0','2026-11-26 19:52:28.911060');
+INSERT INTO "schema_revision" VALUES('0014','0.1.0','2026-11-26 19:52:28.911061');
 CREATE TABLE "score" (
 	run_key INTEGER NOT NULL, 
 	scoring_key VARCHAR NOT NULL, 
@@ -582,9 +588,9 @@ CREATE TABLE "score" (
 	delta_p JSON, 
 	errors JSON, 
 	CONSTRAINT pk_score PRIMARY KEY (run_key), 
+	CONSTRAINT fk_score_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
 	CONSTRAINT fk_score_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key"), 
-	CONSTRAINT fk_score_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key"), 
-	CONSTRAINT fk_score_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id)
+	CONSTRAINT fk_score_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key")
 );
 INSERT INTO "score" VALUES(4,'reference of 20261123T0612-9a729e93','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166','scoring.txt','6b17b8fcc411a533c822a5117e33cf73fa6766739d7d36ac86dc4bea883af4fe',128,128,64,NULL,4,NULL,'llamacpp F32',0.02,0.4,0.9,1.1,1,49152,'{}','exact',NULL,'{}');
 INSERT INTO "score" VALUES(5,'own of 20261123T0612-9a729e93','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','scoring.txt','6b17b8fcc411a533c822a5117e33cf73fa6766739d7d36ac86dc4bea883af4fe',128,128,64,NULL,4,4,'llamacpp F32',0.02,0.4,0.9,1.1,1,49152,'{}','exact',NULL,'{}');
@@ -628,31 +634,34 @@ INSERT INTO "score_window" VALUES(11,0,2,5.5,0.25,1,0.01,9);
 INSERT INTO "score_window" VALUES(11,1,2,6.5,0.25,1,0.01,9);
 INSERT INTO "score_window" VALUES(12,0,2,5.5,0.25,1,0.01,9);
 INSERT INTO "score_window" VALUES(12,1,2,6.5,0.25,1,0.01,9);
-CREATE TABLE session (
+CREATE TABLE "session" (
 	id VARCHAR NOT NULL, 
 	machine_id VARCHAR NOT NULL, 
 	suite VARCHAR NOT NULL, 
 	suite_sha256 VARCHAR NOT NULL, 
-	suite_text TEXT NOT NULL, 
+	suite_text TEXT, 
 	settings JSON NOT NULL, 
 	"trigger" VARCHAR NOT NULL, 
 	commit_sha VARCHAR, 
 	command_line JSON NOT NULL, 
 	edgebench_version VARCHAR NOT NULL, 
 	system JSON NOT NULL, 
-	seed BIGINT NOT NULL, 
-	started_at DATETIME NOT NULL, 
+	seed BIGINT, 
+	started_at DATETIME, 
 	ended_at DATETIME, 
 	status VARCHAR NOT NULL, 
 	resumed INTEGER NOT NULL, 
+	origin VARCHAR DEFAULT 'measured' NOT NULL, 
 	CONSTRAINT pk_session PRIMARY KEY (id), 
+	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id), 
 	CONSTRAINT ck_session_status CHECK (status IN ('running', 'ok', 'failed', 'interrupted')), 
-	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id)
+	CONSTRAINT ck_session_origin CHECK (origin IN ('measured', 'imported'))
 );
 INSERT INTO "session" VALUES('20261123T0612-9a729e93','94a55ce1644d8be2','quickstart','f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab','name: quickstart
-','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-23 06:12:03.250000','2026-11-26 19:50:57.561564','ok',0);
+','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-23 06:12:03.250000','2026-11-26 19:52:29.038444','ok',0,'measured');
 INSERT INTO "session" VALUES('20261124T0612-60df13c3','94a55ce1644d8be2','quickstart','f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab','name: quickstart
-','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-24 06:12:03.250000','2026-11-26 19:50:57.577148','ok',0);
+','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-24 06:12:03.250000','2026-11-26 19:52:29.090443','ok',0,'measured');
+INSERT INTO "session" VALUES('imported-ed6a565042c67d44','94a55ce1644d8be2','llama-bench','4cfe1842e4cd776fc092ae114d49612664ead5bd84c1457c464e227ffbcc33ca',NULL,'{}','import',NULL,'[]','0.1.0','{}',NULL,'2026-11-23 06:12:03.250000',NULL,'ok',0,'imported');
 CREATE TABLE session_cell (
 	session_id VARCHAR NOT NULL, 
 	cell_id VARCHAR NOT NULL, 
@@ -668,6 +677,7 @@ INSERT INTO "session_cell" VALUES('20261123T0612-9a729e93','b240e16deeddb6fe',0,
 INSERT INTO "session_cell" VALUES('20261123T0612-9a729e93','0d15680699daaa1a',1,'no NPU here',NULL,'{}');
 INSERT INTO "session_cell" VALUES('20261124T0612-60df13c3','b240e16deeddb6fe',0,NULL,NULL,'{}');
 INSERT INTO "session_cell" VALUES('20261124T0612-60df13c3','0d15680699daaa1a',1,'no NPU here',NULL,'{}');
+INSERT INTO "session_cell" VALUES('imported-ed6a565042c67d44','51fefe532d599aac',0,NULL,NULL,'{}');
 CREATE TABLE session_evaluation (
 	session_id VARCHAR NOT NULL, 
 	cell_id VARCHAR NOT NULL, 
@@ -682,6 +692,21 @@ CREATE TABLE session_evaluation (
 ;
 INSERT INTO "session_evaluation" VALUES('20261123T0612-9a729e93','b240e16deeddb6fe',7);
 INSERT INTO "session_evaluation" VALUES('20261124T0612-60df13c3','b240e16deeddb6fe',14);
+CREATE TABLE session_import (
+	session_id VARCHAR NOT NULL, 
+	tool VARCHAR NOT NULL, 
+	tool_version VARCHAR, 
+	format VARCHAR NOT NULL, 
+	file_name VARCHAR NOT NULL, 
+	file_sha256 VARCHAR NOT NULL, 
+	file_bytes BIGINT NOT NULL, 
+	other_files JSON NOT NULL, 
+	definitions JSON NOT NULL, 
+	document JSON NOT NULL, 
+	CONSTRAINT pk_session_import PRIMARY KEY (session_id), 
+	CONSTRAINT fk_session_import_session_id_session FOREIGN KEY(session_id) REFERENCES session (id)
+);
+INSERT INTO "session_import" VALUES('imported-ed6a565042c67d44','llama-bench','1.0','json','llama-bench.json','4cfe1842e4cd776fc092ae114d49612664ead5bd84c1457c464e227ffbcc33ca',1234,'[]','{}','{}');
 CREATE TABLE session_score (
 	session_id VARCHAR NOT NULL, 
 	cell_id VARCHAR NOT NULL, 
@@ -696,6 +721,19 @@ CREATE TABLE session_score (
 ;
 INSERT INTO "session_score" VALUES('20261123T0612-9a729e93','b240e16deeddb6fe',5);
 INSERT INTO "session_score" VALUES('20261124T0612-60df13c3','b240e16deeddb6fe',12);
+CREATE TABLE statistic (
+	run_key INTEGER NOT NULL, 
+	position SMALLINT NOT NULL, 
+	metric VARCHAR NOT NULL, 
+	statistic VARCHAR NOT NULL, 
+	value FLOAT NOT NULL, 
+	n INTEGER, 
+	stddev FLOAT, 
+	CONSTRAINT pk_statistic PRIMARY KEY (run_key, position), 
+	CONSTRAINT ck_statistic_statistic CHECK (statistic IN ('mean', 'median', 'minimum', 'maximum', 'value')), 
+	CONSTRAINT fk_statistic_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
+);
+INSERT INTO "statistic" VALUES(15,0,'llama-bench:decode_tps','mean',41.5,5,0.5);
 CREATE TABLE task_answer (
 	run_key INTEGER NOT NULL, 
 	task VARCHAR NOT NULL, 
@@ -826,9 +864,6 @@ INSERT INTO "verdict" VALUES(4,'eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940
 INSERT INTO "verdict" VALUES(5,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','ok',NULL);
 INSERT INTO "verdict" VALUES(11,'eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166','ok',NULL);
 INSERT INTO "verdict" VALUES(12,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','ok',NULL);
-CREATE INDEX ix_session_started_at ON session (started_at);
-CREATE INDEX ix_run_artifact_id ON run (artifact_id);
-CREATE INDEX ix_run_cell_id_started_at ON run (cell_id, started_at);
 CREATE INDEX ix_session_cell_cell_id ON session_cell (cell_id);
 CREATE INDEX ix_verdict_artifact_id ON verdict (artifact_id);
 CREATE INDEX ix_lineage_artifact_id ON lineage (artifact_id);
@@ -839,8 +874,12 @@ CREATE INDEX ix_score_artifact_id ON score (artifact_id);
 CREATE INDEX ix_score_scoring_key ON score (scoring_key);
 CREATE INDEX ix_machine_bench_machine_id_measured_at ON machine_bench (machine_id, measured_at);
 CREATE INDEX ix_cell_framework_model ON cell (framework, model);
+CREATE INDEX ix_session_started_at ON session (started_at);
+CREATE INDEX ix_run_artifact_id ON run (artifact_id);
+CREATE INDEX ix_run_cell_id_started_at ON run (cell_id, started_at);
 CREATE INDEX ix_evaluation_artifact_id ON evaluation (artifact_id);
 CREATE INDEX ix_evaluation_evaluation_key ON evaluation (evaluation_key);
+CREATE INDEX ix_session_import_file_sha256 ON session_import (file_sha256);
 CREATE INDEX ix_session_of_machine ON session (machine_id, started_at, id);
 CREATE INDEX ix_run_of_cell ON run (cell_id, kind, session_id, run_index, attempt, status, validity, framework_version);
 COMMIT;

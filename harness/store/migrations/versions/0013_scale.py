@@ -6,7 +6,7 @@ Revision: 0013. Everything is written out: what a released revision makes never 
 from alembic import op
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

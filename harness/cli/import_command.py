@@ -1,0 +1,148 @@
+"""``edgebench import``: what other tools measured, into the results database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.common import db_option, json_option, print_json
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.store import Store
+    from harness.store.imports import ImportRecord
+    from harness.store.records import MachineRecord
+
+EPILOG = """\b
+Examples:
+  edgebench import bench.json --machine lab-3        llama-bench -o json > bench.json
+  edgebench import results/*.json --dry-run          what would be stored
+  edgebench import trials.txt --model smollm2-135m   what mlx_lm.benchmark printed
+  edgebench table --session imported-3fa9            the figures, by the tool's own definitions
+"""
+
+
+@click.command("import", epilog=EPILOG)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "format_",
+    metavar="TOOL",
+    help="The tool that wrote the files. Default: told by their content.",
+)
+@click.option(
+    "--machine",
+    metavar="NAME",
+    help="What measured: a stored machine's name or id, or a new name. Default: what the file tells.",
+)
+@click.option("--model", metavar="NAME", help="The model, where a file does not tell.")
+@click.option("--dry-run", is_flag=True, help="Say what would be stored; open no database.")
+@db_option
+@json_option
+def command(
+    files: tuple[Path, ...],
+    format_: str | None,
+    machine: str | None,
+    model: str | None,
+    dry_run: bool,
+    db: str,
+    as_json: bool,
+) -> None:
+    """Import what other tools measured: one session a file, under the tool's own names and definitions."""
+    from contextlib import nullcontext
+
+    from harness.importing.reading import read_file
+    from harness.importing.records import named_machine
+    from harness.store import Store
+
+    wanted = {"format_name": format_, "model": _checked("--model", model)}
+    name = _checked("--machine", machine)
+    # The first file is understood before a database is made.
+    first = read_file(files[0], machine=None if name is None else named_machine(name), **wanted)
+    done: list[dict[str, Any]] = []
+    with nullcontext(None) if dry_run else Store.open(db) as store:
+        found = None if name is None else _machine_of(store, name)
+        for file in files:
+            record = first if file == files[0] and found is None else read_file(file, machine=found, **wanted)
+            done.append(_stored(store, file, record))
+            if not as_json:
+                click.echo(_line(done[-1], dry_run))
+    if as_json:
+        print_json({"imports": done})
+
+
+def _checked(option: str, name: str | None) -> str | None:
+    if name is not None and (not name.strip() or not name.isprintable()):
+        raise UsageError(f"{option} {name!r} is no name", next_step="give a word, such as lab-3")
+    return None if name is None else name.strip()
+
+
+def _machine_of(store: Store | None, name: str) -> MachineRecord:
+    """The stored machine of that name or id, or a new one of which only the name is known."""
+    from harness.importing.records import named_machine
+
+    known = [] if store is None else store.machines_named(name)
+    if len(known) > 1:
+        raise UsageError(
+            f"{len(known)} stored machines are called {name!r}",
+            next_step=f"give an id instead: {', '.join(one.id for one in known)}",
+        )
+    return known[0] if known else named_machine(name)
+
+
+def _stored(store: Store | None, file: Path, record: ImportRecord) -> dict[str, Any]:
+    """What became of one file, ready for JSON."""
+    added: bool | None = None
+    session = record.session_id
+    if store is not None:
+        others = [one for one in store.sessions_of_file(record.source.file_sha256) if one[0] != session]
+        if others:
+            other, machine = others[0]
+            what = (
+                "with other files beside it"
+                if machine == record.machine.name
+                else f"of the machine {machine!r}"
+            )
+            raise UsageError(
+                f"{file} was imported before as {other}, {what}",
+                next_step=f"leave it as it is; it is shown by `edgebench table --session {other}`",
+            )
+        added = store.record_import(record)
+    source = record.source
+    return {
+        "file": str(file),
+        "sha256": source.file_sha256,
+        "tool": source.tool,
+        "tool_version": source.tool_version,
+        "format": source.format,
+        "session": session,
+        "added": added,
+        "machine": {"id": record.machine.id, "name": record.machine.name},
+        "results": [
+            {
+                "framework": one.cell.framework,
+                "model": one.cell.model,
+                "recipe": one.cell.recipe,
+                "precision": one.cell.precision,
+                "device": one.cell.device,
+                "workload": one.cell.workload,
+                "metrics": sorted({name for sample in one.run.samples for name in sample.values}),
+                "repetitions": len(one.run.samples),
+                "statistics": len(one.run.statistics),
+                "tasks": len(one.run.evaluation.tasks) if one.run.evaluation else 0,
+            }
+            for one in record.runs
+        ],
+    }
+
+
+def _line(done: dict[str, Any], dry_run: bool) -> str:
+    what = "would be" if dry_run else "is" if done["added"] else "was before"
+    version = f" {done['tool_version']}" if done["tool_version"] else ""
+    count = len(done["results"])
+    return (
+        f"{done['file']}: {count} result{'s' if count != 1 else ''} of {done['tool']}{version}, {what}"
+        f" {done['session']} on {done['machine']['name']}"
+    )
