@@ -20,6 +20,7 @@ Examples:
   edgebench import bench.json --machine lab-3        llama-bench -o json > bench.json
   edgebench import results/*.json --dry-run          what would be stored
   edgebench import trials.txt --model smollm2-135m   what mlx_lm.benchmark printed
+  edgebench import lab.jsonl part.db                 what `edgebench export` wrote, as it was measured
   edgebench table --session imported-3fa9            the figures, by the tool's own definitions
 """
 
@@ -50,9 +51,19 @@ def command(
     db: str,
     as_json: bool,
 ) -> None:
-    """Import what other tools measured: one session a file, under the tool's own names and definitions."""
+    """Import what other tools measured, one session a file, under the tool's own names and definitions.
+
+    What `edgebench export` wrote is taken in as it was measured.
+    """
     from contextlib import nullcontext
 
+    own = [file for file in files if format_ is None and _is_own(file)]
+    merged = _take_in_own(own, (machine, model), db, dry_run=dry_run, quiet=as_json)
+    files = tuple(file for file in files if file not in own)
+    if not files:
+        if as_json:
+            print_json({"imports": [], "merged": merged})
+        return
     from harness.importing.reading import read_file
     from harness.importing.records import named_machine
     from harness.store import Store
@@ -70,7 +81,42 @@ def command(
             if not as_json:
                 click.echo(_line(done[-1], dry_run))
     if as_json:
-        print_json({"imports": done})
+        print_json({"imports": done, "merged": merged})
+
+
+def _is_own(file: Path) -> bool:
+    """Whether `edgebench export` wrote it; what cannot be read is told by its reader."""
+    from harness.exchange.own_import import is_own_export
+
+    try:
+        return is_own_export(file)
+    except OSError:
+        return False
+
+
+def _take_in_own(
+    files: list[Path], told: tuple[str | None, str | None], db: str, *, dry_run: bool, quiet: bool
+) -> list[dict[str, Any]]:
+    """Merge our own exports, which tell their machines and models themselves."""
+    if files and (dry_run or any(told)):
+        raise UsageError(
+            f"{files[0]} is an export of edgebench: it says itself what measured, and is only ever taken in whole",
+            next_step="leave out --machine, --model and --dry-run for it",
+        )
+    if not files:
+        return []
+    from harness.exchange import merging
+    from harness.exchange.own_import import import_own
+    from harness.store import Store
+
+    merged = []
+    with Store.open(db) as store:
+        for file in files:
+            outcome = import_own(store, file, progress=lambda line: click.echo(line, err=True))
+            merged.append({"file": str(file), **outcome.as_json()})
+            for line in [] if quiet else merging.told(outcome):
+                click.echo(line)
+    return merged
 
 
 def _checked(option: str, name: str | None) -> str | None:
