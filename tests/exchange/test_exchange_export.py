@@ -172,9 +172,9 @@ def test_a_damaged_file_gives_an_error_or_the_whole_and_never_a_part(
 )
 def test_a_wrong_line_is_named_by_its_number(tmp_path: Path, line: str, words: str) -> None:
     path = tmp_path / "hostile.jsonl"
-    path.write_text(
-        f'{{"edgebench_export":1,"edgebench_version":"9","schema":"{schema.newest()}"}}\n{line}\n'
-    )
+    counts = {**dict.fromkeys(SHAPE.tables, 0), "verdict": 1}
+    header = {"edgebench_export": 1, "edgebench_version": "9", "schema": schema.newest()}
+    path.write_text(f"{json.dumps(header)}\n{line}\n{json.dumps({'rows': counts})}\n")
     with Store.open(tmp_path / "target.db") as store, pytest.raises(EdgebenchError) as caught:
         own_import.import_own(store, path)
     assert words in str(caught.value)
