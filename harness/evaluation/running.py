@@ -1,8 +1,8 @@
 """Evaluating tasks one after another, so that what fails in one is that one's.
 
 Owns which tasks are asked, in which order, and what becomes of a group that has lost one. Runs in lm-eval's
-environment. Contract: every task, group and name that was asked for is either among the results or a hole with its
-reason, and never both; every task starts from the same seeds, whatever ran before it.
+environment. Contract: every task, every name that is unknown and every group with figures of its own is either among
+the results or a hole with its reason, and never both; every task starts from the same seeds, whatever ran before it.
 
 Puts lm-eval's own figures of single tasks together with its own arithmetic of groups; the version is pinned exactly.
 """
@@ -78,11 +78,12 @@ def evaluate(loaded: Iterable[Any], manager: Any, model: Any, spec: EvaluateSpec
             whole.samples |= found["samples"]
     for name, group in parts.groups.items():
         lost = [holes[each] for each in parts.of_group[name] if each in holes]
-        if lost:
+        if not lost:
+            whole.groups[name] = group
+        elif group.has_aggregation:
             failed = any(each.status == "failed" for each in lost)
             holes[name] = TaskHole(name, "failed" if failed else "skipped", _without(lost))
-        else:
-            whole.groups[name] = group
+        # Else it has no figures of its own, and its tasks' reasons say all.
     aggregate_groups(whole)
     return Evaluated(whole._to_eval_results(samples=whole.samples), list(holes.values()), data)
 

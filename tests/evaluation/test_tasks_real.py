@@ -93,6 +93,7 @@ metric_list: [{metric: exact_match}]
     "gone.yaml": CHOICE.replace("task: choice", "task: gone").replace("items.jsonl", "nowhere.jsonl"),
     "both.yaml": "group: both\ntask: [choice, rolling]\naggregate_metric_list: [{metric: acc}]\n",
     "partly.yaml": "group: partly\ntask: [choice, gone]\naggregate_metric_list: [{metric: acc}]\n",
+    "bare.yaml": "group: bare\ntask: [choice, gone]\n",
     "tagged.yaml": CHOICE.replace("task: choice", "task: tagged\ntag: some"),
     "tagged_gone.yaml": CHOICE.replace("task: choice", "task: tagged_gone\ntag: some").replace(
         "items.jsonl", "nowhere.jsonl"
@@ -280,7 +281,7 @@ def whole(execution: Execution) -> Evaluation:
 def test_what_fails_in_one_task_is_that_tasks_alone(run: Any, examination: Examination) -> None:
     """Unknown names, missing data, no labels, within groups and tags too: everything else has its figures."""
     alone = results(run(replace(examination, names=["choice"])))["choice"]
-    names = ["choise", "hidden", "both", "partly", "some", "choice"]
+    names = ["choise", "hidden", "both", "partly", "bare", "some", "choice"]
     execution = run(replace(examination, names=names))
     assert execution.status == "ok"
     found = whole(execution)
@@ -292,6 +293,7 @@ def test_what_fails_in_one_task_is_that_tasks_alone(run: Any, examination: Exami
     assert tasks["both"].n == 6
     holes = {hole.task: hole for hole in found.holes}
     assert set(holes) == {"choise", "hidden", "gone", "tagged_gone", "partly"}
+    assert "bare" not in holes, "a group without figures of its own lacks none"
     assert {hole.status for hole in holes.values()} == {"failed"}
     assert holes["partly"].reason.startswith("its task gone has no figures: task 'gone' cannot be loaded")
     assert all(hole.reason in (execution.reason or "") for hole in holes.values())
