@@ -120,6 +120,7 @@ CREATE TABLE lineage (
 	CONSTRAINT fk_lineage_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id)
 );
 CREATE INDEX ix_lineage_artifact_id ON lineage (artifact_id);
+CREATE INDEX ix_lineage_environment_id ON lineage (environment_id);
 
 -- What a machine's memory and arithmetic can do, measured by `edgebench doctor --bench`; the newest counts.
 CREATE TABLE machine_bench (

@@ -307,7 +307,9 @@ class Lineage(Row, table=True):
         foreign_key="artifact.id", description="made from this one; NULL: from the model's own file"
     )
     environment_id: str | None = Field(
-        foreign_key="environment.id", description="environment that made it; NULL where it was not made here"
+        foreign_key="environment.id",
+        index=True,
+        description="environment that made it; NULL where it was not made here",
     )
     tool: str = Field(description="distribution that made it")
     tool_version: str = Field(description="its version")

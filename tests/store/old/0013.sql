@@ -133,8 +133,8 @@ CREATE TABLE "evaluation" (
 	details JSON NOT NULL, 
 	CONSTRAINT pk_evaluation PRIMARY KEY (run_key), 
 	CONSTRAINT fk_evaluation_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
-	CONSTRAINT fk_evaluation_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key"), 
 	CONSTRAINT fk_evaluation_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
+	CONSTRAINT fk_evaluation_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key"), 
 	CONSTRAINT fk_evaluation_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
 );
 INSERT INTO "evaluation" VALUES(6,'reference of 20261123T0612-9a729e93','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','{"names":["grammar"]}',0,NULL,512,'17ea5f1e797c27b8','0.4.13',0,NULL,NULL,'{}');
@@ -159,9 +159,9 @@ CREATE TABLE "lineage" (
 	made_peak_bytes BIGINT, 
 	CONSTRAINT pk_lineage PRIMARY KEY (id), 
 	CONSTRAINT fk_lineage_model_id_model FOREIGN KEY(model_id) REFERENCES model (id), 
-	CONSTRAINT fk_lineage_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
+	CONSTRAINT fk_lineage_source_artifact_id_artifact FOREIGN KEY(source_artifact_id) REFERENCES artifact (id), 
 	CONSTRAINT fk_lineage_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
-	CONSTRAINT fk_lineage_source_artifact_id_artifact FOREIGN KEY(source_artifact_id) REFERENCES artifact (id)
+	CONSTRAINT fk_lineage_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id)
 );
 INSERT INTO "lineage" VALUES('be37065d079c07b0','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166','d2ec68992454e525','llamacpp','F16','int4',NULL,NULL,'llama-cpp-python','0.3.36','{"ftype":15}','{"fell_back":180}',2.5,'2026-11-23 06:12:03.250000',700000000);
 INSERT INTO "lineage" VALUES('a64b38e082392cbf','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','d2ec68992454e525','llamacpp','Q4_K_M','int4','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166',NULL,'llama-cpp-python','0.3.36','{"ftype":15}','{"fell_back":180}',2.5,'2026-11-23 06:12:03.250000',700000000);
@@ -386,11 +386,11 @@ CREATE TABLE "run" (
 	machine_state JSON NOT NULL, 
 	details JSON NOT NULL, 
 	CONSTRAINT pk_run PRIMARY KEY ("key"), 
-	CONSTRAINT fk_run_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id), 
 	CONSTRAINT ck_run_status CHECK (status IN ('ok', 'skipped', 'failed', 'timeout', 'oom')), 
+	CONSTRAINT fk_run_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id), 
 	CONSTRAINT fk_run_session_id_session FOREIGN KEY(session_id) REFERENCES session (id), 
-	CONSTRAINT uq_run_session_id_cell_id_kind_run_index_attempt UNIQUE (session_id, cell_id, kind, run_index, attempt), 
 	CONSTRAINT ck_run_validity CHECK (validity IN ('ok', 'suspect')), 
+	CONSTRAINT uq_run_session_id_cell_id_kind_run_index_attempt UNIQUE (session_id, cell_id, kind, run_index, attempt), 
 	CONSTRAINT fk_run_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
 	CONSTRAINT uq_run_id UNIQUE (id), 
 	CONSTRAINT fk_run_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id)
@@ -550,19 +550,19 @@ CREATE TABLE schema_revision (
 	applied_at DATETIME NOT NULL, 
 	CONSTRAINT pk_schema_revision PRIMARY KEY (revision)
 );
-INSERT INTO "schema_revision" VALUES('0001','0.1.0','2026-11-26 19:52:28.911048');
-INSERT INTO "schema_revision" VALUES('0002','0.1.0','2026-11-26 19:52:28.911054');
-INSERT INTO "schema_revision" VALUES('0003','0.1.0','2026-11-26 19:52:28.911055');
-INSERT INTO "schema_revision" VALUES('0004','0.1.0','2026-11-26 19:52:28.911055');
-INSERT INTO "schema_revision" VALUES('0005','0.1.0','2026-11-26 19:52:28.911056');
-INSERT INTO "schema_revision" VALUES('0006','0.1.0','2026-11-26 19:52:28.911056');
-INSERT INTO "schema_revision" VALUES('0007','0.1.0','2026-11-26 19:52:28.911057');
-INSERT INTO "schema_revision" VALUES('0008','0.1.0','2026-11-26 19:52:28.911058');
-INSERT INTO "schema_revision" VALUES('0009','0.1.0','2026-11-26 19:52:28.911058');
-INSERT INTO "schema_revision" VALUES('0010','0.1.0','2026-11-26 19:52:28.911059');
-INSERT INTO "schema_revision" VALUES('0011','0.1.0','2026-11-26 19:52:28.911059');
-INSERT INTO "schema_revision" VALUES('0012','0.1.0','2026-11-26 19:52:28.911060');
-INSERT INTO "schema_revision" VALUES('0013','0.1.0','2026-11-26 19:52:28.911060');
+INSERT INTO "schema_revision" VALUES('0001','0.1.0','2026-11-26 19:56:24.482042');
+INSERT INTO "schema_revision" VALUES('0002','0.1.0','2026-11-26 19:56:24.482050');
+INSERT INTO "schema_revision" VALUES('0003','0.1.0','2026-11-26 19:56:24.482050');
+INSERT INTO "schema_revision" VALUES('0004','0.1.0','2026-11-26 19:56:24.482051');
+INSERT INTO "schema_revision" VALUES('0005','0.1.0','2026-11-26 19:56:24.482051');
+INSERT INTO "schema_revision" VALUES('0006','0.1.0','2026-11-26 19:56:24.482052');
+INSERT INTO "schema_revision" VALUES('0007','0.1.0','2026-11-26 19:56:24.482052');
+INSERT INTO "schema_revision" VALUES('0008','0.1.0','2026-11-26 19:56:24.482053');
+INSERT INTO "schema_revision" VALUES('0009','0.1.0','2026-11-26 19:56:24.482054');
+INSERT INTO "schema_revision" VALUES('0010','0.1.0','2026-11-26 19:56:24.482055');
+INSERT INTO "schema_revision" VALUES('0011','0.1.0','2026-11-26 19:56:24.482055');
+INSERT INTO "schema_revision" VALUES('0012','0.1.0','2026-11-26 19:56:24.482056');
+INSERT INTO "schema_revision" VALUES('0013','0.1.0','2026-11-26 19:56:24.482056');
 CREATE TABLE "score" (
 	run_key INTEGER NOT NULL, 
 	scoring_key VARCHAR NOT NULL, 
@@ -587,9 +587,9 @@ CREATE TABLE "score" (
 	delta_p JSON, 
 	errors JSON, 
 	CONSTRAINT pk_score PRIMARY KEY (run_key), 
+	CONSTRAINT fk_score_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
 	CONSTRAINT fk_score_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key"), 
-	CONSTRAINT fk_score_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key"), 
-	CONSTRAINT fk_score_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id)
+	CONSTRAINT fk_score_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
 );
 INSERT INTO "score" VALUES(4,'reference of 20261123T0612-9a729e93','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166','scoring.txt','6b17b8fcc411a533c822a5117e33cf73fa6766739d7d36ac86dc4bea883af4fe',128,128,64,NULL,4,NULL,'llamacpp F32',0.02,0.4,0.9,1.1,1,49152,'{}','exact',NULL,'{}');
 INSERT INTO "score" VALUES(5,'own of 20261123T0612-9a729e93','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','scoring.txt','6b17b8fcc411a533c822a5117e33cf73fa6766739d7d36ac86dc4bea883af4fe',128,128,64,NULL,4,4,'llamacpp F32',0.02,0.4,0.9,1.1,1,49152,'{}','exact',NULL,'{}');
@@ -652,14 +652,14 @@ CREATE TABLE "session" (
 	resumed INTEGER NOT NULL, 
 	origin VARCHAR DEFAULT 'measured' NOT NULL, 
 	CONSTRAINT pk_session PRIMARY KEY (id), 
-	CONSTRAINT ck_session_status CHECK (status IN ('running', 'ok', 'failed', 'interrupted')), 
 	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id), 
+	CONSTRAINT ck_session_status CHECK (status IN ('running', 'ok', 'failed', 'interrupted')), 
 	CONSTRAINT ck_session_origin CHECK (origin IN ('measured', 'imported'))
 );
 INSERT INTO "session" VALUES('20261123T0612-9a729e93','94a55ce1644d8be2','quickstart','f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab','name: quickstart
-','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-23 06:12:03.250000','2026-11-26 19:52:29.038444','ok',0,'measured');
+','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-23 06:12:03.250000','2026-11-26 19:56:24.522034','ok',0,'measured');
 INSERT INTO "session" VALUES('20261124T0612-60df13c3','94a55ce1644d8be2','quickstart','f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab','name: quickstart
-','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-24 06:12:03.250000','2026-11-26 19:52:29.090443','ok',0,'measured');
+','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-24 06:12:03.250000','2026-11-26 19:56:24.550030','ok',0,'measured');
 INSERT INTO "session" VALUES('imported-ed6a565042c67d44','94a55ce1644d8be2','llama-bench','4cfe1842e4cd776fc092ae114d49612664ead5bd84c1457c464e227ffbcc33ca',NULL,'{}','import',NULL,'[]','0.1.0','{}',NULL,'2026-11-23 06:12:03.250000',NULL,'ok',0,'imported');
 CREATE TABLE session_cell (
 	session_id VARCHAR NOT NULL, 
@@ -857,16 +857,17 @@ CREATE INDEX ix_lineage_artifact_id ON lineage (artifact_id);
 CREATE INDEX ix_preparation_artifact_id ON preparation (artifact_id);
 CREATE INDEX ix_preparation_model_framework_recipe ON preparation (model, framework, recipe);
 CREATE INDEX ix_model_name ON model (name);
-CREATE INDEX ix_score_scoring_key ON score (scoring_key);
 CREATE INDEX ix_score_artifact_id ON score (artifact_id);
+CREATE INDEX ix_score_scoring_key ON score (scoring_key);
 CREATE INDEX ix_machine_bench_machine_id_measured_at ON machine_bench (machine_id, measured_at);
 CREATE INDEX ix_cell_framework_model ON cell (framework, model);
 CREATE INDEX ix_session_started_at ON session (started_at);
-CREATE INDEX ix_run_artifact_id ON run (artifact_id);
 CREATE INDEX ix_run_cell_id_started_at ON run (cell_id, started_at);
+CREATE INDEX ix_run_artifact_id ON run (artifact_id);
 CREATE INDEX ix_evaluation_artifact_id ON evaluation (artifact_id);
 CREATE INDEX ix_evaluation_evaluation_key ON evaluation (evaluation_key);
 CREATE INDEX ix_session_import_file_sha256 ON session_import (file_sha256);
+CREATE INDEX ix_lineage_environment_id ON lineage (environment_id);
 CREATE INDEX ix_session_of_machine ON session (machine_id, started_at, id);
 CREATE INDEX ix_run_of_cell ON run (cell_id, kind, session_id, run_index, attempt, status, validity, framework_version);
 COMMIT;

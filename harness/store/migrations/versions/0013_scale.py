@@ -12,7 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Adds two indexes."""
+    """Adds three indexes."""
+    op.create_index(op.f("ix_lineage_environment_id"), "lineage", ["environment_id"])
     op.create_index("ix_session_of_machine", "session", ["machine_id", "started_at", "id"])
     op.create_index(
         "ix_run_of_cell",
