@@ -6,9 +6,10 @@ the order of time and repeat no row but those of runs that later rows refer to; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -218,7 +219,7 @@ class Nights:
             "warmup": np.tile([r < self._warmups for _, r in self._pairs], len(values)).tolist(),
             "value": values.ravel().tolist(),
         }
-        below = {
+        below: dict[str, dict[str, Any]] = {
             "metric": {"key": list(range(len(_METRICS))), "name": list(_METRICS)},
             "sample": samples,
             **make.readings(self.world, timed, ok, keys, rng),
@@ -235,7 +236,7 @@ class Nights:
         noise = np.exp(rng.normal(0.0, 0.003, (len(prefill), repetitions, 2)))
         noise[:, : self._warmups] *= _WARMUP_SLOWER
         tokens = timed.decode_tokens[timed.cell_of_run[ok]]
-        made = {
+        made: dict[str, Callable[[int], NDArray[np.float64]]] = {
             "prefill_s": lambda r: prefill * noise[:, r, 0],
             "decode_s": lambda r: decode * noise[:, r, 1],
             "ttft_s": lambda r: prefill * noise[:, r, 0] * 1.002 + 2e-4,

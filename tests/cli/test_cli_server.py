@@ -119,6 +119,6 @@ def test_a_worker_does_not_inherit_where_results_go(
         given.update(where, command=command)
 
     monkeypatch.setattr("subprocess.Popen", start)
-    process._popen(fake_launch, 0, 1, 2)
+    process._popen(fake_launch, 0, 1, 2, "mark")
     assert given["env"]["EDGEBENCH_FAKE"] == "1"
     assert SECRET not in str(given)

@@ -14,6 +14,7 @@ import make_store_records as make
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from old_databases import restore
 from small_databases import MOST_RUNS, STATES, Lab, Night, contents, joined, make_database
 
 from harness.errors import EdgebenchError, UsageError
@@ -152,27 +153,13 @@ def test_a_source_is_left_as_it_was(source: Path, tmp_path: Path) -> None:
 
 
 def test_a_source_of_an_older_schema_is_upgraded_in_a_copy(tmp_path: Path) -> None:
-    from alembic import command
-    from alembic.config import Config
-    from sqlalchemy import create_engine
-    from test_store_schema import OLD_RUN
-
-    from harness.store import schema
-
-    old = tmp_path / "old.db"
-    engine = create_engine(f"sqlite:///{old}")
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(schema.MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
-    engine.dispose()
-    plain = sqlite3.connect(old)
-    plain.executescript(OLD_RUN)
-    plain.close()
+    old = restore("0003", tmp_path / "old.db")
+    connection = sqlite3.connect(old)
+    runs = connection.execute("SELECT count(*) FROM run").fetchone()[0]
+    connection.close()
     content = old.read_bytes()
     outcome = merge(old, tmp_path / "target.db")
-    assert outcome.added["run"] == 1
+    assert outcome.added["run"] == runs > 0
     assert old.read_bytes() == content
     assert [one.name for one in tmp_path.glob("old*")] == ["old.db"]
 

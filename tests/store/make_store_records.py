@@ -288,8 +288,7 @@ def evaluation(key: str, correct: list[int], **changes: object) -> EvaluationRec
 
 def imported(name: str = "llama-bench", **changes: Any) -> imports.ImportRecord:
     """A file of another tool with one record: a sample, and a mean of five."""
-    of_file = {
-        "session_id": "",
+    of_file: dict[str, Any] = {
         "environment_id": None,
         "artifact_id": None,
         "memory": [],
@@ -301,7 +300,7 @@ def imported(name: str = "llama-bench", **changes: Any) -> imports.ImportRecord:
     return imports.ImportRecord(
         source=imports.SourceRecord(name, "1.0", "json", f"{name}.json", sha(name), 1234),
         machine=machine(),
-        runs=[imports.ImportedRun(cell("Q4_0"), run(cell_id=cell("Q4_0").id, **of_file))],
+        runs=[imports.ImportedRun(cell("Q4_0"), run("", cell("Q4_0").id, **of_file))],
         edgebench_version="0.1.0",
         started_at=BEGAN,
         **changes,
