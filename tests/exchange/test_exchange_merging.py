@@ -161,7 +161,8 @@ def test_a_source_of_an_older_schema_is_upgraded_in_a_copy(tmp_path: Path) -> No
     outcome = merge(old, tmp_path / "target.db")
     assert outcome.added["run"] == runs > 0
     assert old.read_bytes() == content
-    assert [one.name for one in tmp_path.glob("old*")] == ["old.db"]
+    # A reader may leave the journal's index beside a file that is written ahead.
+    assert {one.name for one in tmp_path.glob("old*")} <= {"old.db", "old.db-wal", "old.db-shm"}
 
 
 def change(path: Path, statement: str) -> None:
