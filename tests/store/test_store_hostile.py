@@ -312,7 +312,7 @@ def test_more_tokens_than_there_are_take_no_time(whole: tuple[Path, list[str]]) 
 
 @pytest.mark.parametrize("column", ["batch", "decode_tokens", "prompt_tokens", "depth"])
 def test_a_text_in_a_numbers_place_is_not_multiplied(whole: tuple[Path, list[str]], column: str) -> None:
-    path, ids = whole
+    path, _ = whole
     with copy_of(path) as copy:
         change(copy, "cell", column, "x" * 100_000, everywhere=True)
         status, _, err = look(copy, ["table"])
