@@ -283,6 +283,7 @@ CREATE TABLE run (
 );
 CREATE INDEX ix_run_artifact_id ON run (artifact_id);
 CREATE INDEX ix_run_cell_id_started_at ON run (cell_id, started_at);
+CREATE INDEX ix_run_environment_id_started_at ON run (environment_id, started_at);
 CREATE INDEX ix_run_of_cell ON run (cell_id, kind, session_id, run_index, attempt, status, validity, framework_version);
 
 -- The plan: one cell of one session, also where it cannot run.

@@ -449,6 +449,7 @@ class Run(Row, table=True):
         _one_of("validity", VALIDITIES),
         UniqueConstraint("session_id", "cell_id", "kind", "run_index", "attempt"),
         Index(None, "cell_id", "started_at"),
+        Index(None, "environment_id", "started_at"),
         # A series in the order of its sessions, with all that a history needs of a run: the rows themselves are wide
         # and lie far apart.
         Index(

@@ -132,10 +132,10 @@ CREATE TABLE "evaluation" (
 	quality_reference VARCHAR, 
 	details JSON NOT NULL, 
 	CONSTRAINT pk_evaluation PRIMARY KEY (run_key), 
-	CONSTRAINT fk_evaluation_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
 	CONSTRAINT fk_evaluation_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key"), 
-	CONSTRAINT fk_evaluation_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key"), 
-	CONSTRAINT fk_evaluation_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id)
+	CONSTRAINT fk_evaluation_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
+	CONSTRAINT fk_evaluation_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
+	CONSTRAINT fk_evaluation_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key")
 );
 INSERT INTO "evaluation" VALUES(6,'reference of 20261123T0612-9a729e93','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','{"names":["grammar"]}',0,NULL,512,'17ea5f1e797c27b8','0.4.13',0,NULL,NULL,'{}');
 INSERT INTO "evaluation" VALUES(7,'own of 20261123T0612-9a729e93','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','{"names":["grammar"]}',0,NULL,512,'17ea5f1e797c27b8','0.4.13',0,6,'llamacpp F32','{}');
@@ -158,10 +158,10 @@ CREATE TABLE "lineage" (
 	made_at DATETIME NOT NULL, 
 	made_peak_bytes BIGINT, 
 	CONSTRAINT pk_lineage PRIMARY KEY (id), 
+	CONSTRAINT fk_lineage_source_artifact_id_artifact FOREIGN KEY(source_artifact_id) REFERENCES artifact (id), 
 	CONSTRAINT fk_lineage_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
 	CONSTRAINT fk_lineage_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
-	CONSTRAINT fk_lineage_model_id_model FOREIGN KEY(model_id) REFERENCES model (id), 
-	CONSTRAINT fk_lineage_source_artifact_id_artifact FOREIGN KEY(source_artifact_id) REFERENCES artifact (id)
+	CONSTRAINT fk_lineage_model_id_model FOREIGN KEY(model_id) REFERENCES model (id)
 );
 INSERT INTO "lineage" VALUES('be37065d079c07b0','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166','d2ec68992454e525','llamacpp','F16','int4',NULL,NULL,'llama-cpp-python','0.3.36','{"ftype":15}','{"fell_back":180}',2.5,'2026-11-23 06:12:03.250000',700000000);
 INSERT INTO "lineage" VALUES('a64b38e082392cbf','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','d2ec68992454e525','llamacpp','Q4_K_M','int4','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166',NULL,'llama-cpp-python','0.3.36','{"ftype":15}','{"fell_back":180}',2.5,'2026-11-23 06:12:03.250000',700000000);
@@ -386,14 +386,14 @@ CREATE TABLE "run" (
 	machine_state JSON NOT NULL, 
 	details JSON NOT NULL, 
 	CONSTRAINT pk_run PRIMARY KEY ("key"), 
-	CONSTRAINT fk_run_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id), 
-	CONSTRAINT fk_run_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
-	CONSTRAINT fk_run_session_id_session FOREIGN KEY(session_id) REFERENCES session (id), 
-	CONSTRAINT ck_run_validity CHECK (validity IN ('ok', 'suspect')), 
+	CONSTRAINT fk_run_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
 	CONSTRAINT uq_run_id UNIQUE (id), 
 	CONSTRAINT uq_run_session_id_cell_id_kind_run_index_attempt UNIQUE (session_id, cell_id, kind, run_index, attempt), 
+	CONSTRAINT fk_run_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id), 
+	CONSTRAINT fk_run_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
+	CONSTRAINT ck_run_validity CHECK (validity IN ('ok', 'suspect')), 
 	CONSTRAINT ck_run_status CHECK (status IN ('ok', 'skipped', 'failed', 'timeout', 'oom')), 
-	CONSTRAINT fk_run_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id)
+	CONSTRAINT fk_run_session_id_session FOREIGN KEY(session_id) REFERENCES session (id)
 );
 INSERT INTO "run" VALUES(1,'3c0e0a4ffdf23e6e','20261123T0612-9a729e93','b240e16deeddb6fe','timed',0,1,'ok',NULL,NULL,NULL,NULL,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','17ea5f1e797c27b8','0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,7,'2026-11-23 06:12:13.250000',3.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'ok','[]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
 INSERT INTO "run" VALUES(2,'d67211a9542479d6','20261123T0612-9a729e93','b240e16deeddb6fe','timed',1,1,'ok',NULL,NULL,NULL,NULL,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','17ea5f1e797c27b8','0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,8,'2026-11-23 06:12:14.250000',4.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'suspect','["steal 4 %"]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
@@ -550,20 +550,20 @@ CREATE TABLE schema_revision (
 	applied_at DATETIME NOT NULL, 
 	CONSTRAINT pk_schema_revision PRIMARY KEY (revision)
 );
-INSERT INTO "schema_revision" VALUES('0001','0.1.0','2026-11-26 19:56:24.482042');
-INSERT INTO "schema_revision" VALUES('0002','0.1.0','2026-11-26 19:56:24.482050');
-INSERT INTO "schema_revision" VALUES('0003','0.1.0','2026-11-26 19:56:24.482050');
-INSERT INTO "schema_revision" VALUES('0004','0.1.0','2026-11-26 19:56:24.482051');
-INSERT INTO "schema_revision" VALUES('0005','0.1.0','2026-11-26 19:56:24.482051');
-INSERT INTO "schema_revision" VALUES('0006','0.1.0','2026-11-26 19:56:24.482052');
-INSERT INTO "schema_revision" VALUES('0007','0.1.0','2026-11-26 19:56:24.482052');
-INSERT INTO "schema_revision" VALUES('0008','0.1.0','2026-11-26 19:56:24.482053');
-INSERT INTO "schema_revision" VALUES('0009','0.1.0','2026-11-26 19:56:24.482054');
-INSERT INTO "schema_revision" VALUES('0010','0.1.0','2026-11-26 19:56:24.482055');
-INSERT INTO "schema_revision" VALUES('0011','0.1.0','2026-11-26 19:56:24.482055');
-INSERT INTO "schema_revision" VALUES('0012','0.1.0','2026-11-26 19:56:24.482056');
-INSERT INTO "schema_revision" VALUES('0013','0.1.0','2026-11-26 19:56:24.482056');
-INSERT INTO "schema_revision" VALUES('0014','0.1.0','2026-11-26 19:56:24.482056');
+INSERT INTO "schema_revision" VALUES('0001','0.1.0','2026-11-26 20:06:18.368269');
+INSERT INTO "schema_revision" VALUES('0002','0.1.0','2026-11-26 20:06:18.368276');
+INSERT INTO "schema_revision" VALUES('0003','0.1.0','2026-11-26 20:06:18.368277');
+INSERT INTO "schema_revision" VALUES('0004','0.1.0','2026-11-26 20:06:18.368278');
+INSERT INTO "schema_revision" VALUES('0005','0.1.0','2026-11-26 20:06:18.368278');
+INSERT INTO "schema_revision" VALUES('0006','0.1.0','2026-11-26 20:06:18.368279');
+INSERT INTO "schema_revision" VALUES('0007','0.1.0','2026-11-26 20:06:18.368280');
+INSERT INTO "schema_revision" VALUES('0008','0.1.0','2026-11-26 20:06:18.368281');
+INSERT INTO "schema_revision" VALUES('0009','0.1.0','2026-11-26 20:06:18.368281');
+INSERT INTO "schema_revision" VALUES('0010','0.1.0','2026-11-26 20:06:18.368282');
+INSERT INTO "schema_revision" VALUES('0011','0.1.0','2026-11-26 20:06:18.368282');
+INSERT INTO "schema_revision" VALUES('0012','0.1.0','2026-11-26 20:06:18.368283');
+INSERT INTO "schema_revision" VALUES('0013','0.1.0','2026-11-26 20:06:18.368283');
+INSERT INTO "schema_revision" VALUES('0014','0.1.0','2026-11-26 20:06:18.368284');
 CREATE TABLE "score" (
 	run_key INTEGER NOT NULL, 
 	scoring_key VARCHAR NOT NULL, 
@@ -653,14 +653,14 @@ CREATE TABLE "session" (
 	resumed INTEGER NOT NULL, 
 	origin VARCHAR DEFAULT 'measured' NOT NULL, 
 	CONSTRAINT pk_session PRIMARY KEY (id), 
-	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id), 
 	CONSTRAINT ck_session_status CHECK (status IN ('running', 'ok', 'failed', 'interrupted')), 
+	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id), 
 	CONSTRAINT ck_session_origin CHECK (origin IN ('measured', 'imported'))
 );
 INSERT INTO "session" VALUES('20261123T0612-9a729e93','94a55ce1644d8be2','quickstart','f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab','name: quickstart
-','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-23 06:12:03.250000','2026-11-26 19:56:24.522034','ok',0,'measured');
+','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-23 06:12:03.250000','2026-11-26 20:06:18.527561','ok',0,'measured');
 INSERT INTO "session" VALUES('20261124T0612-60df13c3','94a55ce1644d8be2','quickstart','f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab','name: quickstart
-','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-24 06:12:03.250000','2026-11-26 19:56:24.550030','ok',0,'measured');
+','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-24 06:12:03.250000','2026-11-26 20:06:18.558630','ok',0,'measured');
 INSERT INTO "session" VALUES('imported-ed6a565042c67d44','94a55ce1644d8be2','llama-bench','4cfe1842e4cd776fc092ae114d49612664ead5bd84c1457c464e227ffbcc33ca',NULL,'{}','import',NULL,'[]','0.1.0','{}',NULL,'2026-11-23 06:12:03.250000',NULL,'ok',0,'imported');
 CREATE TABLE session_cell (
 	session_id VARCHAR NOT NULL, 
@@ -875,11 +875,12 @@ CREATE INDEX ix_score_artifact_id ON score (artifact_id);
 CREATE INDEX ix_machine_bench_machine_id_measured_at ON machine_bench (machine_id, measured_at);
 CREATE INDEX ix_cell_framework_model ON cell (framework, model);
 CREATE INDEX ix_session_started_at ON session (started_at);
-CREATE INDEX ix_run_cell_id_started_at ON run (cell_id, started_at);
 CREATE INDEX ix_run_artifact_id ON run (artifact_id);
-CREATE INDEX ix_evaluation_evaluation_key ON evaluation (evaluation_key);
+CREATE INDEX ix_run_cell_id_started_at ON run (cell_id, started_at);
 CREATE INDEX ix_evaluation_artifact_id ON evaluation (artifact_id);
+CREATE INDEX ix_evaluation_evaluation_key ON evaluation (evaluation_key);
 CREATE INDEX ix_session_import_file_sha256 ON session_import (file_sha256);
+CREATE INDEX ix_run_environment_id_started_at ON run (environment_id, started_at);
 CREATE INDEX ix_lineage_environment_id ON lineage (environment_id);
 CREATE INDEX ix_session_of_machine ON session (machine_id, started_at, id);
 CREATE INDEX ix_run_of_cell ON run (cell_id, kind, session_id, run_index, attempt, status, validity, framework_version);

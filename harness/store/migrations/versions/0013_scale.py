@@ -12,7 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Adds three indexes."""
+    """Adds four indexes."""
+    op.create_index(op.f("ix_run_environment_id_started_at"), "run", ["environment_id", "started_at"])
     op.create_index(op.f("ix_lineage_environment_id"), "lineage", ["environment_id"])
     op.create_index("ix_session_of_machine", "session", ["machine_id", "started_at", "id"])
     op.create_index(
