@@ -300,7 +300,7 @@ def imported(name: str = "llama-bench", **changes: Any) -> imports.ImportRecord:
     return imports.ImportRecord(
         source=imports.SourceRecord(name, "1.0", "json", f"{name}.json", sha(name), 1234),
         machine=machine(),
-        runs=[imports.ImportedRun(cell("Q4_0"), run("", cell("Q4_0").id, **of_file))],
+        runs=[imports.ImportedRun(cell("Q6_K", "int6"), run("", cell("Q6_K", "int6").id, **of_file))],
         edgebench_version="0.1.0",
         started_at=BEGAN,
         **changes,

@@ -33,7 +33,7 @@ CREATE TABLE "cell" (
 );
 INSERT INTO "cell" VALUES('b240e16deeddb6fe','llamacpp','smollm2-135m-instruct','int4','Q4_K_M','cpu','cpu','pp32+tg16',32,16,0,'{}',1,NULL);
 INSERT INTO "cell" VALUES('0d15680699daaa1a','llamacpp','smollm2-135m-instruct','int4','Q4_K_M','npu:0','qnn-htp','pp32+tg16',32,16,0,'{}',1,NULL);
-INSERT INTO "cell" VALUES('51fefe532d599aac','llamacpp','smollm2-135m-instruct','int4','Q4_0','cpu','cpu','pp32+tg16',32,16,0,'{}',1,NULL);
+INSERT INTO "cell" VALUES('46c6ba31901ef26c','llamacpp','smollm2-135m-instruct','int6','Q6_K','cpu','cpu','pp32+tg16',32,16,0,'{}',1,NULL);
 CREATE TABLE cell_stop (
 	session_id VARCHAR NOT NULL, 
 	cell_id VARCHAR NOT NULL, 
@@ -133,8 +133,8 @@ CREATE TABLE "evaluation" (
 	details JSON NOT NULL, 
 	CONSTRAINT pk_evaluation PRIMARY KEY (run_key), 
 	CONSTRAINT fk_evaluation_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
-	CONSTRAINT fk_evaluation_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key"), 
 	CONSTRAINT fk_evaluation_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
+	CONSTRAINT fk_evaluation_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key"), 
 	CONSTRAINT fk_evaluation_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key")
 );
 INSERT INTO "evaluation" VALUES(6,'reference of 20261123T0612-9a729e93','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','{"names":["grammar"]}',0,NULL,512,'17ea5f1e797c27b8','0.4.13',0,NULL,NULL,'{}');
@@ -158,10 +158,10 @@ CREATE TABLE "lineage" (
 	made_at DATETIME NOT NULL, 
 	made_peak_bytes BIGINT, 
 	CONSTRAINT pk_lineage PRIMARY KEY (id), 
-	CONSTRAINT fk_lineage_model_id_model FOREIGN KEY(model_id) REFERENCES model (id), 
-	CONSTRAINT fk_lineage_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
+	CONSTRAINT fk_lineage_source_artifact_id_artifact FOREIGN KEY(source_artifact_id) REFERENCES artifact (id), 
 	CONSTRAINT fk_lineage_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
-	CONSTRAINT fk_lineage_source_artifact_id_artifact FOREIGN KEY(source_artifact_id) REFERENCES artifact (id)
+	CONSTRAINT fk_lineage_model_id_model FOREIGN KEY(model_id) REFERENCES model (id), 
+	CONSTRAINT fk_lineage_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id)
 );
 INSERT INTO "lineage" VALUES('be37065d079c07b0','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166','d2ec68992454e525','llamacpp','F16','int4',NULL,NULL,'llama-cpp-python','0.3.36','{"ftype":15}','{"fell_back":180}',2.5,'2026-11-23 06:12:03.250000',700000000);
 INSERT INTO "lineage" VALUES('a64b38e082392cbf','42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','d2ec68992454e525','llamacpp','Q4_K_M','int4','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166',NULL,'llama-cpp-python','0.3.36','{"ftype":15}','{"fell_back":180}',2.5,'2026-11-23 06:12:03.250000',700000000);
@@ -386,14 +386,14 @@ CREATE TABLE "run" (
 	machine_state JSON NOT NULL, 
 	details JSON NOT NULL, 
 	CONSTRAINT pk_run PRIMARY KEY ("key"), 
-	CONSTRAINT fk_run_session_id_session FOREIGN KEY(session_id) REFERENCES session (id), 
-	CONSTRAINT uq_run_id UNIQUE (id), 
-	CONSTRAINT ck_run_status CHECK (status IN ('ok', 'skipped', 'failed', 'timeout', 'oom')), 
-	CONSTRAINT fk_run_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
-	CONSTRAINT uq_run_session_id_cell_id_kind_run_index_attempt UNIQUE (session_id, cell_id, kind, run_index, attempt), 
 	CONSTRAINT fk_run_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id), 
+	CONSTRAINT uq_run_id UNIQUE (id), 
 	CONSTRAINT ck_run_validity CHECK (validity IN ('ok', 'suspect')), 
-	CONSTRAINT fk_run_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id)
+	CONSTRAINT fk_run_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
+	CONSTRAINT ck_run_status CHECK (status IN ('ok', 'skipped', 'failed', 'timeout', 'oom')), 
+	CONSTRAINT uq_run_session_id_cell_id_kind_run_index_attempt UNIQUE (session_id, cell_id, kind, run_index, attempt), 
+	CONSTRAINT fk_run_environment_id_environment FOREIGN KEY(environment_id) REFERENCES environment (id), 
+	CONSTRAINT fk_run_session_id_session FOREIGN KEY(session_id) REFERENCES session (id)
 );
 INSERT INTO "run" VALUES(1,'3c0e0a4ffdf23e6e','20261123T0612-9a729e93','b240e16deeddb6fe','timed',0,1,'ok',NULL,NULL,NULL,NULL,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','17ea5f1e797c27b8','0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,7,'2026-11-23 06:12:13.250000',3.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'ok','[]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
 INSERT INTO "run" VALUES(2,'d67211a9542479d6','20261123T0612-9a729e93','b240e16deeddb6fe','timed',1,1,'ok',NULL,NULL,NULL,NULL,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','17ea5f1e797c27b8','0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,8,'2026-11-23 06:12:14.250000',4.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'suspect','["steal 4 %"]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
@@ -409,7 +409,7 @@ INSERT INTO "run" VALUES(11,'75fbcce64e2fc2b0','20261124T0612-60df13c3','b240e16
 INSERT INTO "run" VALUES(12,'080de2128f43ffde','20261124T0612-60df13c3','b240e16deeddb6fe','score',0,1,'ok',NULL,NULL,NULL,NULL,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','17ea5f1e797c27b8','0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,7,'2026-11-23 06:12:13.250000',3.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'ok','[]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
 INSERT INTO "run" VALUES(13,'4abf9887f9dafc69','20261124T0612-60df13c3','b240e16deeddb6fe','tasks',5,1,'ok',NULL,NULL,NULL,NULL,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','17ea5f1e797c27b8','0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,12,'2026-11-23 06:12:18.250000',8.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'ok','[]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
 INSERT INTO "run" VALUES(14,'628c6f60a443fdb0','20261124T0612-60df13c3','b240e16deeddb6fe','tasks',0,1,'ok',NULL,NULL,NULL,NULL,'42deb74305e56147014ee5a158ceca8a7d60a55f7d120fa4da790658488c15cd','17ea5f1e797c27b8','0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,7,'2026-11-23 06:12:13.250000',3.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'ok','[]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
-INSERT INTO "run" VALUES(15,'561756f141422c9b','imported-ed6a565042c67d44','51fefe532d599aac','timed',0,1,'ok',NULL,NULL,NULL,NULL,NULL,NULL,'0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,7,'2026-11-23 06:12:13.250000',3.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'ok','[]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
+INSERT INTO "run" VALUES(15,'b8f59b152b1d2730','imported-ed6a565042c67d44','46c6ba31901ef26c','timed',0,1,'ok',NULL,NULL,NULL,NULL,NULL,NULL,'0.3.36','{"llama.cpp":"0c1e57098"}','{"api":"cpu","id":"cpu","name":"CPU"}','{"flash_attn":"off","type_k":"f16"}',2,7,'2026-11-23 06:12:13.250000',3.25,'{"import":0.4,"load":0.3,"spawn":0.02,"timed":1.2,"warmup":0.4}',0.21,49152,1179648,'ok','[]','{"calibration":[9.1,9.0],"pressure_cpu":0.4,"steal":0.0}','{}');
 CREATE TABLE sample (
 	run_key INTEGER NOT NULL, 
 	metric_key SMALLINT NOT NULL, 
@@ -550,18 +550,18 @@ CREATE TABLE schema_revision (
 	applied_at DATETIME NOT NULL, 
 	CONSTRAINT pk_schema_revision PRIMARY KEY (revision)
 );
-INSERT INTO "schema_revision" VALUES('0001','0.1.0','2026-11-26 19:52:28.911048');
-INSERT INTO "schema_revision" VALUES('0002','0.1.0','2026-11-26 19:52:28.911054');
-INSERT INTO "schema_revision" VALUES('0003','0.1.0','2026-11-26 19:52:28.911055');
-INSERT INTO "schema_revision" VALUES('0004','0.1.0','2026-11-26 19:52:28.911055');
-INSERT INTO "schema_revision" VALUES('0005','0.1.0','2026-11-26 19:52:28.911056');
-INSERT INTO "schema_revision" VALUES('0006','0.1.0','2026-11-26 19:52:28.911056');
-INSERT INTO "schema_revision" VALUES('0007','0.1.0','2026-11-26 19:52:28.911057');
-INSERT INTO "schema_revision" VALUES('0008','0.1.0','2026-11-26 19:52:28.911058');
-INSERT INTO "schema_revision" VALUES('0009','0.1.0','2026-11-26 19:52:28.911058');
-INSERT INTO "schema_revision" VALUES('0010','0.1.0','2026-11-26 19:52:28.911059');
-INSERT INTO "schema_revision" VALUES('0011','0.1.0','2026-11-26 19:52:28.911059');
-INSERT INTO "schema_revision" VALUES('0012','0.1.0','2026-11-26 19:52:28.911060');
+INSERT INTO "schema_revision" VALUES('0001','0.1.0','2026-11-26 20:10:25.844507');
+INSERT INTO "schema_revision" VALUES('0002','0.1.0','2026-11-26 20:10:25.844514');
+INSERT INTO "schema_revision" VALUES('0003','0.1.0','2026-11-26 20:10:25.844515');
+INSERT INTO "schema_revision" VALUES('0004','0.1.0','2026-11-26 20:10:25.844515');
+INSERT INTO "schema_revision" VALUES('0005','0.1.0','2026-11-26 20:10:25.844516');
+INSERT INTO "schema_revision" VALUES('0006','0.1.0','2026-11-26 20:10:25.844517');
+INSERT INTO "schema_revision" VALUES('0007','0.1.0','2026-11-26 20:10:25.844517');
+INSERT INTO "schema_revision" VALUES('0008','0.1.0','2026-11-26 20:10:25.844518');
+INSERT INTO "schema_revision" VALUES('0009','0.1.0','2026-11-26 20:10:25.844519');
+INSERT INTO "schema_revision" VALUES('0010','0.1.0','2026-11-26 20:10:25.844519');
+INSERT INTO "schema_revision" VALUES('0011','0.1.0','2026-11-26 20:10:25.844520');
+INSERT INTO "schema_revision" VALUES('0012','0.1.0','2026-11-26 20:10:25.844520');
 CREATE TABLE "score" (
 	run_key INTEGER NOT NULL, 
 	scoring_key VARCHAR NOT NULL, 
@@ -586,8 +586,8 @@ CREATE TABLE "score" (
 	delta_p JSON, 
 	errors JSON, 
 	CONSTRAINT pk_score PRIMARY KEY (run_key), 
-	CONSTRAINT fk_score_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
 	CONSTRAINT fk_score_run_key_run FOREIGN KEY(run_key) REFERENCES run ("key"), 
+	CONSTRAINT fk_score_artifact_id_artifact FOREIGN KEY(artifact_id) REFERENCES artifact (id), 
 	CONSTRAINT fk_score_reference_run_key_run FOREIGN KEY(reference_run_key) REFERENCES run ("key")
 );
 INSERT INTO "score" VALUES(4,'reference of 20261123T0612-9a729e93','eeee5d7d968a4dcc2a606678ad47844242d364189e1a9940205f91bfd00b8166','scoring.txt','6b17b8fcc411a533c822a5117e33cf73fa6766739d7d36ac86dc4bea883af4fe',128,128,64,NULL,4,NULL,'llamacpp F32',0.02,0.4,0.9,1.1,1,49152,'{}','exact',NULL,'{}');
@@ -651,14 +651,14 @@ CREATE TABLE "session" (
 	resumed INTEGER NOT NULL, 
 	origin VARCHAR DEFAULT 'measured' NOT NULL, 
 	CONSTRAINT pk_session PRIMARY KEY (id), 
-	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id), 
 	CONSTRAINT ck_session_status CHECK (status IN ('running', 'ok', 'failed', 'interrupted')), 
+	CONSTRAINT fk_session_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id), 
 	CONSTRAINT ck_session_origin CHECK (origin IN ('measured', 'imported'))
 );
 INSERT INTO "session" VALUES('20261123T0612-9a729e93','94a55ce1644d8be2','quickstart','f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab','name: quickstart
-','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-23 06:12:03.250000','2026-11-26 19:52:29.038444','ok',0,'measured');
+','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-23 06:12:03.250000','2026-11-26 20:10:26.074712','ok',0,'measured');
 INSERT INTO "session" VALUES('20261124T0612-60df13c3','94a55ce1644d8be2','quickstart','f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab','name: quickstart
-','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-24 06:12:03.250000','2026-11-26 19:52:29.090443','ok',0,'measured');
+','{}','manual',NULL,'["edgebench","run","quickstart"]','0.1.0','{"kernel":"6.1","os":"Linux"}',7,'2026-11-24 06:12:03.250000','2026-11-26 20:10:26.166627','ok',0,'measured');
 INSERT INTO "session" VALUES('imported-ed6a565042c67d44','94a55ce1644d8be2','llama-bench','4cfe1842e4cd776fc092ae114d49612664ead5bd84c1457c464e227ffbcc33ca',NULL,'{}','import',NULL,'[]','0.1.0','{}',NULL,'2026-11-23 06:12:03.250000',NULL,'ok',0,'imported');
 CREATE TABLE session_cell (
 	session_id VARCHAR NOT NULL, 
@@ -675,7 +675,7 @@ INSERT INTO "session_cell" VALUES('20261123T0612-9a729e93','b240e16deeddb6fe',0,
 INSERT INTO "session_cell" VALUES('20261123T0612-9a729e93','0d15680699daaa1a',1,'no NPU here',NULL,'{}');
 INSERT INTO "session_cell" VALUES('20261124T0612-60df13c3','b240e16deeddb6fe',0,NULL,NULL,'{}');
 INSERT INTO "session_cell" VALUES('20261124T0612-60df13c3','0d15680699daaa1a',1,'no NPU here',NULL,'{}');
-INSERT INTO "session_cell" VALUES('imported-ed6a565042c67d44','51fefe532d599aac',0,NULL,NULL,'{}');
+INSERT INTO "session_cell" VALUES('imported-ed6a565042c67d44','46c6ba31901ef26c',0,NULL,NULL,'{}');
 CREATE TABLE session_evaluation (
 	session_id VARCHAR NOT NULL, 
 	cell_id VARCHAR NOT NULL, 
@@ -861,8 +861,8 @@ CREATE INDEX ix_score_scoring_key ON score (scoring_key);
 CREATE INDEX ix_machine_bench_machine_id_measured_at ON machine_bench (machine_id, measured_at);
 CREATE INDEX ix_cell_framework_model ON cell (framework, model);
 CREATE INDEX ix_session_started_at ON session (started_at);
-CREATE INDEX ix_run_artifact_id ON run (artifact_id);
 CREATE INDEX ix_run_cell_id_started_at ON run (cell_id, started_at);
+CREATE INDEX ix_run_artifact_id ON run (artifact_id);
 CREATE INDEX ix_evaluation_evaluation_key ON evaluation (evaluation_key);
 CREATE INDEX ix_evaluation_artifact_id ON evaluation (artifact_id);
 CREATE INDEX ix_session_import_file_sha256 ON session_import (file_sha256);
