@@ -348,7 +348,7 @@ def test_a_row_that_refers_to_nothing_is_said(source: Path, tmp_path: Path) -> N
         "ALTER TABLE sample RENAME TO real_sample; CREATE VIEW sample AS SELECT * FROM real_sample;",
         "DROP TABLE verdict; CREATE TABLE verdict (run_key INTEGER, artifact_id, verdict, reason);",
         "DROP TABLE trace;",
-        "ALTER TABLE machine DROP COLUMN name;",
+        "DROP TABLE verdict; CREATE TABLE verdict (run_key INTEGER);",
     ],
 )
 def test_a_file_whose_tables_are_not_edgebenchs_is_refused(
@@ -357,7 +357,7 @@ def test_a_file_whose_tables_are_not_edgebenchs_is_refused(
     connection = sqlite3.connect(source)
     connection.executescript(statements)
     connection.close()
-    with pytest.raises(EdgebenchError, match="is no database as edgebench makes them"):
+    with pytest.raises(EdgebenchError, match="newest schema|as edgebench makes them"):
         merge(source, tmp_path / "target.db")
 
 
