@@ -42,7 +42,6 @@ def history_chart(
     """
     import altair as alt
 
-    alt.data_transformers.disable_max_rows()
     rows = [{"index": at, "value": float(value)} for at, value in zip(index, values, strict=True)]
     levels = [
         {"index": index[level.first_row], "end": index[level.last_row], "value": level.value}
@@ -63,13 +62,18 @@ def history_chart(
     x = alt.X("index:Q", title="index", scale=alt.Scale(zero=False))
     y = alt.Y("value:Q", title=value_title, scale=alt.Scale(zero=False))
     tooltip = ["index:Q", "first:Q", "last:Q", "before:Q", "after:Q", "ratio:Q", "confidence:Q"]
-    band = alt.Chart(alt.Data(values=changes)).mark_rect(color=_CHANGES, opacity=0.15)
-    dots = alt.Chart(alt.Data(values=rows)).mark_circle(size=18, color=_VALUES, opacity=0.7)
-    lines = alt.Chart(alt.Data(values=levels)).mark_rule(size=2, color=_LEVELS)
-    rules = alt.Chart(alt.Data(values=changes)).mark_rule(color=_CHANGES, strokeDash=[4, 3])
-    return alt.layer(
-        band.encode(x=alt.X("first:Q"), x2="last:Q"),
-        dots.encode(x=x, y=y, tooltip=["index:Q", "value:Q"]),
-        lines.encode(x=x, x2="end:Q", y=y),
-        rules.encode(x=x, tooltip=tooltip),
-    ).properties(title=alt.TitleParams(title, anchor="start", color=NEUTRAL), width=760, height=320)
+    band = alt.Chart(alt.InlineData(values=changes)).mark_rect(color=_CHANGES, opacity=0.15)
+    dots = alt.Chart(alt.InlineData(values=rows)).mark_circle(size=18, color=_VALUES, opacity=0.7)
+    lines = alt.Chart(alt.InlineData(values=levels)).mark_rule(size=2, color=_LEVELS)
+    rules = alt.Chart(alt.InlineData(values=changes)).mark_rule(color=_CHANGES, strokeDash=[4, 3])
+    chart: alt.LayerChart = (
+        alt.layer(
+            band.encode(x=alt.X("first:Q"), x2="last:Q"),
+            dots.encode(x=x, y=y, tooltip=["index:Q", "value:Q"]),
+            lines.encode(x=x, x2="end:Q", y=y),
+            rules.encode(x=x, tooltip=tooltip),
+        )
+        .properties(title=alt.TitleParams(title, anchor="start", color=NEUTRAL), width=760, height=320)
+        .configure_axis(gridColor="#eeeeee")
+    )
+    return chart
