@@ -109,16 +109,18 @@ def chance_of(gain: float, free: float) -> float:
 
 
 def _robust_place(values: Floats, split: int, before: NDArray[np.int64]) -> int:
-    """Where the step is if every value counts no more than one that is just an outlier.
+    """Where the step is if an outlier speaks for neither side.
 
-    By Huber's loss against the medians of the two sides: what an outlier adds to one side rather than to the other is
-    bounded. Which values are outliers depends on their side, and where the sides meet on the outliers: a few rounds.
+    The loss is the capped square of Fearnhead and Rigaill (2019, JASA 114), against the medians of the two sides;
+    capped at an outlier's distance, and at no less than half the step, so that what is much nearer to one side speaks
+    for it.
+    Which values are outliers depends on their side, and where the sides meet on the outliers: a few rounds.
     """
     for _ in range(_ROUNDS):
         sides = np.median(values[:split]), np.median(values[split:])
         off = values - np.repeat(sides, (split, len(values) - split))
-        reach = CLIP * spread_of(off)
-        losses = [_huber(values - side, reach) for side in sides]
+        cap = max(CLIP * spread_of(off), abs(float(sides[1] - sides[0])) / 2) ** 2
+        losses = [np.minimum((values - side) ** 2, cap) for side in sides]
         # The loss of what is before a place, held against the first side, and of the rest against the second.
         profile = np.cumsum(losses[0])[before - 1] - np.cumsum(losses[1])[before - 1]
         found = int(before[np.argmin(profile)])
@@ -126,11 +128,6 @@ def _robust_place(values: Floats, split: int, before: NDArray[np.int64]) -> int:
             break
         split = found
     return split
-
-
-def _huber(off: Floats, reach: float) -> Floats:
-    size = np.abs(off)
-    return np.where(size <= reach, size**2, 2 * reach * size - reach**2)
 
 
 @dataclass(frozen=True, slots=True)

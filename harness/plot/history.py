@@ -42,7 +42,6 @@ def history_chart(
     """
     import altair as alt
 
-    alt.data_transformers.disable_max_rows()
     rows = [{"index": at, "value": float(value)} for at, value in zip(index, values, strict=True)]
     levels = [
         {"index": index[level.first_row], "end": index[level.last_row], "value": level.value}
@@ -73,6 +72,8 @@ def history_chart(
         lines.encode(x=x, x2="end:Q", y=y),
         rules.encode(x=x, tooltip=tooltip),
     ]
-    return alt.LayerChart(layer=layers).properties(
-        title=alt.TitleParams(title, anchor="start", color=NEUTRAL), width=760, height=320
+    return (
+        alt.LayerChart(layer=layers)
+        .properties(title=alt.TitleParams(title, anchor="start", color=NEUTRAL), width=760, height=320)
+        .configure_axis(gridColor="#eeeeee")
     )

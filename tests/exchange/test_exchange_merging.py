@@ -357,7 +357,7 @@ def test_a_file_whose_tables_are_not_edgebenchs_is_refused(
     connection = sqlite3.connect(source)
     connection.executescript(statements)
     connection.close()
-    with pytest.raises(EdgebenchError, match="newest schema|as edgebench makes them"):
+    with pytest.raises(EdgebenchError, match=r"newest schema|as edgebench makes them"):
         merge(source, tmp_path / "target.db")
 
 

@@ -69,6 +69,17 @@ def test_a_step_keeps_to_what_is_allowed() -> None:
     assert (step.before, step.first) == (22, 22)
 
 
+def test_an_outlier_beside_a_step_does_not_carry_it_along() -> None:
+    values = np.random.default_rng(5).normal(40, 0.5, 60)
+    values[30:] += 4
+    for place, outlier in ((31, 20.0), (31, 90.0), (28, 20.0), (28, 90.0)):
+        spiky = values.copy()
+        spiky[place] = outlier
+        step = fit_step(spiky, 32, 5)
+        assert step is not None
+        assert step.before == 30
+
+
 def test_sides_with_one_median_are_no_step() -> None:
     assert fit_step(np.array([1.0, 2, 3] * 10), 15, 5) is None
 
