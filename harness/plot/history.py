@@ -72,8 +72,9 @@ def history_chart(
         lines.encode(x=x, x2="end:Q", y=y),
         rules.encode(x=x, tooltip=tooltip),
     ]
-    return (
+    chart: alt.LayerChart = (
         alt.LayerChart(layer=layers)
         .properties(title=alt.TitleParams(title, anchor="start", color=NEUTRAL), width=760, height=320)
         .configure_axis(gridColor="#eeeeee")
     )
+    return chart
