@@ -28,6 +28,7 @@ MAY_BE_NULL = {
     "energy_joules_per_prefill_token", "energy_joules_per_decode_token", "reason", "prepare_s", "prepare_peak_bytes",
     "allocator_peak_bytes", "device_bytes", "stopped_by", "mbu_decode", "mfu_prefill", "tokenize_tps", "detokenize_tps",
     "source", "imported",  # of what other tools measured
+    "kld_detectable", "perplexity_ratio_detectable",  # one window has no spread
 }  # fmt: skip
 
 
