@@ -253,7 +253,7 @@ def _seconds(
     factor = {"llamacpp": 1.0, "openvino": 1.2, "mlx": 2.0, "olive": 1.4}[cell.framework]
     cores = machine.physical_cores or 1
     if metric == "decode_s":
-        return factor * cell.decode_tokens * weight_bytes / (4e9 * cores**0.5)
+        return factor * cell.decode_tokens * weight_bytes / (4e9 * math.sqrt(cores))
     return factor * cell.prompt_tokens * 2 * weight_bytes * 8 / (40e9 * cores * _BITS[cell.precision])
 
 

@@ -35,7 +35,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     name = f"bulk{abs(hash(request.node.name)) % 10**9}"
     plain = url.replace("+psycopg", "")
     with psycopg.connect(plain.format(database="postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]  # the tests' own name
+        connection.execute(f"CREATE DATABASE {name}")
     with Store.open(url.format(database=name)) as made:
         yield made
 

@@ -97,7 +97,7 @@ def test_it_is_whole_and_holds_what_a_laboratory_has(made: tuple[Path, dict[str,
         "machine_bench",
     ):
         assert rows[table] > 0, table
-    words = {
+    words: dict[str, set[Any]] = {
         "SELECT DISTINCT status FROM run": {"ok", "failed"},
         "SELECT DISTINCT validity FROM run": {"ok", "suspect"},
         "SELECT DISTINCT kind FROM run": {"timed", "score", "reference"},
@@ -147,7 +147,7 @@ def test_the_steps_are_where_they_are_said_to_be(tmp_path: Path) -> None:
 
 
 def middle(points: list[Any], metric: str) -> float:
-    return statistics.median(point.values[metric] for point in points)
+    return float(statistics.median(point.values[metric] for point in points))
 
 
 def test_the_newest_table_can_be_shown(store: Store, made: tuple[Path, dict[str, Any]]) -> None:
