@@ -243,4 +243,8 @@ class Nights:
             "sampling_s": lambda r: tokens * 4e-5 * noise[:, r, 0],
             "framework_decode_s": lambda r: decode * noise[:, r, 1] * 0.997,
         }
-        return np.stack([made[_METRICS[metric]](repetition) for metric, repetition in self._pairs], axis=1)
+        columns = []
+        for metric, repetition in self._pairs:
+            seconds, place = made[_METRICS[metric]]
+            columns.append(seconds * noise[:, repetition, place])
+        return np.stack(columns, axis=1)
