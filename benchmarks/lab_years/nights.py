@@ -6,10 +6,9 @@ the order of time and repeat no row but those of runs that later rows refer to; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,7 +218,7 @@ class Nights:
             "warmup": np.tile([r < self._warmups for _, r in self._pairs], len(values)).tolist(),
             "value": values.ravel().tolist(),
         }
-        below: dict[str, dict[str, Any]] = {
+        below: dict[str, Columns] = {
             "metric": {"key": list(range(len(_METRICS))), "name": list(_METRICS)},
             "sample": samples,
             **make.readings(self.world, timed, ok, keys, rng),
@@ -236,12 +235,13 @@ class Nights:
         noise = np.exp(rng.normal(0.0, 0.003, (len(prefill), repetitions, 2)))
         noise[:, : self._warmups] *= _WARMUP_SLOWER
         tokens = timed.decode_tokens[timed.cell_of_run[ok]]
-        made: dict[str, Callable[[int], NDArray[np.float64]]] = {
-            "prefill_s": lambda r: prefill * noise[:, r, 0],
-            "decode_s": lambda r: decode * noise[:, r, 1],
-            "ttft_s": lambda r: prefill * noise[:, r, 0] * 1.002 + 2e-4,
-            "sampling_s": lambda r: tokens * 4e-5 * noise[:, r, 0],
-            "framework_decode_s": lambda r: decode * noise[:, r, 1] * 0.997,
+        # A framework's own counters and the first token go with what they count.
+        made = {
+            "prefill_s": (prefill, 0),
+            "decode_s": (decode, 1),
+            "ttft_s": (prefill * 1.002 + 2e-4, 0),
+            "sampling_s": (tokens * 4e-5, 0),
+            "framework_decode_s": (decode * 0.997, 1),
         }
         columns = []
         for metric, repetition in self._pairs:

@@ -147,8 +147,7 @@ def test_the_steps_are_where_they_are_said_to_be(tmp_path: Path) -> None:
 
 
 def middle(points: list[Any], metric: str) -> float:
-    found: float = statistics.median(point.values[metric] for point in points)
-    return found
+    return float(statistics.median(point.values[metric] for point in points))
 
 
 def test_the_newest_table_can_be_shown(store: Store, made: tuple[Path, dict[str, Any]]) -> None:
