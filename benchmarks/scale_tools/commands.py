@@ -29,7 +29,7 @@ try:
 except SystemExit as error:
     status = error.code or 0
 sys.stdout.flush()
-peak = MemoryReader().read("end", "").peak_rss_bytes
+peak = MemoryReader().read("end").peak_rss_bytes
 with open(sys.argv[1], "w") as file:
     json.dump({"status": status, "seconds": time.perf_counter() - began, "peak_rss_bytes": peak}, file)
 """

@@ -128,7 +128,8 @@ def one_run(path: Path, runs: int, rng: random.Random) -> Figure:
                     ours.append(time.perf_counter() - began)
                     stored = _rows_of(connection, record.id)
                 elif index:
-                    rows = _another(stored, copy)
+                    [free] = connection.execute('SELECT max("key") + 1 FROM run').fetchone()
+                    rows = _another(stored, copy, free)
                     began = time.perf_counter()
                     plain.insert(connection, rows)
                     by_hand.append(time.perf_counter() - began)
@@ -179,17 +180,17 @@ def _rows_of(connection: sqlite3.Connection, run_id: str) -> dict[str, list[tupl
     key = found["run"][0][0]
     for name in _BELOW:
         found[name] = connection.execute(f"SELECT * FROM {name} WHERE run_key = ?", (key,)).fetchall()
-    found["key"] = connection.execute('SELECT max("key") FROM run').fetchall()
     return found
 
 
-def _another(stored: Mapping[str, Sequence[tuple[Any, ...]]], record: records.RunRecord) -> plain.Rows:
-    """The rows of the run that was stored last, as those of another run behind the newest."""
-    key = stored["key"][0][0] + 1
+def _another(
+    stored: Mapping[str, Sequence[tuple[Any, ...]]], record: records.RunRecord, key: int
+) -> plain.Rows:
+    """The rows of the run that was stored last, as those of another run."""
     [row] = stored["run"]
     # key, id, session, cell, kind, index: the first columns of `run`.
     rows: dict[str, Sequence[tuple[Any, ...]]] = {
-        "run": [(key, record.id, *row[2:5], record.index, *row[6:])]
+        "run": [(key, record.id, *row[2:5], record.index, *row[6:])],
     }
     return rows | {name: [(key, *one[1:]) for one in stored[name]] for name in _BELOW}
 
