@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -217,6 +217,7 @@ def test_that_holds_while_a_build_is_still_being_repeated(seed: int, repeats: in
 
 
 @few
+@example(297394, 3.0)
 @given(seeds, st.floats(1e-6, 1e6))
 def test_another_unit_of_measurement_changes_no_place_and_no_ratio(seed: int, factor: float) -> None:
     values = stepped(seed)
@@ -237,6 +238,7 @@ def test_upside_down_the_same_places_have_the_other_direction(seed: int) -> None
 
 
 @few
+@example(257886, 53.0)  # an outlier beside a step: two places equally good but for rounding
 @given(seeds, st.floats(-1e4, 1e4))
 def test_another_zero_changes_no_place(seed: int, offset: float) -> None:
     values = stepped(seed)
