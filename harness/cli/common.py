@@ -71,17 +71,15 @@ def print_json(value: Any) -> None:
 
 def parse_options(words: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """``--option openvino.INFERENCE_PRECISION_HINT=f32`` as framework -> option -> value."""
-    options: dict[str, dict[str, str]] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        framework, dot, key = name.partition(".")
-        if not (equals and dot and framework and key):
-            raise UsageError(
-                f"--option {word!r} is not FRAMEWORK.NAME=VALUE",
-                next_step="write for instance --option openvino.INFERENCE_PRECISION_HINT=f32",
-            )
-        options.setdefault(framework, {})[key] = value
-    return options
+    from harness.suite.options import options_of
+
+    try:
+        return options_of(words)
+    except ValueError as error:
+        raise UsageError(
+            f"--option {str(error)!r} is not FRAMEWORK.NAME=VALUE",
+            next_step="write for instance --option openvino.INFERENCE_PRECISION_HINT=f32",
+        ) from error
 
 
 def terminal_width() -> int:

@@ -15,8 +15,10 @@ confirmation: that can only make alarms rarer.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Hashable, Mapping
+import statistics
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -103,7 +105,7 @@ class Track:
     def mean(self) -> float | None:
         """Mean log ratio: of the fresh pairs where there are any, else of the screen (which selected it: biased)."""
         values = self.confirm or self.screen
-        return math.fsum(values) / len(values) if values else None
+        return statistics.fmean(values) if values else None
 
     def shifted(self) -> list[float]:
         """The fresh differences as distances beyond the margin: centred below 0 where the change is beyond it."""
@@ -159,6 +161,9 @@ class Design(Generic[Cell]):
         """Pairs taken of a cell."""
         return self._pairs[cell]
 
+    def _all(self) -> Iterator[Track]:
+        return itertools.chain.from_iterable(metrics.values() for metrics in self.tracks.values())
+
     # -- the screen ---------------------------------------------------------------------------------------------------
 
     def _wants(self, cell: Cell) -> bool:
@@ -189,7 +194,7 @@ class Design(Generic[Cell]):
             self._last_looks()
             self.stage = "done"
             return
-        tested = [track for metrics in self.tracks.values() for track in metrics.values() if track.screen]
+        tested = [track for track in self._all() if track.screen]
         for track in tested:
             track.p_value = sign_flip(track.screen)
         found = discoveries([track.p_value or 0.0 for track in tested], self.rules.rate)
@@ -197,10 +202,7 @@ class Design(Generic[Cell]):
             if discovered:
                 self._suspect(track)
         self._suspect_extremes()
-        suspects = [
-            track for metrics in self.tracks.values() for track in metrics.values() if track.suspected
-        ]
-        self.stage = "confirm" if suspects else "done"
+        self.stage = "confirm" if any(track.suspected for track in self._all()) else "done"
 
     def _extremes(self) -> int:
         return max(self.rules.extremes, math.ceil(self.rules.extreme_share * len(self.tracks)))
@@ -218,7 +220,7 @@ class Design(Generic[Cell]):
             tracks = [
                 metrics[name] for metrics in self.tracks.values() if name in metrics and metrics[name].screen
             ]
-            usual = _median([_variance(track.screen) for track in tracks])
+            usual = statistics.median_high(_variance(track) for track in tracks) if tracks else 0.0
             for worse in (True, False):
                 beyond = [
                     track
@@ -256,10 +258,9 @@ class Design(Generic[Cell]):
 
     def _last_looks(self) -> None:
         """Metrics whose pairs ended before they were all taken."""
-        for metrics in self.tracks.values():
-            for track in metrics.values():
-                if self._open(track):
-                    self._decide(track, self._last_level(track), last=True)
+        for track in self._all():
+            if self._open(track):
+                self._decide(track, self._last_level(track), last=True)
 
     def _decide(self, track: Track, alpha: float, *, last: bool) -> None:
         if not track.confirm:
@@ -270,26 +271,21 @@ class Design(Generic[Cell]):
             track.confirmed, track.confirm_p = p_value <= alpha, p_value
 
     def _hopeless(self, track: Track) -> bool:
-        mean = math.fsum(track.confirm) / len(track.confirm)
+        mean = statistics.fmean(track.confirm)
         if track.suspected == "worse":
             return mean > self.rules.hopeless * track.limits.worse
         return mean < self.rules.hopeless * track.limits.better
 
 
-def _variance(values: list[float]) -> float:
-    """About the mean."""
-    mean = math.fsum(values) / len(values)
-    return math.fsum((one - mean) ** 2 for one in values) / max(1, len(values) - 1)
-
-
-def _median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2] if values else 0.0
+def _variance(track: Track) -> float:
+    """Of the screen's pairs; of a single one 0."""
+    return statistics.variance(track.screen) if len(track.screen) > 1 else 0.0
 
 
 def _studentised(track: Track, usual: float) -> float:
     """Size of the mean in standard errors; the variance of few pairs is drawn towards the usual one (Smyth 2004)."""
     count = len(track.screen)
     freedom = count - 1
-    variance = (PRIOR * usual + freedom * _variance(track.screen)) / (PRIOR + freedom)
-    mean = abs(math.fsum(track.screen)) / count
+    variance = (PRIOR * usual + freedom * _variance(track)) / (PRIOR + freedom)
+    mean = abs(statistics.fmean(track.screen))
     return math.inf if variance == 0.0 else mean / math.sqrt(variance / count)

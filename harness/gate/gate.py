@@ -88,13 +88,14 @@ def run_gate(
         seed=plans["head"].suite.seed,
     )
     pairing = runner.run()
+    machine = describe_machine()
     counted = sum(pairing.design.pairs(key) for key in pairing.design.tracks)
     return document(
         judge(pairing, request.metrics, store),
         pairing,
         sides,
         suite=plans["head"].suite.title,
-        machine=describe_machine().name or describe_machine().cpu_model,
+        machine=machine.name or machine.cpu_model,
         allow_missing=request.allow_missing,
         lonely=lonely,
         advice=_advice() if unreliable(list(pairing.cells.values()), counted) else [],

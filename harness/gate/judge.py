@@ -61,16 +61,16 @@ def _of_cell(
     facts: Mapping[Name, CellFacts],
 ) -> dict[str, Verdict]:
     whole = _of_whole_cell(one)
+    if whole is not None and whole.word == "broken":
+        return {"artifact": whole}
+    if whole is not None and whole.word == "missing":
+        return {"cell": whole}
     verdicts: dict[str, Verdict] = {}
     for name, metric in metrics.items():
         if metric.unit == "window":
             verdicts[name] = accuracy.divergence(facts["base"].score, facts["head"].score, metric)
         elif metric.unit == "process":
             verdicts[name] = whole or _of_process(pairing, key, one, metric)
-    if whole is not None and whole.word == "broken":
-        return {"artifact": whole}
-    if whole is not None and whole.word == "missing":
-        return {"cell": whole}
     return verdicts | accuracy.tasks(facts["base"].evaluation, facts["head"].evaluation)
 
 

@@ -132,7 +132,7 @@ class PairedRunner:
                 self._runners[name] = session_runner(
                     sessions[name], self._store, self._cache_dir, self._progress
                 )
-                self._ready[name] = self._runners[name].prepare()
+                self._ready[name] = self._runners[name].prepare(every=True)
                 self._examine(name)
             design = Design(self._limits(), self._rules)
             self._take_pairs(design)

@@ -22,6 +22,7 @@ from harness.environment import Override
 from harness.errors import EdgebenchError, UsageError
 from harness.runner.front import Plan, Request, make_plan
 from harness.suite import Cell, PlannedCell
+from harness.suite.options import merged_options, options_of
 
 Name = Literal["base", "head"]
 NAMES: tuple[Name, Name] = ("base", "head")
@@ -80,17 +81,13 @@ class Side:
 
 
 def _options(side: Name, words: Sequence[str]) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for word in words:
-        given, _, value = word.partition("=")
-        framework, _, option = given.partition(".")
-        if not framework or not option or not value:
-            raise UsageError(
-                f"--{side} option={word}: not a framework's option",
-                next_step="write option=FRAMEWORK.NAME=VALUE, such as option=openvino.INFERENCE_PRECISION_HINT=f32",
-            )
-        found.setdefault(framework, {})[option] = value
-    return found
+    try:
+        return options_of(words)
+    except ValueError as error:
+        raise UsageError(
+            f"--{side} option={error}: not a framework's option",
+            next_step="write option=FRAMEWORK.NAME=VALUE, such as option=openvino.INFERENCE_PRECISION_HINT=f32",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +122,7 @@ def plan_side(side: Side, request: Request, cache_dir: Path) -> Plan:
             request,
             overrides=(*request.overrides, *side.overrides, *wheels),
             recipe=side.recipe,
-            options=_merged(request.options or {}, side.options) or None,
+            options=merged_options(request.options or {}, side.options) or None,
             trigger="gate",
         )
     )
@@ -134,13 +131,6 @@ def plan_side(side: Side, request: Request, cache_dir: Path) -> Plan:
         replace(one, settings=replace(one.settings, runs_width=None, runs_max=None)) for one in plan.cells
     )
     return replace(plan, cells=cells)
-
-
-def _merged(
-    given: Mapping[str, Mapping[str, str]], more: Mapping[str, Mapping[str, str]]
-) -> dict[str, dict[str, str]]:
-    names = [*given, *(name for name in more if name not in given)]
-    return {name: {**given.get(name, {}), **more.get(name, {})} for name in names}
 
 
 def pair_cells(plans: Mapping[Name, Plan], sides: Mapping[Name, Side]) -> tuple[list[CellPair], list[str]]:

@@ -51,9 +51,9 @@ class Verdict:
 def of_track(design: Design[Any], track: Track, metric: GateMetric) -> Verdict:
     """The verdict on a metric whose pairs are all taken."""
     values = track.confirm or track.screen
-    if not values:
+    mean = track.mean
+    if mean is None:
         return Verdict("unmeasured", reason="neither side has a figure")
-    mean = math.fsum(values) / len(values)
     ends = interval(values)
     bounds = None if ends is None else sorted(metric.ratio(end) for end in ends)
     visible = design.detectable(track)

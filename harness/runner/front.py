@@ -62,6 +62,7 @@ from harness.suite import (
     select,
     suite_models,
 )
+from harness.suite.options import merged_options
 
 #: Clocks of two machines that write into one database may differ by so much without a word.
 _CLOCKS_APART = timedelta(minutes=1)
@@ -132,7 +133,7 @@ def make_plan(request: Request) -> Plan:
     if request.options:
         for name in request.options:
             framework(name)  # an unknown one is told with what was meant
-        changes["options"] = [_merged(given, request.options) for given in suite.options]
+        changes["options"] = [merged_options(given, request.options) for given in suite.options]
     if request.recipe is not None:
         changes |= {"recipe": [request.recipe], "precision": None}
     if changes:
@@ -180,15 +181,6 @@ def _check_references(
                 f"but {entry.backend.title} has no such recipe",
                 next_step=f"name one of its recipes in the model's `reference:`: {', '.join(recipes)}",
             )
-
-
-def _merged(
-    given: Mapping[str, Mapping[str, str]], more: Mapping[str, Mapping[str, str]]
-) -> dict[str, dict[str, str]]:
-    merged = {name: dict(options) for name, options in given.items()}
-    for name, options in more.items():
-        merged.setdefault(name, {}).update(options)
-    return merged
 
 
 def with_history(plan: Plan, store: Store) -> Plan:
@@ -306,15 +298,13 @@ def begin_session(
 
 def clock_warning(store: Store) -> str | None:
     """What a person should know where the clock is behind what is stored already; None where it is not."""
-    newest = store.sessions(limit=1)
-    if not newest:
-        return None
-    began = datetime.fromisoformat(newest[0]["started_at"])
+    newest = store.newest_session()
+    began = None if newest is None else store.began_at(newest)
     now = datetime.now(UTC)
-    if now >= began - _CLOCKS_APART:
+    if began is None or now >= began - _CLOCKS_APART:
         return None
     return (
-        f"warning: the clock says {now:%Y-%m-%d %H:%M} UTC, but session {newest[0]['id']} began later, at "
+        f"warning: the clock says {now:%Y-%m-%d %H:%M} UTC, but session {newest} began later, at "
         f"{began:%Y-%m-%d %H:%M}: was it set back? Commands that name no session mean the one that began last; "
         "name this one with --session"
     )

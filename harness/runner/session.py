@@ -169,8 +169,12 @@ class SessionRunner:
         self._repeat(ready, broken)
         return self._outcome
 
-    def prepare(self) -> dict[str, Ready]:
-        """Every cell whose environment and artifact could be made, by id; failures are stored."""
+    def prepare(self, *, every: bool = False) -> dict[str, Ready]:
+        """The cells whose environment and artifact could be made, by id; failures are stored.
+
+        Args:
+            every: also those of which nothing planned is missing: whoever asks plans their runs itself.
+        """
         firsts: dict[str, PlannedRunRecord] = {}
         for run in self._job.missing:
             if run.cell_id not in firsts or (run.kind == "timed" and firsts[run.cell_id].kind != "timed"):
@@ -178,9 +182,8 @@ class SessionRunner:
         for cell_id in self._rules:
             if cell_id not in firsts:  # nothing planned is missing, but its repeating has not ended
                 firsts[cell_id] = PlannedRunRecord(cell_id, "timed", self._next_index(cell_id), 0)
-        if not self._job.missing and not self._rules:
-            # Nothing is planned ahead: whoever carries this session out plans each run itself.
-            firsts = {cell_id: PlannedRunRecord(cell_id, "timed", 0, 0) for cell_id in self._job.cells}
+        for cell_id in self._job.cells if every else ():
+            firsts.setdefault(cell_id, PlannedRunRecord(cell_id, "timed", 0, 0))
         return self._prepare(firsts)
 
     def examine(self, ready: Mapping[str, Ready], timed: Sequence[PlannedRunRecord] = ()) -> dict[str, str]:

@@ -113,6 +113,12 @@ def newest_session(
     return connection.execute(query).scalar()
 
 
+def began_at(connection: Connection, session_id: str) -> datetime | None:
+    """When a session began; None where an imported one does not tell, or there is no such session."""
+    sessions = table("session")
+    return connection.execute(select(sessions.c.started_at).where(sessions.c.id == session_id)).scalar()
+
+
 def find_score(connection: Connection, scoring_key: str) -> facts.ScoreFacts | None:
     """The newest score under a key from a run that is ok."""
     scores, runs = table("score"), table("run")

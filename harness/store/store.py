@@ -292,6 +292,11 @@ class Store:
         with self._reading() as connection:
             return looking.newest_session(connection, suite=suite, machine=machine, unfinished=unfinished)
 
+    def began_at(self, session_id: str) -> datetime | None:
+        """When a session began; None where an imported one does not tell, or there is no such session."""
+        with self._reading() as connection:
+            return looking.began_at(connection, session_id)
+
     def sessions(self, limit: int = 20) -> list[dict[str, Any]]:
         """The newest sessions first, each with how its runs ended; ready for JSON."""
         with self._reading() as connection:

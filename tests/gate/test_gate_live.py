@@ -68,6 +68,18 @@ def test_a_head_that_crashes_is_missing_and_can_be_allowed(lab: Lab) -> None:
     assert lab.run(*words, "--allow-missing").status == 0
 
 
+def test_a_cell_that_nothing_is_planned_of_is_measured_beside_those_that_are_scored(lab: Lab) -> None:
+    """Synthetic weights are not scored: before its first pair such a cell has no run in the plan."""
+    text = SMALL.replace("model: tiny", "model: [tiny, synthetic-llama-1b]")
+    lab.suite(text)
+    words = ("--base", side(STEADY), "--same", "--with-suspect", "--max-pairs", "8", "--format", "json", "-q")
+    result = lab.run("gate", "fake.yaml", *words)
+    assert result.status in (0, 3), result.err + result.out
+    cells = {row["cell"].split()[1]: row for row in result.json["cells"]}
+    assert set(cells) == {"tiny", "synthetic-llama-1b"}
+    assert all(row["pairs"] >= 6 for row in cells.values()), result.json["verdicts"]
+
+
 def test_suspect_pairs_decide_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.runner.record.verdict", lambda _window, **_: ("suspect", ["a hog"]))
     lab.suite(SMALL)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Self
 
+import make_store_records as make
 import pytest
 from fake_lab import SUITE, Lab
 
 import harness
+from harness.store import Store
 
 ONE = SUITE.replace("[fp16, int4]", "fp16")
 #: Every module that asks what time it is.
@@ -135,3 +138,15 @@ def test_sessions_that_begin_at_the_very_same_time_are_two(lab: Lab, monkeypatch
         assert lab.run("run", "fake.yaml").status == 0
     assert lab.query("SELECT count(DISTINCT id) FROM session") == [(2,)]
     assert lab.query("SELECT count(*) FROM run WHERE kind = 'timed'") == [(4,)]
+
+
+@pytest.mark.parametrize("began", [None, "2099-01-01T00:00:00+00:00"])
+def test_what_other_tools_measured_says_nothing_about_the_clock(lab: Lab, began: str | None) -> None:
+    imported = make.imported()
+    time = None if began is None else datetime.fromisoformat(began)
+    with Store.open(lab.database) as store:
+        assert store.record_import(replace(imported, started_at=time))
+    lab.suite(ONE)
+    result = lab.run("run", "fake.yaml")
+    assert result.status == 0, result.err
+    assert "was it set back" not in result.err
