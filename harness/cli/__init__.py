@@ -117,7 +117,8 @@ class SafeOutput:
         return getattr(self._stream, name)
 
 
-def _report(error: EdgebenchError) -> None:
+def report_error(error: EdgebenchError) -> None:
+    """Two lines on standard error: what happened and what to do next."""
     what, next_step = (printable(without_passwords(text)) for text in (error.what, error.next_step))
     click.echo(f"{click.style('error:', fg='red', bold=True)} {what}", err=True)
     click.echo(f" {click.style('next:', bold=True)} {next_step}", err=True)
@@ -155,7 +156,7 @@ def _invoke(arguments: list[str], wants_traceback: bool) -> int:
     except EdgebenchError as error:
         if wants_traceback:
             _print_traceback()
-        _report(error)
+        report_error(error)
         return error.status
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
@@ -173,12 +174,12 @@ def _invoke(arguments: list[str], wants_traceback: bool) -> int:
     except OSError as error:
         if wants_traceback:
             _print_traceback()
-        _report(_from_os_error(error))
+        report_error(_from_os_error(error))
         return 1
     except Exception as error:  # noqa: BLE001 - the outermost frame: a defect must not show as a stack trace
         if wants_traceback:
             _print_traceback()
-        _report(
+        report_error(
             EdgebenchError(
                 f"a defect in edgebench: {type(error).__name__}: {error}",
                 next_step="run the same command with --traceback and report what it prints",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli import report_error
 from harness.cli.common import (
     complete_files,
     db_option,
@@ -179,6 +180,5 @@ def merge_databases(sources: tuple[str, ...], into: str, as_json: bool) -> None:
         )
     if problems:
         for one in problems[:-1]:
-            click.echo(f"error: {one.what}", err=True)
-            click.echo(f" next: {one.next_step}", err=True)
+            report_error(one)
         raise problems[-1]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import db_option, json_option, print_json
+from harness.cli.common import db_option, json_option, print_json, terminate_like_interrupt
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def command(
     """
     from contextlib import nullcontext
 
+    terminate_like_interrupt()
     own = [file for file in files if format_ is None and _is_own(file)]
     merged = _take_in_own(own, (machine, model), db, dry_run=dry_run, quiet=as_json)
     files = tuple(file for file in files if file not in own)
@@ -64,19 +65,24 @@ def command(
         if as_json:
             print_json({"imports": [], "merged": merged})
         return
+    from dataclasses import replace
+
     from harness.importing.reading import read_file
-    from harness.importing.records import named_machine
     from harness.store import Store
 
     wanted = {"format_name": format_, "model": _checked("--model", model)}
     name = _checked("--machine", machine)
     # The first file is understood before a database is made.
-    first = read_file(files[0], machine=None if name is None else named_machine(name), **wanted)
+    first = read_file(files[0], **wanted)
     done: list[dict[str, Any]] = []
     with nullcontext(None) if dry_run else Store.open(db) as store:
+        if store is not None and store.upgraded:
+            click.echo(store.upgraded, err=True)
         found = None if name is None else _machine_of(store, name)
         for file in files:
-            record = first if file == files[0] and found is None else read_file(file, machine=found, **wanted)
+            record = first if file == files[0] else read_file(file, **wanted)
+            if found is not None:
+                record = replace(record, machine=found)
             done.append(_stored(store, file, record))
             if not as_json:
                 click.echo(_line(done[-1], dry_run))
@@ -111,6 +117,8 @@ def _take_in_own(
 
     merged = []
     with Store.open(db) as store:
+        if store.upgraded:
+            click.echo(store.upgraded, err=True)
         for file in files:
             outcome = import_own(store, file, progress=lambda line: click.echo(line, err=True))
             merged.append({"file": str(file), **outcome.as_json()})

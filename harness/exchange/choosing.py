@@ -29,6 +29,7 @@ from harness.exchange.reading import (
 )
 from harness.exchange.shape import TableShape
 from harness.exchange.values import Row
+from harness.labels import device_label
 from harness.table.where import parse_where
 
 #: What ``--where`` may name: columns of a cell.
@@ -82,7 +83,7 @@ def choose(reader: Reader, wish: Wish) -> Selection:
     if not sessions:
         raise UsageError(
             f"{reader.name} holds no session like that",
-            next_step="`edgebench db sessions` lists them; `edgebench list metrics` has the columns' names",
+            next_step=f"`edgebench db sessions` lists them; `--where` knows {', '.join(CELL_COLUMNS)}",
         )
     return _Closure(reader, frozenset(sessions), cells).selection()
 
@@ -104,9 +105,7 @@ def _cells(reader: Reader, where: str) -> frozenset[str]:
     found = set()
     for row in reader.connection.execute(select(table.c.id, table.c.api, *columns)):
         values = _CellValues({name: getattr(row, name) for name in CELL_COLUMNS})
-        # As the table names it: gpu:0.vulkan, but cpu.
-        if row.api != row.device.partition(":")[0]:
-            values["device"] = f"{row.device}.{row.api}"
+        values["device"] = device_label(row.device, row.api)  # as the table names it
         if test(values):
             found.add(row.id)
     return frozenset(found)

@@ -18,7 +18,7 @@ from harness.exchange.flat import Part
 from harness.exchange.json_lines import write_lines
 from harness.exchange.reading import Reader
 from harness.exchange.source import SHAPE, Source
-from harness.files import Progress, remove_tree, silent
+from harness.files import Progress, remove_tree, silent, sync_folder
 
 FORMATS = ("parquet", "csv", "jsonl", "sqlite")
 
@@ -66,9 +66,10 @@ def export(
     with source.store.reading() as connection, _in_its_place(target) as half:
         whole = Reader(connection, source.store.place, SHAPE, name=source.name)
         selection = choosing.choose(whole, wish)
-        if format_ == "sqlite":
-            return merging.write_file(source, half, selection, progress)
+        # One transaction chooses and reads: what a running session adds meanwhile is in neither.
         reader = Reader(connection, source.store.place, SHAPE, selection, name=source.name)
+        if format_ == "sqlite":
+            return merging.write_file(reader, half, progress)
         if format_ == "jsonl":
             return write_lines(reader, half, progress)
         return tabular.write(
@@ -93,5 +94,6 @@ def _in_its_place(target: Path) -> Iterator[Path]:
     try:
         yield half
         half.rename(target)
+        sync_folder(target.parent)
     finally:
         remove_tree(half)

@@ -21,12 +21,10 @@ from sqlalchemy import Connection, func, select
 from harness.errors import EdgebenchError, UsageError
 from harness.exchange import links, rules
 from harness.exchange.reading import (
-    EVERYTHING,
     ROWS_AT_ONCE,
     SESSIONS_AT_ONCE,
     Reader,
     RunKey,
-    Selection,
     batches,
     runs_at_once,
 )
@@ -123,10 +121,8 @@ class _Difference:
         return not (self.missing or self.changed or self.contradictions)
 
 
-def merge(
-    source: Source, target: Store, *, selection: Selection = EVERYTHING, progress: Progress = silent
-) -> Outcome:
-    """Adds what a source holds, or what is selected of it, to a target.
+def merge(source: Source, target: Store, *, progress: Progress = silent) -> Outcome:
+    """Adds what a source holds to a target.
 
     Raises:
         UsageError: both are the same database.
@@ -137,7 +133,7 @@ def merge(
             f"{source.name} cannot be merged into itself", next_step="name another target with --into"
         )
     with source.store.reading() as connection:
-        reader = Reader(connection, source.store.place, SHAPE, selection, name=source.name)
+        reader = Reader(connection, source.store.place, SHAPE, name=source.name)
         return _Merge(reader, target, progress).carry_out()
 
 
@@ -406,16 +402,16 @@ def runs_named(shape: TableShape, rows: Sequence[Row]) -> set[str]:
     return {str(row[place]) for row in rows for place in places if row[place] is not None}
 
 
-def write_file(source: Source, target: Path, selection: Selection, progress: Progress) -> dict[str, int]:
-    """Writes an SQLite file that holds a selection and nothing else; gives the rows by table.
+def write_file(reader: Reader, target: Path, progress: Progress) -> dict[str, int]:
+    """Writes an SQLite file that holds what a reader reads and nothing else; gives the rows by table.
 
     The same facts give the same bytes: rows are written in one order, and the pages are put in order afterwards.
     """
     half = target.with_name(f"{target.name}.merged")
     try:
         with Store.open(half) as store:
-            outcome = merge(source, store, selection=selection, progress=progress)
-            _copy_revisions(source.store, store)
+            outcome = _Merge(reader, store, progress).carry_out()
+            _copy_revisions(reader.connection, store)
             schema.copy_compact(store.place, target)
     finally:
         for left in (half, *(half.with_name(half.name + end) for end in ("-wal", "-shm"))):
@@ -423,13 +419,10 @@ def write_file(source: Source, target: Path, selection: Selection, progress: Pro
     return {shape.name: outcome.added[shape.name] for shape in SHAPE}
 
 
-def _copy_revisions(source: Store, target: Store) -> None:
+def _copy_revisions(source: Connection, target: Store) -> None:
     """When a database came to its schema is part of its history: a copy has not another one."""
     revisions = SHAPE.metadata.tables["schema_revision"]
-    with source.reading() as connection:
-        rows = [
-            dict(row._mapping) for row in connection.execute(select(revisions).order_by(revisions.c.revision))
-        ]
+    rows = [dict(row._mapping) for row in source.execute(select(revisions).order_by(revisions.c.revision))]
     with target.writing() as connection:
         connection.execute(revisions.delete())
         connection.execute(revisions.insert(), rows)

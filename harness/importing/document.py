@@ -102,7 +102,7 @@ class Document:
         """
         return self._loaded(self.text, "")
 
-    @property
+    @cached_property
     def json_or_none(self) -> Any:
         """As one JSON document; None where it is none."""
         try:

@@ -173,6 +173,7 @@ def _samples(
 ) -> list[SampleRecord]:
     """Repetitions in order; arrays stand beside the first one that is no warm-up."""
     count = max([len(values) for values in raw.values()], default=0)
+    beside = {_named(tool, name): list(map(float, one)) for name, one in arrays.items() if one}
     made = []
     for repetition in range(max(count, warmups + 1 if arrays else 0)):
         values = {
@@ -180,7 +181,6 @@ def _samples(
             for name, of_metric in raw.items()
             if repetition < len(of_metric) and (value := of_metric[repetition]) is not None
         }
-        beside = {_named(tool, name): list(map(float, one)) for name, one in arrays.items() if one}
         made.append(
             SampleRecord(repetition, repetition < warmups, values, beside if repetition == warmups else {})
         )

@@ -1,8 +1,8 @@
 """Cells: what one row of the table is about, with an id that stays.
 
 Owns `Workload`, `Cell`, `PlannedCell` and `RunSettings`, and how a cell's id and name are made. Imports the standard
-library only. Contract: the id is a hash of what identifies the cell and of nothing else; no version, no machine and
-no count of runs is in it, and new kinds of settings leave the ids of cells that do not use them as they are.
+library and a label. Contract: the id is a hash of what identifies the cell and of nothing else; no version, no
+machine and no count of runs is in it, and new kinds of settings leave the ids of cells that do not use them as they are.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from harness.labels import device_label
 
 #: What prompts are made of: uniform random token ids, or text.
 Prompt = Literal["random", "text"]
@@ -151,7 +153,7 @@ class Cell:
     @property
     def device_label(self) -> str:
         """``cpu``; ``gpu:0.vulkan`` where the API is not the device's own name."""
-        return self.device if self.api == self.device.partition(":")[0] else f"{self.device}.{self.api}"
+        return device_label(self.device, self.api)
 
     @property
     def name(self) -> str:

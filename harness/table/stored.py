@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.frameworks import FrameworkEntry
+from harness.labels import device_label
 from harness.model import work
 from harness.model.configuration import (
     ModelConfiguration,
@@ -145,7 +146,7 @@ def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> show
         model=plan.model,
         precision=plan.precision,
         recipe=plan.recipe,
-        device=plan.device if plan.api == plan.device.partition(":")[0] else f"{plan.device}.{plan.api}",
+        device=device_label(plan.device, plan.api),
         workload=plan.workload,
         prompt_tokens=plan.prompt_tokens,
         decode_tokens=plan.decode_tokens,

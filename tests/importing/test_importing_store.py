@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import make_store_records as make
 import pytest
 from import_files import FILES, document, llama_bench_test
-from sqlalchemy import create_engine, text
 
 from harness.importing.reading import read_file
 from harness.importing.records import named_machine
@@ -18,33 +16,10 @@ from harness.report import session_rows
 from harness.store import Store, records
 from harness.table import render
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
-import make_store_records as make
-from store_servers import postgresql
-
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgresql() as url:
-        yield url
-
 
 @pytest.fixture
-def store(server: str | None, tmp_path: Path) -> Iterator[Store]:
-    target: str | Path = tmp_path / "edgebench.db"
-    if server is not None:
-        name = f"imports{next(_numbers)}"
-        engine = create_engine(server.format(database="postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        engine.dispose()
-        target = server.format(database=name)
-    with Store.open(target) as opened:
+def store(any_database: str) -> Iterator[Store]:
+    with Store.open(any_database) as opened:
         yield opened
 
 

@@ -63,13 +63,14 @@ class LmEval(Format):
             others += [beside] if beside is not None else []
             tasks.append(_task(whole, results, name, beside))
         version = whole.name_or_none("lm_eval_version")
+        dtype = config.option("model_dtype") or _argument(config, ("dtype",))
         result = Result(
             framework=config.name_or_none("model") or UNKNOWN,
             model=_model(whole, config),
             workload="tasks: " + ", ".join(task.task for task in tasks),
             record={key: whole.values[key] for key in _RECORD if key in whole.values},
-            recipe=config.option("model_dtype") or _argument(config, ("dtype",)) or UNKNOWN,
-            precision=precision_of_word(config.option("model_dtype") or _argument(config, ("dtype",))),
+            recipe=dtype or UNKNOWN,
+            precision=precision_of_word(dtype),
             options=_options(config),
             started_at=whole.epoch_or_none("date"),
             tasks=Tasks(
@@ -108,31 +109,22 @@ def _options(config: Fields) -> dict[str, str]:
     made = {
         key: value for key in ("device", "limit", "gen_kwargs") if (value := config.option(key)) is not None
     }
+    return made | {key: value for key, value in _arguments(config).items() if key not in _MODEL_KEYS}
+
+
+def _arguments(config: Fields) -> dict[str, str]:
+    """The arguments of the model that have a value, from either form in which lm-eval writes them."""
     arguments = config.values.get("model_args")
     if isinstance(arguments, dict):
         inside = Fields(config.document, arguments, f"{config.place}.model_args")
-        made |= {
-            key: value
-            for key in arguments
-            if key not in _MODEL_KEYS and (value := inside.option(key)) is not None
-        }
-    elif (text := config.option("model_args")) is not None:
-        made |= {
-            key: value
-            for key, value in (word.partition("=")[::2] for word in text.split(","))
-            if key not in _MODEL_KEYS and value
-        }
-    return made
+        return {key: value for key in arguments if (value := inside.option(key)) is not None}
+    words = (config.option("model_args") or "").split(",")
+    return {key: value for key, value in (word.strip().partition("=")[::2] for word in words) if value}
 
 
 def _argument(config: Fields, names: Sequence[str]) -> str | None:
-    """An argument of the model, from either form in which lm-eval writes them."""
-    arguments = config.values.get("model_args")
-    if isinstance(arguments, dict):
-        inside = Fields(config.document, arguments, f"{config.place}.model_args")
-        return next((found for name in names if (found := inside.option(name)) is not None), None)
-    text = config.option("model_args") or ""
-    given = dict(word.strip().partition("=")[::2] for word in text.split(","))
+    """The first of these arguments of the model that has a value."""
+    given = _arguments(config)
     return next((given[name] for name in names if given.get(name)), None)
 
 
