@@ -70,17 +70,17 @@ def command(
     from harness.importing.reading import read_file
     from harness.store import Store
 
-    wanted = {"format_name": format_, "model": _checked("--model", model)}
+    model = _checked("--model", model)
     name = _checked("--machine", machine)
     # The first file is understood before a database is made.
-    first = read_file(files[0], **wanted)
+    first = read_file(files[0], format_name=format_, model=model)
     done: list[dict[str, Any]] = []
     with nullcontext(None) if dry_run else Store.open(db) as store:
         if store is not None and store.upgraded:
             click.echo(store.upgraded, err=True)
         found = None if name is None else _machine_of(store, name)
         for file in files:
-            record = first if file == files[0] else read_file(file, **wanted)
+            record = first if file == files[0] else read_file(file, format_name=format_, model=model)
             if found is not None:
                 record = replace(record, machine=found)
             done.append(_stored(store, file, record))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.common import db_option, json_option, print_json, terminal_width
+from harness.errors import UsageError
 from harness.safe_text import printable
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def command(id_: str | None, suite_text: bool, db: str, as_json: bool) -> None:
 
     with Store.open(db, read_only=True) as store, store.computing():
         if suite_text:
-            click.echo(store.suite_text(session_id_of(store, id_)), nl=False)
+            _print_suite(store, session_id_of(store, id_))
             return
         kind, row_id = ("session", session_id_of(store, None)) if id_ is None else only(store, id_)
         found = store.describe(kind, row_id)
@@ -66,6 +67,16 @@ def command(id_: str | None, suite_text: bool, db: str, as_json: bool) -> None:
             from harness.cli.show_passages import print_passages
 
             print_passages(console, passages)
+
+
+def _print_suite(store: Store, session_id: str) -> None:
+    text = store.suite_text(session_id)
+    if text is None:
+        raise UsageError(
+            f"{session_id} was imported: it has no suite",
+            next_step=f"edgebench show {session_id} says which file it comes from",
+        )
+    click.echo(text, nl=False)
 
 
 def _with_figures(store: Store, run_id: str, found: dict[str, Any]) -> dict[str, Any]:

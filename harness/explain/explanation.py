@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.errors import UsageError
 from harness.explain import measured
 from harness.frameworks import frameworks
 from harness.store import Store
@@ -72,10 +73,15 @@ def explain(
         with_suspect: as in `comparison_rows`.
 
     Raises:
-        UsageError: an unknown column or a malformed condition.
+        UsageError: an unknown column, a malformed condition, or an imported session.
     """
     facts = store.session_facts(session_id)
     made = session_facts(facts, frameworks(include_hidden=True))
+    if made.source is not None:
+        raise UsageError(
+            f"{session_id} was imported: only figures that edgebench measured can be explained",
+            next_step=f"edgebench table --session {session_id} has the tool's definitions below its figures",
+        )
     rows = comparison_rows(made, with_suspect=with_suspect)
     places = {id(row): place for place, row in enumerate(rows)}
     keys = explained_columns(columns)

@@ -13,6 +13,7 @@ from typing import Any
 from harness.store import facts as stored
 from harness.store.records import SampleRecord
 from harness.table import rows
+from harness.table.estimates import median
 from harness.table.facts import BenchFacts, CellFacts, RunFacts, SampleFacts
 from harness.table.stored import sample_facts
 
@@ -166,7 +167,5 @@ def _utilisation(key: str, shown: RunFacts, cell: CellFacts, bench: BenchFacts |
 
 
 def _median_of(shown: RunFacts, cell: CellFacts, key: str) -> float | None:
-    from harness.table.estimates import median
-
     value_of = _OF_REPETITION[key][0]
     return median([value for one in shown.samples if (value := value_of(one, cell)) is not None])

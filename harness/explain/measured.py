@@ -29,7 +29,9 @@ _STORED = {
     "kld_median": "kld_median", "kld_p99": "kld_p99", "kld_p999": "kld_p999", "kld_max": "kld_max",
     "delta_p_p1": "p1", "delta_p_median": "median", "delta_p_p99": "p99",
 }  # fmt: skip
-OF_SCORE = _SUMS | _STORED.keys()
+#: What the windows would have shown: from their spread.
+_SHIFTS = frozenset({"kld_detectable", "perplexity_ratio_detectable"})
+OF_SCORE = _SUMS | _SHIFTS | _STORED.keys()
 
 _TASKS = {
     "formula": "over the items of each task, as lm-eval aggregates them",
@@ -138,7 +140,7 @@ def of_score(key: str, row: Row, cell: stored.CellFacts) -> dict[str, Any]:
     }
     if key in _STORED:
         found["counts"] = "over the positions of the windows, stored with the score"
-    else:
+    elif key in _SUMS:
         found["terms"], found["arithmetic"] = _sums(key, row, score)
     reference_nll = (
         {} if score.reference is None else {one.window: one.nll_sum for one in score.reference.windows}

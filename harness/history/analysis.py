@@ -49,7 +49,7 @@ class Change:
         before, after: levels of the stretches before and after it, up to the neighbouring changes.
         ratio: after / before; None where one is 0 or their signs differ, or a double cannot hold it.
         ratio_low, ratio_high: bounds of the ratio, 95 %; None likewise.
-        direction: up or down.
+        direction: up or down, as it was confirmed: rows that come later do not turn it.
         confidence: 1 less the chance that a series of this length without a change shows one this strong.
         confirmed_row: the row with which it was confirmed.
     """
@@ -102,6 +102,7 @@ class _Found:
     last: int
     start: int
     chance: float
+    direction: Direction
     confirmed_unit: int
     confirmed_row: int
     look_again: int
@@ -190,6 +191,7 @@ class _Scan:
                 last=self._start + step.last,
                 start=self._start,
                 chance=chance,
+                direction="up" if self._window.score(split) > 0 else "down",
                 confirmed_unit=units,
                 confirmed_row=row,
                 look_again=units + 1,
@@ -263,7 +265,7 @@ class _Scan:
             ratio=ratio,
             ratio_low=low,
             ratio_high=high,
-            direction="up" if after > before else "down",
+            direction=found.direction,
             confidence=1 - found.chance,
             confirmed_row=found.confirmed_row,
         )

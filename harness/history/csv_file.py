@@ -7,6 +7,7 @@ left out and counted, never filled.
 from __future__ import annotations
 
 import csv
+import io
 import math
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +21,8 @@ from harness.errors import UsageError
 NEEDED = ("index", "value")
 #: Columns that a file may have; others are not read.
 OPTIONAL = ("build", "time")
+#: A double holds its square.
+_GREATEST = 1e150
 _NEXT = "columns are index, value and, where there are any, build and time; see docs/history.md"
 
 
@@ -68,7 +71,7 @@ def read_series(path: Path) -> Series:
         raise UsageError(f"there is no file {path}", next_step="name a CSV file") from None
     except (IsADirectoryError, UnicodeDecodeError):
         raise UsageError(f"{path} is no UTF-8 text file", next_step="name a CSV file in UTF-8") from None
-    reader = csv.DictReader(text.splitlines(), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = [name.strip() for name in reader.fieldnames or ()]
         _check_columns(path, columns)
@@ -82,7 +85,7 @@ def read_series(path: Path) -> Series:
         raise UsageError(f"{path} has no row with a value", next_step=_NEXT)
     return Series(
         index=tuple(row.index for row in kept),
-        values=np.array([row.value for row in kept]),
+        values=np.array([row.value for row in kept], dtype=np.float64),
         builds=tuple(row.build for row in kept) if "build" in columns else None,
         times=tuple(row.time for row in kept) if "time" in columns else None,
         left_out=len(rows) - len(kept),
@@ -108,11 +111,16 @@ def _row(path: Path, line: int, cells: dict[str | None, str | None]) -> _Row:
     text = {name: (cell or "").strip() for name, cell in cells.items()}
     value = _number(text["value"], f"{where}: value") if text["value"] else math.nan
     index = _number(text["index"], f"{where}: index")
-    if math.isinf(value) or not math.isfinite(index):
-        name = "value" if math.isinf(value) else "index"
-        raise UsageError(
-            f"{where}: {name} {text[name]!r} is not finite", next_step="correct or remove that line"
-        )
+    if "build" in text and not text["build"]:
+        raise UsageError(f"{where}: build is empty", next_step="name the build, or leave the column out")
+    for name, number in (("index", index), ("value", value)):
+        # NaN is no value, and equal to nothing. Hundreds of digits are an integer, but no double: compared as it is.
+        left_out = name == "value" and number != number  # noqa: PLR0124 - math.isnan overflows on such an integer
+        if not left_out and not abs(number) <= _GREATEST:
+            raise UsageError(
+                f"{where}: {name} {text[name][:40]!r} is not finite, or beyond {_GREATEST:g}",
+                next_step="correct or remove that line",
+            )
     return _Row(line, index, value, text.get("build", ""), text.get("time", ""))
 
 

@@ -6,15 +6,14 @@ Owns the estimates. Contract: outliers are left out of a level; an interval know
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 import numpy as np
+from scipy.special import stdtrit
 
 from harness.history.steps import CLIP, Floats, drawn_in, spread_of, worth_of
 
 #: Of the logarithm of a ratio: e to the power of more is no double.
 _WIDEST = 700.0
-_Z = NormalDist().inv_cdf(0.975)
 #: With fewer values the autocorrelation cannot be told from none.
 _FEW = 10
 
@@ -45,16 +44,4 @@ def _half_interval(stretch: Floats) -> float:
     residuals -= residuals.mean()
     worth = worth_of(residuals) if len(stretch) >= _FEW else 1.0
     size = max(len(stretch) * worth, 2.0)
-    return _student(size - 1) * float(np.std(residuals, ddof=1)) / math.sqrt(size)
-
-
-def _student(free: float) -> float:
-    """The 97.5 % quantile of Student's distribution, by the expansion of Cornish and Fisher."""
-    z = _Z
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return sum(term / free**power for power, term in enumerate(terms))
+    return float(stdtrit(size - 1, 0.975)) * float(np.std(residuals, ddof=1)) / math.sqrt(size)

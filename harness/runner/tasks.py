@@ -251,7 +251,7 @@ class TaskRunner:
         self._progress = progress
         self._files: str | None = None
         self._references: dict[tuple[str, int], _Reference | EdgebenchError] = {}
-        self._surveys: dict[str, Evaluation | None] = {}
+        self._surveys: dict[str, dict[str, str] | None] = {}
 
     def groups(self, ready: Sequence[Ready]) -> list[list[Ready]]:
         """Cells that share one evaluation: they differ in their workload only."""
@@ -344,14 +344,17 @@ class TaskRunner:
         now = self._survey(model)
         return found if now is not None and same_items(found, now) else None
 
-    def _survey(self, model: str) -> Evaluation | None:
-        """What the tasks would ask of a model now, looked at once per session; None where that cannot be found out."""
+    def _survey(self, model: str) -> dict[str, str] | None:
+        """Task -> SHA-256 of the items that it would ask of a model now; None where that cannot be found out.
+
+        Looked at once per session.
+        """
         if model not in self._surveys:
             self._progress.note("comparing the tasks' items with those evaluated before")
             examination = self._examination(model, self._plan.tasks.context_tokens, "logits")
             source = self._workshop.model_file(model).path
             try:
-                self._surveys[model] = survey(
+                now = survey(
                     self._workshop.tokenizer_launch(model),
                     LoadSpec(source, "cpu", "cpu", 1, 1),
                     examination,
@@ -361,6 +364,11 @@ class TaskRunner:
             except EdgebenchError as error:
                 self._progress.note(f"evaluations of before are not used: {error.what}")
                 self._surveys[model] = None
+            else:
+                # A group has no items but those of its tasks.
+                self._surveys[model] = {
+                    task.task: task.sha256 for task in now.tasks if task.sha256 is not None
+                }
         return self._surveys[model]
 
     # -- one evaluation -----------------------------------------------------------------------------------------------
@@ -490,7 +498,7 @@ class TaskRunner:
         )
 
 
-def same_items(found: EvaluationFacts, now: Evaluation) -> bool:
+def same_items(found: EvaluationFacts, asked: Mapping[str, str]) -> bool:
     """Whether an evaluation holds what evaluating again would give.
 
     Every task's items and questions must be those of today. What failed although its items can be had is tried again;
@@ -498,10 +506,8 @@ def same_items(found: EvaluationFacts, now: Evaluation) -> bool:
 
     Args:
         found: the evaluation.
-        now: a survey.
+        asked: task -> SHA-256 of the items of today, from a survey.
     """
-    # A group has no items but those of its tasks.
-    asked = {task.task: task.sha256 for task in now.tasks if task.sha256 is not None}
     held = {task.task: task.corpus_sha256 for task in found.tasks if task.corpus_sha256 is not None}
     skipped = {hole.task for hole in found.holes if hole.status == "skipped"}
     return (

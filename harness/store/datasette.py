@@ -65,7 +65,7 @@ class Query:
     sql: str
 
 
-_NEWEST = "CASE WHEN :session_id = '' THEN (SELECT max(id) FROM session) ELSE :session_id END"
+_NEWEST = "CASE WHEN :session_id = '' THEN (SELECT max(id) FROM session WHERE origin = 'measured') ELSE :session_id END"
 
 QUERIES: tuple[Query, ...] = (
     Query(

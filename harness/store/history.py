@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, not_, select
@@ -242,8 +242,10 @@ def _points(runs: _Runs, began: Mapping[str, datetime], values: Mapping[str, _Va
     return sorted(points, key=_place)
 
 
-def _place(point: HistoryPoint) -> tuple[datetime, str]:
-    return point.started_at, point.session_id
+def _place(point: HistoryPoint) -> tuple[bool, datetime, str]:
+    # An imported session may tell no time: it comes first.
+    time = point.started_at or datetime.min.replace(tzinfo=UTC)
+    return point.started_at is not None, time, point.session_id
 
 
 def _median(values: Sequence[float]) -> float:

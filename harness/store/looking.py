@@ -239,17 +239,17 @@ def describe(connection: Connection, kind: str, row_id: str) -> dict[str, Any]:
     return {"what": kind, **found, **_BELOW[kind](connection, key if kind == "run" else row_id)}
 
 
-def suite_text(connection: Connection, session_id: str) -> str:
-    """The suite file of a session as it was.
+def suite_text(connection: Connection, session_id: str) -> str | None:
+    """The suite file of a session as it was; None of an imported one.
 
     Raises:
         LookupError: no such session.
     """
     rows = table("session")
-    found = connection.execute(select(rows.c.suite_text).where(rows.c.id == session_id)).scalar()
+    found = connection.execute(select(rows.c.suite_text).where(rows.c.id == session_id)).first()
     if found is None:
         raise LookupError(f"no session {session_id}")
-    return str(found)
+    return None if found.suite_text is None else str(found.suite_text)
 
 
 def _rows(

@@ -134,7 +134,10 @@ def _sessions(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str,
     found = {}
     for session_id, session in _by_id(connection, "session", ids).items():
         text = session.pop("suite_text")
-        session["suite_text_matches"] = hashlib.sha256(text.encode()).hexdigest() == session["suite_sha256"]
+        # None of an imported session, which has no suite.
+        session["suite_text_matches"] = (
+            None if text is None else hashlib.sha256(text.encode()).hexdigest() == session["suite_sha256"]
+        )
         found[session_id] = session
     return found
 

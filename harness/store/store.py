@@ -370,8 +370,8 @@ class Store:
         with self._reading() as connection:
             return origins.origins(connection, run_ids)
 
-    def suite_text(self, session_id: str) -> str:
-        """The suite file of a session as it was.
+    def suite_text(self, session_id: str) -> str | None:
+        """The suite file of a session as it was; None of an imported one.
 
         Raises:
             LookupError: no such session.

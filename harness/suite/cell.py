@@ -2,7 +2,8 @@
 
 Owns `Workload`, `Cell`, `PlannedCell` and `RunSettings`, and how a cell's id and name are made. Imports the standard
 library and a label. Contract: the id is a hash of what identifies the cell and of nothing else; no version, no
-machine and no count of runs is in it, and new kinds of settings leave the ids of cells that do not use them as they are.
+machine and no count of runs is in it, and new kinds of settings leave the ids of cells that do not use them as they
+are.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from harness.safe_text import finite, json_text
+from harness.safe_text import finite, json_text, printable
 from harness.table.rows import Row
 
 
@@ -31,5 +31,5 @@ def _field(value: Any) -> Any:
     if value is None:
         return ""
     if isinstance(value, dict | list):
-        return json.dumps(finite(value), allow_nan=False, ensure_ascii=False)
-    return value
+        return printable(json.dumps(finite(value), allow_nan=False, ensure_ascii=False))
+    return printable(value) if isinstance(value, str) else value

@@ -597,7 +597,8 @@ def _divergence(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None
         known = _known(sums)
         if len(known) < len(sums):
             draft.put(key, None, "no quality reference was computed")
-            draft.put("kld_detectable", None, "no quality reference was computed")
+            if key == "kld_mean":
+                draft.put("kld_detectable", None, "no quality reference was computed")
             continue
         draft.put(key, _mean(known, counts), "the logits are not finite")
         draft.bound(key, estimates.ratio_interval(known, counts), 0.0, limit)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.errors import UsageError
@@ -204,14 +204,21 @@ def build_view(
             Column("claim_memory", "Memory (claim)", False),
             Column("claim_speed_up", "Speed-up (claim)", False),
         ]
-    # Words of a database from elsewhere are shown, not obeyed: here for every format that people read.
-    body = tuple(tuple(printable(_text(row, head.key, joined)) for head in heads) for row in kept)
+    body = tuple(tuple(_text(row, head.key, joined) for head in heads) for row in kept)
     groups = () if row_keys else _groups(kept)
-    sections = tuple(
-        Section(each.title, tuple(map(printable, each.lines)))
-        for each in _sections(kept, about, left, figures, claimed)
+    sections = tuple(_sections(kept, about, left, figures, claimed))
+    return _shown(View(_title(kept, left), tuple(heads), body, sections, groups))
+
+
+def _shown(view: View) -> View:
+    """Words of a database from elsewhere are shown, not obeyed: here for every format that people read."""
+    return replace(
+        view,
+        title=printable(view.title),
+        columns=tuple(replace(one, title=printable(one.title)) for one in view.columns),
+        body=tuple(tuple(map(printable, row)) for row in view.body),
+        sections=tuple(Section(one.title, tuple(map(printable, one.lines))) for one in view.sections),
     )
-    return View(printable(_title(kept, left)), tuple(heads), body, sections, groups)
 
 
 def _imported_view(
@@ -253,11 +260,13 @@ def _imported_view(
         Section("Reading", tuple(imported.reading_lines(kept, figures))),
         Section("Measured", tuple(_measured(kept, about))),
     )
-    return View(
-        f"Imported from {sources[0]}",
-        tuple(heads),
-        tuple(tuple(text(row, head.key) for head in heads) for row in kept),
-        tuple(section for section in sections if section.lines),
+    return _shown(
+        View(
+            f"Imported from {sources[0]}",
+            tuple(heads),
+            tuple(tuple(text(row, head.key) for head in heads) for row in kept),
+            tuple(section for section in sections if section.lines),
+        )
     )
 
 
