@@ -115,7 +115,7 @@ def _row(path: Path, line: int, cells: dict[str | None, str | None]) -> _Row:
         raise UsageError(f"{where}: build is empty", next_step="name the build, or leave the column out")
     for name, number in (("index", index), ("value", value)):
         # NaN is no value, and equal to nothing. Hundreds of digits are an integer, but no double: compared as it is.
-        left_out = name == "value" and number != number  # noqa: PLR0124 - math.isnan overflows on such an integer
+        left_out = name == "value" and number != number
         if not left_out and not abs(number) <= _GREATEST:
             raise UsageError(
                 f"{where}: {name} {text[name][:40]!r} is not finite, or beyond {_GREATEST:g}",
