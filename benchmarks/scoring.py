@@ -1,7 +1,7 @@
 r"""Is our divergence that of llama.cpp, and how fast is it? Ours against llama-perplexity, on the same windows.
 
     python benchmarks/scoring.py --tool "$(python benchmarks/llama_tools.py --target llama-perplexity)" \
-        --reference F32.gguf --artifact Q4_K_M.gguf --corpus text.txt [--max-windows 20] [--json]
+        --reference F32.gguf --artifact Q4_K_M.gguf Q2_K.gguf --corpus text.txt [--max-windows 20] [--json]
 
 Both tools score the second half of disjoint windows of 512 tokens, with the same threads, batch sizes and KV cache
 types. Definitions that differ, and what was done about each:
@@ -45,7 +45,7 @@ _NUMBER = r"\s*[:=]\s*(-?[0-9.]+(?:e-?[0-9]+)?)"
 
 
 class Ours:
-    """The common runner's worker, asked to score."""
+    """The common runner's worker, asked to score. Every method raises what the worker does: `EdgebenchError`."""
 
     def __init__(self, python: Path, options: argparse.Namespace, folder: Path) -> None:
         self._python, self._given, self._folder = python, options, folder
@@ -150,6 +150,11 @@ def _figure(text: str, pattern: str) -> float:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """The reference once, and what both sides say of each artifact.
+
+    Raises:
+        EdgebenchError: one side could not be run.
+    """
     python = options.python or environment_python("llamacpp")
     with tempfile.TemporaryDirectory(prefix="edgebench-scoring-") as name:
         folder = Path(name)
@@ -159,54 +164,87 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         reference_ppl, _ = tool.perplexity(options.reference, base)
         own = ours.score(options.reference, reference=None, out="exact", exact=True)
         ours.score(options.reference, reference=None, out="sketch", exact=False)
-        theirs = tool.divergence(options.artifact, base)
-        found = {
-            kind: ours.score(options.artifact, reference=kind, out=None, exact=kind == "exact")
-            for kind in ("exact", "sketch")
-        }
         itself = ours.score(options.reference, reference="exact", out=None, exact=True)
-        sizes = {kind: (folder / kind).stat().st_size for kind in ("exact", "sketch")}
-        order, pairs = random.Random(0), []
-        for _ in range(options.pairs):
-            sides = {"ours": 0.0, "tool": 0.0, "tool with divergence": 0.0}
-            for side in order.sample(sorted(sides), len(sides)):
-                if side == "ours":
-                    sides[side] = ours.score(options.artifact, reference="sketch", out=None, exact=False)[
-                        "tps"
-                    ]
-                elif side == "tool":
-                    sides[side] = tool.perplexity(options.artifact)[1]
-                else:
-                    sides[side] = tool.divergence(options.artifact, base)["tps"]
-            pairs.append(sides)
-            print(sides, file=sys.stderr, flush=True)
-    exact, sketch = found["exact"], found["sketch"]
+        artifacts = {}
+        for artifact in options.artifact:
+            artifacts[artifact.stem] = figures = agreement(ours, tool, artifact, base)
+            if options.pairs:
+                figures |= speed(ours, tool, artifact, base, options.pairs)
+            print(artifact.stem, figures, file=sys.stderr, flush=True)
+        return {
+            "windows": ours.windows,
+            "threads": options.threads,
+            "reference_perplexity": [math.exp(own["nll"]), reference_ppl],
+            "self_kld": itself["kld_mean"],
+            "reference_bytes": {kind: (folder / kind).stat().st_size for kind in ("exact", "sketch")},
+            "artifacts": artifacts,
+        }
+
+
+def agreement(ours: Ours, tool: Tool, artifact: Path, base: Path) -> dict[str, Any]:
+    """Figures of one artifact; lists: ours by the exact reference, ours by its sketch, the tool's."""
+    theirs = tool.divergence(artifact, base)
+    exact, sketch = (
+        ours.score(artifact, reference=kind, out=None, exact=kind == "exact") for kind in ("exact", "sketch")
+    )
     return {
-        "windows": ours.windows,
-        "reference_perplexity": [math.exp(own["nll"]), reference_ppl],
-        "perplexity": [math.exp(exact["nll"]), theirs["perplexity"]],
+        "perplexity": [math.exp(exact["nll"]), math.exp(sketch["nll"]), theirs["perplexity"]],
         "kld_mean": [exact["kld_mean"], sketch["kld_mean"], theirs["kld_mean"]],
         "kld_median": [exact["kld"]["median"], sketch["kld"]["median"], theirs["kld_median"]],
         "kld_p99": [exact["kld"]["p99"], sketch["kld"]["p99"], theirs["kld_p99"]],
         "same_top": [exact["same_top"], sketch["same_top"], theirs["same_top"]],
-        "self_kld": itself["kld_mean"],
-        "reference_bytes": sizes,
-        "tps_ratio": statistics.median(one["ours"] / one["tool"] for one in pairs) if pairs else None,
-        "tps_ratio_with_divergence": (
-            statistics.median(one["ours"] / one["tool with divergence"] for one in pairs) if pairs else None
-        ),
-        "pairs": len(pairs),
     }
+
+
+def speed(ours: Ours, tool: Tool, artifact: Path, base: Path, count: int) -> dict[str, Any]:
+    """Tokens per second, ours / tool: the median over pairs in random order."""
+    order, pairs = random.Random(0), []
+    for _ in range(count):
+        sides = {"ours": 0.0, "tool": 0.0, "tool with divergence": 0.0}
+        for side in order.sample(sorted(sides), len(sides)):
+            if side == "ours":
+                sides[side] = ours.score(artifact, reference="sketch", out=None, exact=False)["tps"]
+            elif side == "tool":
+                sides[side] = tool.perplexity(artifact)[1]
+            else:
+                sides[side] = tool.divergence(artifact, base)["tps"]
+        pairs.append(sides)
+        print(sides, file=sys.stderr, flush=True)
+    return {
+        "pairs": count,
+        "tps": statistics.median(one["ours"] for one in pairs),
+        "tps_ratio": statistics.median(one["ours"] / one["tool"] for one in pairs),
+        "tps_ratio_with_divergence": statistics.median(
+            one["ours"] / one["tool with divergence"] for one in pairs
+        ),
+    }
+
+
+def _print(found: dict[str, Any]) -> None:
+    ours, theirs = found["reference_perplexity"]
+    print(f"{found['windows']} windows of {WINDOW}, {found['threads']} threads")
+    print(
+        f"reference: perplexity {ours:.6g}, the tool's {theirs:.6g}; from itself {found['self_kld']:.2g} nats"
+    )
+    print("divergence in nats: exact, by the sketch as a share of it, the tool's as a share of it")
+    for name, one in found["artifacts"].items():
+        exact, sketch, tool = one["kld_mean"]
+        line = f"{name:<18} kld {exact:<10.5g} {sketch / exact - 1:+.3%} {tool / exact - 1:+.3%}"
+        line += f"  perplexity {one['perplexity'][0]:.6g}, the tool's {one['perplexity'][2]:.6g}"
+        if "tps_ratio" in one:
+            line += f"  {one['tps']:.0f} t/s, {one['tps_ratio']:.3f} of the tool's"
+            line += f", {one['tps_ratio_with_divergence']:.3f} of its divergence's"
+        print(line)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Our scoring against llama-perplexity.")
     parser.add_argument("--tool", type=Path, required=True, help="llama-perplexity of the same source")
     parser.add_argument("--reference", type=Path, required=True, help="GGUF file of the reference")
-    parser.add_argument("--artifact", type=Path, required=True, help="GGUF file that is scored")
+    parser.add_argument("--artifact", type=Path, required=True, nargs="+", help="GGUF files that are scored")
     parser.add_argument("--corpus", type=Path, required=True, help="UTF-8 text")
     parser.add_argument("--max-windows", type=int, default=20)
-    parser.add_argument("--pairs", type=int, default=5, help="of speed")
+    parser.add_argument("--pairs", type=int, default=5, help="of speed; 0: none")
     parser.add_argument("--threads", type=int, default=psutil.cpu_count(logical=False) or 1)
     parser.add_argument(
         "--python", type=Path, help="of the framework's environment; default: edgebench's own"
@@ -221,10 +259,7 @@ def main() -> int:
     if options.json:
         print(json.dumps(found))
         return 0
-    for key, value in found.items():
-        figures = "  ".join(f"{one:.6g}" for one in value) if isinstance(value, list) else value
-        print(f"{key:<26} {figures}")
-    print("lists: ours (exact, sketch) and the tool's last")
+    _print(found)
     return 0
 
 

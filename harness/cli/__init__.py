@@ -105,6 +105,8 @@ class SafeOutput:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        # Click writes round a stream to a Windows console where it finds the bytes below it.
+        self.buffer = None
         colours = bool(os.environ.get("FORCE_COLOR")) or bool(stream.isatty())
         self._plain = printable_styled if colours else printable
 

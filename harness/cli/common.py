@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 
 from harness.errors import EdgebenchError, UsageError
 from harness.paths import default_database
-from harness.safe_text import json_text
+from harness.safe_text import json_text, printable, without_passwords
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,6 +67,11 @@ def models_option(function: F) -> F:
 def print_json(value: Any) -> None:
     """One JSON document on standard output; numbers that JSON does not have are their names as text."""
     click.echo(json_text(value))
+
+
+def tell(text: str) -> None:
+    """A line on standard error. What a database, a file or a library said in it is shown, not obeyed."""
+    click.echo(printable(without_passwords(text)), err=True)
 
 
 def parse_options(words: tuple[str, ...]) -> dict[str, dict[str, str]]:

@@ -12,6 +12,7 @@ from harness.cli.common import (
     db_option,
     json_option,
     print_json,
+    tell,
     terminal_width,
     terminate_like_interrupt,
 )
@@ -164,8 +165,8 @@ def merge_databases(sources: tuple[str, ...], into: str, as_json: bool) -> None:
         try:
             with opened(source) as read, Store.open(into) as target:
                 if target.upgraded:
-                    click.echo(target.upgraded, err=True)
-                outcome = merging.merge(read, target, progress=lambda line: click.echo(line, err=True))
+                    tell(target.upgraded)
+                outcome = merging.merge(read, target, progress=tell)
         except EdgebenchError as error:
             if len(sources) == 1:
                 raise

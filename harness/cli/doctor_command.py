@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import check_cache, db_option, json_option, print_json
+from harness.cli.common import check_cache, db_option, json_option, print_json, tell
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,14 +72,11 @@ def _bench(db: str | None) -> dict[str, Any]:
     from harness.paths import cache_dir
     from harness.runner.benching import bench_json, bench_machine, bench_record
 
-    def say(text: str) -> None:
-        click.echo(text, err=True)
-
     check_cache()
     if db is None:
         from harness.machine import describe_machine
 
-        record = bench_record(bench_machine(cache_dir(), say), describe_machine().id)
+        record = bench_record(bench_machine(cache_dir(), tell), describe_machine().id)
         return bench_json(record, stored=False)
     from harness.runner.front import record_machine
     from harness.store import Store
@@ -87,10 +84,10 @@ def _bench(db: str | None) -> dict[str, Any]:
     # Opened first: a database that cannot be used is told before anything is measured.
     with Store.open(db) as store:
         if store.upgraded is not None:
-            say(store.upgraded)
-        record = bench_record(bench_machine(cache_dir(), say), record_machine(store))
+            tell(store.upgraded)
+        record = bench_record(bench_machine(cache_dir(), tell), record_machine(store))
         store.record_machine_bench(record)
-        say(f"stored in {store.place}")
+        tell(f"stored in {store.place}")
     return bench_json(record, stored=True)
 
 

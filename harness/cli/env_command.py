@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import json_option, print_json, terminal_width
+from harness.cli.common import json_option, print_json, tell, terminal_width
 from harness.errors import EdgebenchError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def make(framework_ids: tuple[str, ...], overrides: tuple[str, ...]) -> None:
                 backend,
                 overrides=parsed,
                 role=role,
-                progress=lambda text: click.echo(text, err=True),
+                progress=tell,
             )
             click.echo(f"{made.framework} {made.role}: {made.path}")
 
@@ -114,7 +114,7 @@ def verify() -> int:
             manager.verify(one)
         except EdgebenchError as error:
             broken += 1
-            click.echo(f"{label}: {error.what} ({error.next_step})", err=True)
+            tell(f"{label}: {error.what} ({error.next_step})")
         else:
             click.echo(f"{label}: {one.import_name} imports")
     return 1 if broken else 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common import db_option, json_option, print_json, terminate_like_interrupt
+from harness.cli.common import db_option, json_option, print_json, tell, terminate_like_interrupt
 
 EPILOG = """\b
 Examples:
@@ -75,7 +75,7 @@ def command(
             since=None if since is None else since.replace(tzinfo=UTC),
             where=where,
         )
-        counts = export.export(source, out, form, wish, progress=lambda line: click.echo(line, err=True))
+        counts = export.export(source, out, form, wish, progress=tell)
     if as_json:
         print_json({"out": str(out), "format": form, "rows": counts})
         return

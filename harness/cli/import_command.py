@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import db_option, json_option, print_json, terminate_like_interrupt
+from harness.cli.common import db_option, json_option, print_json, tell, terminate_like_interrupt
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def command(
     done: list[dict[str, Any]] = []
     with nullcontext(None) if dry_run else Store.open(db) as store:
         if store is not None and store.upgraded:
-            click.echo(store.upgraded, err=True)
+            tell(store.upgraded)
         found = None if name is None else _machine_of(store, name)
         for file in files:
             record = first if file == files[0] else read_file(file, format_name=format_, model=model)
@@ -118,9 +118,9 @@ def _take_in_own(
     merged = []
     with Store.open(db) as store:
         if store.upgraded:
-            click.echo(store.upgraded, err=True)
+            tell(store.upgraded)
         for file in files:
-            outcome = import_own(store, file, progress=lambda line: click.echo(line, err=True))
+            outcome = import_own(store, file, progress=tell)
             merged.append({"file": str(file), **outcome.as_json()})
             for line in [] if quiet else merging.told(outcome):
                 click.echo(line)

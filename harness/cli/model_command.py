@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common import json_option, models_option, print_json, terminal_width
+from harness.cli.common import json_option, models_option, print_json, tell, terminal_width
 from harness.cli.list_command import models_rows
 from harness.cli.model_prepare import command as prepare_command
 
@@ -62,7 +62,7 @@ def fetch_(names: tuple[str, ...], model_files: tuple[Path, ...]) -> None:
 
     models = load_models(model_files)
     for name in names:
-        file = fetch(find_model(models, name), cache_dir(), progress=lambda text: click.echo(text, err=True))
+        file = fetch(find_model(models, name), cache_dir(), progress=tell)
         click.echo(f"{name}: {file.path} ({file.size_bytes:,} bytes, sha256 {file.sha256})")
 
 

@@ -16,6 +16,7 @@ from harness.cli.common import (
     json_option,
     models_option,
     print_json,
+    tell,
     terminate_like_interrupt,
 )
 from harness.errors import EdgebenchError, UsageError
@@ -102,7 +103,7 @@ def command(
     )
     with Store.open(db) as store:
         if store.upgraded:
-            click.echo(store.upgraded, err=True)
+            tell(store.upgraded)
         catalogue = Catalogue(
             store=store,
             workshop=workshop,
@@ -131,7 +132,7 @@ def command(
                 stop=workshop.stop,
             )
         except KeyboardInterrupt:
-            click.echo("interrupted; what was made stays, half-made files are removed", err=True)
+            tell("interrupted; what was made stays, half-made files are removed")
             return 130
         finally:
             catalogue.record_attempts()
@@ -278,9 +279,9 @@ def _report(results: list[Result], attempts: dict[Key, Attempt], as_json: bool) 
         print_json({"prepared": [_json(result, attempts.get(result.job.key)) for result in results]})
     else:
         for result in failed:
-            click.echo(f"failed: {_name(result.job.key)}: {result.reason}", err=True)
+            tell(f"failed: {_name(result.job.key)}: {result.reason}")
             if result.next_step:
-                click.echo(f"  next: {result.next_step}", err=True)
+                tell(f"  next: {result.next_step}")
         made = sum(result.status == "made" for result in results)
         cached = sum(result.status == "cached" for result in results)
         click.echo(f"{made} made, {cached} there already, {len(failed)} failed")

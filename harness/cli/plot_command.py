@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common import db_option, json_option, print_json
+from harness.cli.common import db_option, json_option, print_json, tell
 
 EPILOG = """\b
 Examples:
@@ -58,5 +58,5 @@ def roofline(session: str | None, suite: str | None, out: Path, db: str, as_json
         return
     save_chart(roofline_chart(data), out)
     for name, reason in data.missing.items():
-        click.echo(f"not in the plot: {name}: {reason}", err=True)
+        tell(f"not in the plot: {name}: {reason}")
     click.echo(str(out))

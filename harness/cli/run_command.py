@@ -16,6 +16,7 @@ from harness.cli.common import (
     models_option,
     parse_options,
     print_json,
+    tell,
     terminal_width,
     terminate_like_interrupt,
 )
@@ -197,7 +198,7 @@ def command(
     check_cache()
     with Store.open(db) as store:
         if store.upgraded:
-            click.echo(store.upgraded, err=True)
+            tell(store.upgraded)
         warning = front.clock_warning(store) if plan is not None else None
         if plan is not None:
             session_id = front.begin_session(front.with_history(plan, store), store)
@@ -210,9 +211,7 @@ def command(
                         f"{store.place} holds no session of {suite} on this machine",
                         next_step=f"begin one: edgebench run {suite}",
                     )
-                click.echo(
-                    f"nothing to resume: every session of {suite} on this machine is complete", err=True
-                )
+                tell(f"nothing to resume: every session of {suite} on this machine is complete")
                 return _report(store, newest, None, as_json)
             session_id = unfinished
         progress = progress_for(quiet=quiet or as_json)
@@ -227,7 +226,7 @@ def command(
             again = f"edgebench run {shlex.quote(suite)} --resume"
             if db != str(default_database()):
                 again += f" --db {shlex.quote(db)}" if "://" not in db else " and the same --db"
-            click.echo(f"interrupted; every finished run is stored. Go on with: {again}", err=True)
+            tell(f"interrupted; every finished run is stored. Go on with: {again}")
             return 130
         return _report(store, session_id, outcome, as_json, told=not (quiet or as_json))
 
@@ -276,10 +275,10 @@ def _report(
     if outcome is not None:
         for reason in dict.fromkeys(outcome.failures.values()):
             names = [name for name, why in outcome.failures.items() if why == reason]
-            click.echo(f"failed: {', '.join(names)}: {reason}", err=True)
+            tell(f"failed: {', '.join(names)}: {reason}")
             # With a display, it was told when it happened.
             if reason in outcome.next_steps and not told:
-                click.echo(f"  next: {outcome.next_steps[reason]}", err=True)
+                tell(f"  next: {outcome.next_steps[reason]}")
     # A task without figures fails no cell, and yet something that was asked for is missing.
     missing = outcome is not None and bool(outcome.failures)
     return 1 if missing or any(row["status"] not in ("ok", "skipped") for row in report.rows) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,39 @@ def test_the_table_without_a_session_is_never_an_imported_one(bare_lab: Lab) -> 
     table = bare_lab.run("table")
     assert table.status == 2
     assert "--session" in table.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("show", "--suite-text"), "it has no suite"),
+        (("table", "--explain", "--session"), "can be explained"),
+    ],
+)
+def test_what_an_imported_session_cannot_have_is_told(
+    bare_lab: Lab, words: tuple[str, ...], said: str
+) -> None:
+    done = bare_lab.run("import", str(FILES / "hyperfine.json"), "--json").json["imports"][0]
+    refused = bare_lab.run(*words, done["session"])
+    assert refused.status == 2
+    assert f"{done['session']} was imported" in refused.err
+    assert said in refused.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such name of a file")
+def test_a_hostile_name_of_a_file_reaches_no_terminal(bare_lab: Lab) -> None:
+    path = bare_lab.folder / "bench\x1b]0;owned\x07.json"
+    path.write_bytes((FILES / "llama_bench.json").read_bytes())
+    done = bare_lab.run("import", str(path), "--json")
+    assert done.status == 0, done.err
+    session = done.json["imports"][0]["session"]
+    for format_ in ("table", "markdown", "csv", "html", "latex"):
+        written = bare_lab.folder / f"table.{format_}"
+        shown = bare_lab.run("table", "--session", session, "--format", format_, "-o", str(written))
+        assert shown.status == 0, shown.err
+        assert "\x1b" not in written.read_text(encoding="utf-8")
+        assert "\x07" not in written.read_text(encoding="utf-8")
+        assert format_ == "csv" or "u001b" in written.read_text(encoding="utf-8")
 
 
 def test_a_dry_run_makes_nothing(bare_lab: Lab) -> None:

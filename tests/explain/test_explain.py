@@ -19,6 +19,7 @@ from fake_lab import SUITE, Lab
 
 import harness
 from harness.environment import Environment
+from harness.explain import measured
 from harness.model import work
 from harness.model.configuration import ModelConfiguration
 from harness.runner import tasks
@@ -309,6 +310,18 @@ def test_runs_that_are_behind_no_figure_stand_there_with_the_reason(session: Lab
         assert len(figure["run_ids"]) == 3 - len(expected)
         assert not set(figure["run_ids"]) & set(figure["left_out"])
         assert all(count > 0 for count in figure["warmups_left_out"].values())
+
+
+def test_every_figure_of_a_score_names_the_windows_it_is_of(session: Lab) -> None:
+    keys = sorted(measured.OF_SCORE)
+    rows = explained(session, "--columns", ",".join(keys))["rows"]
+    row = next(row for row in rows if row["precision"] == "int4")
+    figures = row["explain"]["figures"]
+    assert figures.keys() == set(keys)
+    for key, figure in figures.items():
+        if row[key] is not None:
+            assert figure["windows"], key
+            assert "counts" in figure or "terms" in figure or "detectable" in key, key
 
 
 def test_a_person_is_told_definition_arithmetic_runs_and_origin(session: Lab) -> None:

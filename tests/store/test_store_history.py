@@ -7,6 +7,7 @@ from typing import Any
 
 import make_store_records as make
 import pytest
+from sqlalchemy import text
 
 from harness.store import Store, records
 
@@ -158,3 +159,12 @@ def test_a_missing_figure_is_none(store: Store) -> None:
 def test_a_cell_that_is_not_stored_is_an_error(store: Store) -> None:
     with pytest.raises(LookupError, match="no cell nowhere"):
         store.history("nowhere", MACHINE.id)
+
+
+def test_a_session_without_a_time_comes_first(store: Store) -> None:
+    timed = [night(store, day, [{}]) for day in (2, 1)]
+    with store.writing() as connection:
+        connection.execute(text("UPDATE session SET started_at = NULL WHERE id = :id"), {"id": timed[0]})
+    points = store.history(CELL.id, MACHINE.id, ("decode_s",))
+    assert [point.session_id for point in points] == timed
+    assert points[0].started_at is None
