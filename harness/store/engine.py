@@ -424,8 +424,6 @@ def _explain_postgresql(error: BaseException | None, place: Place) -> EdgebenchE
     text = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
     for secret in place.secrets():
         text = text.replace(secret, "***")
-    if place.url.password:
-        text = text.replace(str(place.url.password), "***")
     return EdgebenchError(
         f"{place} cannot be reached: {text}",
         next_step="check that the server runs and that the --db URL is right",

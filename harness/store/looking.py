@@ -17,7 +17,7 @@ from typing import Any, get_args
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, not_, or_, select
 
 from harness.store import evaluations, facts, imports, records, traces
-from harness.store.origins import chain
+from harness.store.origins import chain, plain
 from harness.store.tables import table
 
 #: Kinds of things that an id can name, in the order in which `find` gives them: the table of each.
@@ -178,7 +178,7 @@ def sessions(connection: Connection, limit: int) -> list[dict[str, Any]]:
     """The newest sessions first, each with how many of its cells and runs ended how; those without a time come last."""
     rows, runs, cells = table("session"), table("run"), table("session_cell")
     query = select(rows).order_by(rows.c.started_at.desc().nulls_last(), rows.c.id.desc()).limit(limit)
-    listed = [_plain(dict(row._mapping)) for row in connection.execute(query)]
+    listed = [plain(dict(row._mapping)) for row in connection.execute(query)]
     wanted = [one["id"] for one in listed]
     statuses: dict[str, dict[str, int]] = defaultdict(dict)
     counted = (
@@ -234,7 +234,7 @@ def describe(connection: Connection, kind: str, row_id: str) -> dict[str, Any]:
     row = connection.execute(select(rows).where(rows.c.id == row_id)).first()
     if row is None:
         raise LookupError(f"no {kind} {row_id}")
-    found = _plain(dict(row._mapping))
+    found = plain(dict(row._mapping))
     key = found.pop("key", None)
     return {"what": kind, **found, **_BELOW[kind](connection, key if kind == "run" else row_id)}
 
@@ -266,11 +266,11 @@ def _rows(
     else:
         query = query.order_by(*(rows.c[one] for one in order))
     found = connection.execute(query).all()
-    plain = []
+    lines = []
     for row in reversed(found) if newest else found:
         kept = {field: one for field, one in row._mapping.items() if field not in ("key", "run_key", column)}
-        plain.append(_plain(kept))
-    return plain
+        lines.append(plain(kept))
+    return lines
 
 
 def _run_lines(connection: Connection, *where: ColumnElement[bool]) -> list[dict[str, Any]]:
@@ -280,7 +280,7 @@ def _run_lines(connection: Connection, *where: ColumnElement[bool]) -> list[dict
     ordered = (
         query.where(*where).order_by(runs.c.started_at.desc().nulls_last(), runs.c.id).limit(_SHOWN_AT_MOST)
     )
-    return [_plain(dict(row._mapping)) for row in connection.execute(ordered)]
+    return [plain(dict(row._mapping)) for row in connection.execute(ordered)]
 
 
 def _of_session(connection: Connection, row_id: str) -> dict[str, Any]:
@@ -300,7 +300,7 @@ def _of_session(connection: Connection, row_id: str) -> dict[str, Any]:
         }
         stop = stops.get(line["id"])
         line["stop"] = None if stop is None else {key: one for key, one in stop.items() if key != "cell_id"}
-        lines.append(_plain(line))
+        lines.append(plain(line))
     source = imports.source_of(connection, row_id)
     return {
         "import": None if source is None else asdict(source),
@@ -408,7 +408,7 @@ def _of_artifact(connection: Connection, row_id: str) -> dict[str, Any]:
         "preparations": _rows(
             connection, "preparation", "artifact_id", row_id, "started_at", "id", newest=True
         ),
-        "verdicts": [_plain(dict(row._mapping)) for row in connection.execute(query)],
+        "verdicts": [plain(dict(row._mapping)) for row in connection.execute(query)],
         "passages": _passages(connection, row_id),
         "runs": _run_lines(connection, runs.c.artifact_id == row_id),
     }
@@ -463,11 +463,6 @@ _BELOW: dict[str, Any] = {
     "lineage": _of_lineage,
     "machine_bench": _of_itself,
 }
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """With times as ISO text."""
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 def counts(connection: Connection, names: Collection[str]) -> dict[str, int]:

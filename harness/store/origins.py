@@ -89,7 +89,7 @@ def chain(
         at = made.source_artifact_id
         if at is None:
             step["model"] = _by_id(connection, "model", [made.model_id]).get(made.model_id)
-        steps.append(_plain(step))
+        steps.append(plain(step))
     return steps
 
 
@@ -126,7 +126,7 @@ def _runs(connection: Connection, run_ids: Collection[str]) -> dict[str, dict[st
         .outerjoin(evaluations, evaluations.c.run_key == runs.c.key)
         .where(runs.c.id.in_(sorted(set(run_ids))))
     )
-    found = {row.id: _plain(dict(row._mapping)) for row in connection.execute(query)}
+    found = {row.id: plain(dict(row._mapping)) for row in connection.execute(query)}
     return {run_id: found[run_id] for run_id in dict.fromkeys(run_ids) if run_id in found}
 
 
@@ -177,7 +177,7 @@ def _made_for(
 def _by_id(connection: Connection, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     rows = table(name)
     found = {
-        row.id: _plain(dict(row._mapping))
+        row.id: plain(dict(row._mapping))
         for row in connection.execute(select(rows).where(rows.c.id.in_(sorted(set(ids)))))
     }
     return {one: found[one] for one in dict.fromkeys(ids) if one in found}
@@ -187,6 +187,6 @@ def _named(rows: Mapping[str, Mapping[str, Any]], *keys: str) -> list[str]:
     return list(dict.fromkeys(row[key] for row in rows.values() for key in keys if row[key] is not None))
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
+def plain(row: dict[str, Any]) -> dict[str, Any]:
     """With times as ISO text."""
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}

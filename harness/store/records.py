@@ -24,7 +24,6 @@ from harness.worker import protocol
 SETUP_PHASE = "set-up"
 
 RunKind = Literal["timed", "score", "reference", "tasks"]
-Origin = Literal["measured", "imported"]
 StatisticName = Literal["mean", "median", "minimum", "maximum", "value"]
 RunStatus = Literal["ok", "skipped", "failed", "timeout", "oom"]
 PreparationStatus = Literal["ok", "failed", "oom", "timeout"]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, insert, inspect, text
 from sqlalchemy.exc import DBAPIError
@@ -23,6 +24,9 @@ from harness.files import sync_folder
 from harness.store import views
 from harness.store.engine import Place, connect, explain, explained, reading, writing
 from harness.store.tables import metadata, table
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 #: Every revision ever released, oldest first, with the first version of edgebench that reads it.
 REVISIONS: dict[str, str] = {
@@ -236,13 +240,19 @@ def _create(engine: Engine, place: Place) -> None:
             raise
 
 
-def _upgrade(engine: Engine, place: Place) -> str:
-    from alembic import command  # a third of a second, paid once per upgrade
+def _migrations() -> Config:
     from alembic.config import Config
 
     config = Config()
     # The parser of this option expands %.
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _upgrade(engine: Engine, place: Place) -> str:
+    from alembic import command  # a third of a second, paid once per upgrade
+
+    config = _migrations()
     try:
         with explained(place), engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection:
             if place.is_sqlite:
@@ -328,10 +338,8 @@ def make_at(engine: Engine, place: Place, revision: str) -> None:
         EdgebenchError: it cannot be written.
     """
     from alembic import command
-    from alembic.config import Config
 
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config = _migrations()
     with writing(engine, place) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
