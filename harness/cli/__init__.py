@@ -25,6 +25,8 @@ from harness.safe_text import printable, printable_styled, without_passwords
 COMMANDS: dict[str, str] = {
     "run": "Measure a suite: every framework x precision x device in it.",
     "table": "Print the comparison table of a session.",
+    "compare": "Compare two sessions, machines, versions, frameworks or precisions over common cells.",
+    "recommend": "Recommend a configuration: within limits, by preference, with its evidence.",
     "plot": "Draw stored figures: a roofline of a session.",
     "gate": "Measure base and head in interleaved pairs, and judge what changed.",
     "history": "Find the change points of a series.",

@@ -74,6 +74,23 @@ def tell(text: str) -> None:
     click.echo(printable(without_passwords(text)), err=True)
 
 
+def write_output(text: str, output: str | None) -> None:
+    """To standard output, or to the file of ``--output``.
+
+    Raises:
+        EdgebenchError: the file cannot be written.
+    """
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EdgebenchError(
+            f"{output} cannot be written: {error.strerror}", next_step="name another file with --output"
+        ) from error
+
+
 def parse_options(words: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """``--option openvino.INFERENCE_PRECISION_HINT=f32`` as framework -> option -> value."""
     from harness.suite.options import options_of

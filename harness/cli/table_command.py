@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import db_option, terminal_width
-from harness.errors import EdgebenchError, UsageError
+from harness.cli.common import db_option, terminal_width, write_output
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -72,8 +72,6 @@ def command(
     db: str,
 ) -> None:
     """Print the comparison table of the newest session, or of another one."""
-    from pathlib import Path
-
     from harness.cli.lookup import session_id_of
     from harness.report import session_rows
     from harness.store import Store
@@ -99,15 +97,7 @@ def command(
                 width=terminal_width(),
                 color=color,
             )
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        try:
-            Path(output).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise EdgebenchError(
-                f"{output} cannot be written: {error.strerror}", next_step="name another file with --output"
-            ) from error
+    write_output(text, output)
 
 
 def _explained(

@@ -55,10 +55,11 @@ def render(
     if format not in FORMATS:
         raise UsageError(f"no format is called {format!r}", next_step=f"choose one of {', '.join(FORMATS)}")
     view = build_view(rows, about, row_keys=row_keys, columns=columns, where=where)
-    return _for_people(view, format, width, color)
+    return render_view(view, format, width, color)
 
 
-def _for_people(view: View, name: str, width: int, color: bool) -> str:
+def render_view(view: View, name: str, width: int = 120, color: bool = False) -> str:
+    """A view in a format for people: table, markdown, html or latex."""
     if name == "markdown":
         from harness.table.render_markdown import render_markdown
 

@@ -1,0 +1,176 @@
+"""``edgebench recommend``: which configuration to ship."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.common import db_option, terminal_width, write_output
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.store import Store
+    from harness.table import Row
+
+EPILOG = """\b
+Examples:
+  edgebench recommend --max-memory 2GB --min-decode-tps 20 --max-kld 0.05
+  edgebench recommend --max-memory 500MB --prefer accuracy,speed
+  edgebench recommend --weights speed=1,memory=1,accuracy=5 --device cpu
+  edgebench recommend --matrix                  platform x need, from all that was measured
+"""
+
+
+@click.command("recommend", epilog=EPILOG)
+@click.option("--max-memory", metavar="SIZE", help="Most peak memory: 2GB, 500MiB.")
+@click.option(
+    "--min-decode-tps", type=click.FloatRange(min=0, min_open=True), help="Least tokens per second."
+)
+@click.option(
+    "--min-prefill-tps", type=click.FloatRange(min=0, min_open=True), help="Least prompt tokens per second."
+)
+@click.option(
+    "--max-kld", type=click.FloatRange(min=0), help="Most divergence from the quality reference, in nats."
+)
+@click.option(
+    "--max-joules-per-token",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Most energy per generated token.",
+)
+@click.option("--prefer", metavar="ORDER", help="What counts first. Default: speed,accuracy,memory,energy.")
+@click.option(
+    "--weights", metavar="WEIGHTS", help="Weights instead of an order: speed=1,memory=1,accuracy=5."
+)
+@click.option("--device", metavar="NAME", help="Only this device: cpu, gpu:0.vulkan ...")
+@click.option("--model", metavar="NAME", help="Only this model.")
+@click.option(
+    "--platform",
+    type=click.Choice(["apple", "intel", "qualcomm", "cross-platform"]),
+    help="Only what was measured on such machines; cross-platform: frameworks that run on all of them.",
+)
+@click.option(
+    "--where", metavar="CONDITIONS", help="Only rows for which these hold, as of `edgebench table`."
+)
+@click.option(
+    "--session", "sessions", metavar="ID", multiple=True,
+    help="Among the rows of this session; may be repeated. Default: the newest one of each machine.",
+)  # fmt: skip
+@click.option("--with-suspect", is_flag=True, help="Rows of which all runs are suspect may be chosen too.")
+@click.option("--matrix", is_flag=True, help="Print the framework selection matrix instead: platform x need.")
+@click.option(
+    "--format", "format_", type=click.Choice(["table", "markdown", "html", "latex", "json"]), default="table",
+    show_default=True, help="For people: table, markdown, html, latex. For programs: json.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file.")
+@db_option
+def command(
+    max_memory: str | None,
+    min_decode_tps: float | None,
+    min_prefill_tps: float | None,
+    max_kld: float | None,
+    max_joules_per_token: float | None,
+    prefer: str | None,
+    weights: str | None,
+    device: str | None,
+    model: str | None,
+    platform: str | None,
+    where: str | None,
+    sessions: tuple[str, ...],
+    with_suspect: bool,
+    matrix: bool,
+    format_: str,
+    as_json: bool,
+    output: str | None,
+    db: str,
+) -> None:
+    """Recommend a configuration from what was measured: within limits, by preference, with its evidence.
+
+    Exit status 3: nothing measured keeps the limits.
+    """
+    from harness.recommend import Limits, recommend
+    from harness.recommend.matrix import of_platform, selection_matrix
+    from harness.recommend.showing import json_of, matrix_json, matrix_view, view_of
+    from harness.recommend.wishes import preference
+    from harness.store import Store
+    from harness.table.render import render_view
+    from harness.table.where import parse_where
+
+    limits = Limits(_size(max_memory), min_decode_tps, min_prefill_tps, max_kld, max_joules_per_token)
+    wish = preference(prefer, weights)
+    meets = parse_where(where or "")
+    name = "json" if as_json else format_
+    color = output is None and sys.stdout is not None and sys.stdout.isatty()
+    with Store.open(db, read_only=True) as store, store.computing():
+        rows = _rows(store, sessions, with_suspect=with_suspect)
+        processors = {
+            machine: store.describe("machine", machine)["cpu_model"]
+            for machine in {row["machine"] for row in rows}
+        }
+    rows = [
+        row
+        for row in rows
+        if meets(row.values)
+        and (device is None or row["device"] == device)
+        and (model is None or row["model"] == model)
+    ]
+    models = sorted({str(row["model"]) for row in rows})
+    if len(models) > 1 and not matrix:
+        raise UsageError(
+            f"the rows are of several models: {', '.join(models)}",
+            next_step="choose one with --model: a divergence compares within one model only",
+        )
+    if matrix:
+        cells = selection_matrix(rows, processors, limits, with_suspect=with_suspect)
+        view, document, status = matrix_view(cells), matrix_json, 0
+        text = document(cells) + "\n" if name == "json" else render_view(view, name, terminal_width(), color)
+    else:
+        if platform is not None:
+            rows = of_platform(rows, processors, platform)
+        found = recommend(rows, limits, wish, with_suspect=with_suspect)
+        status = 3 if found.choice is None else 0
+        text = (
+            json_of(found) + "\n"
+            if name == "json"
+            else render_view(view_of(found), name, terminal_width(), color)
+        )
+    write_output(text, output)
+    sys.exit(status)
+
+
+def _size(text: str | None) -> int | None:
+    from harness.model.quantities import size_bytes
+
+    if text is None:
+        return None
+    try:
+        return size_bytes(text)
+    except ValueError as error:
+        raise UsageError(f"--max-memory: {error}", next_step="write 2GB or 500MiB") from None
+
+
+def _rows(store: Store, prefixes: tuple[str, ...], *, with_suspect: bool) -> list[Row]:
+    """The rows of the sessions named, or of the newest one of each machine."""
+    from harness.cli.lookup import session_id_of
+    from harness.report import session_rows
+
+    if prefixes:
+        ids = [session_id_of(store, prefix) for prefix in dict.fromkeys(prefixes)]
+    else:
+        newest: dict[str, str] = {}
+        for one in store.sessions():
+            if one["origin"] == "measured":
+                newest.setdefault(str(one["machine_id"]), str(one["id"]))
+        ids = list(newest.values()) or [session_id_of(store, None)]
+    rows = []
+    for session in ids:
+        found, about = session_rows(store, session, with_suspect=with_suspect)
+        if about.source is not None:
+            raise UsageError(
+                f"{session} was imported: its figures have definitions of their own",
+                next_step="name sessions that edgebench measured",
+            )
+        rows += found
+    return rows

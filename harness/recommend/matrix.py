@@ -1,0 +1,85 @@
+"""The framework selection matrix: for each platform and need the configuration that was measured as the best.
+
+Owns platforms and needs. Contract: a cell holds a measurement, or what others say of the platform and is marked as
+that, or nothing; a claim is never computed with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.recommend.choice import recommend
+from harness.recommend.wishes import OBJECTIVES, Limits, Preference
+from harness.table.claims import Claim, load_claims
+from harness.table.rows import Row
+
+#: Platforms, by words in the name of a machine's processor; ``cross-platform`` is any machine, by frameworks that run
+#: on all of them.
+PLATFORMS: Mapping[str, tuple[str, ...]] = {
+    "apple": ("apple",),
+    "intel": ("intel",),
+    "qualcomm": ("qualcomm", "snapdragon"),
+    "cross-platform": (),
+}
+#: Frameworks with builds for Linux, macOS and Windows on x86 and Arm.
+PORTABLE = frozenset({"llamacpp", "olive"})
+#: Words in a claim's use that name its platform.
+_CLAIMED = {"intel": "intel", "qualcomm": "qualcomm", "apple": "apple", "cross-platform": "cross-platform"}
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixCell:
+    """One platform and need.
+
+    Attributes:
+        platform, need: which.
+        measured: the best measured row; None: nothing was measured there.
+        candidates: how many rows it is the best of.
+        claims: what others say of the platform.
+    """
+
+    platform: str
+    need: str
+    measured: Row | None
+    candidates: int
+    claims: tuple[Claim, ...]
+
+
+def of_platform(rows: Sequence[Row], processors: Mapping[str, str | None], platform: str) -> list[Row]:
+    """The rows that were measured on a platform.
+
+    Args:
+        rows: of any sessions.
+        processors: name of the processor by machine id; None where it was not stored.
+        platform: one of `PLATFORMS`.
+    """
+    words = PLATFORMS[platform]
+    if not words:
+        return [row for row in rows if row["framework"] in PORTABLE]
+    return [
+        row for row in rows if any(word in (processors.get(row["machine"]) or "").lower() for word in words)
+    ]
+
+
+def selection_matrix(
+    rows: Sequence[Row],
+    processors: Mapping[str, str | None],
+    limits: Limits,
+    *,
+    with_suspect: bool = False,
+) -> list[MatrixCell]:
+    """Every platform by every need, within the limits."""
+    cells = []
+    for platform in PLATFORMS:
+        there = of_platform(rows, processors, platform)
+        claims = tuple(one for one in load_claims() if _CLAIMED[platform] in one.use.lower())
+        for need, column in OBJECTIVES.items():
+            # What is asked for first, and then the rest in its usual order.
+            order = tuple(dict.fromkeys([column, *OBJECTIVES.values()]))
+            found = recommend(there, limits, Preference(order, {}), with_suspect=with_suspect)
+            known = found.choice is not None and found.choice[column] is not None
+            cells.append(
+                MatrixCell(platform, need, found.choice if known else None, len(found.possible), claims)
+            )
+    return cells

@@ -1,0 +1,206 @@
+"""A recommendation for people and for programs.
+
+Owns what stands where. Contract: the choice never stands without its evidence: figures with intervals, what decided,
+how often noise would have chosen otherwise, what was excluded and what nobody measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.recommend.choice import CLOSE, DRAWS, Excluded, Recommendation
+from harness.recommend.matrix import MatrixCell
+from harness.safe_text import json_text, printable
+from harness.table.metrics import METRICS
+from harness.table.rows import Row
+from harness.table.view import Column, Section, View
+
+_IDENTITY = ("framework", "model", "precision", "recipe", "device", "workload", "options")
+#: Rows that are named for one reason; ``--json`` has all.
+_NAMED = 3
+
+
+def view_of(found: Recommendation) -> View:
+    """The frontier as a table, the choice first, with the evidence below it."""
+    shown = list(found.frontier)
+    if found.choice is not None:
+        shown = [found.choice, *(row for row in shown if row is not found.choice)]
+    keys = list(dict.fromkeys([*found.columns, "decode_tps", "peak_rss_bytes", "kld_mean"]))
+    heads = (
+        Column("choice", "", False),
+        Column("configuration", "Configuration", False),
+        *(Column(key, METRICS[key].title, True) for key in keys),
+        Column("runs", "Runs", True),
+    )
+    body = tuple(
+        (
+            "choice" if row is found.choice else "",
+            row_name(row),
+            *(_figure(row, key) for key in keys),
+            str(row["runs"]),
+        )
+        for row in shown
+    )
+    title = "Recommended: " + (row_name(found.choice) if found.choice is not None else "nothing")
+    sections = (
+        Section("Why", tuple(_why(found))),
+        Section("Close", tuple(f"{row_name(row)}: {100 * share:.0f} %" for row, share in found.close)),
+        Section("Unknown: nobody measured it", tuple(_grouped(found.unknown))),
+        Section("Beyond a limit", tuple(_grouped([one for one in found.excluded if one.by_limit]))),
+        Section("Not to be shipped", tuple(_grouped([one for one in found.excluded if not one.by_limit]))),
+        Section("Evidence", tuple(_evidence(shown))),
+    )
+    return View(
+        printable(title),
+        heads,
+        tuple(tuple(map(printable, row)) for row in body),
+        tuple(Section(one.title, tuple(map(printable, one.lines))) for one in sections if one.lines),
+    )
+
+
+def row_name(row: Row) -> str:
+    """What a row is, in a line."""
+    return " ".join(str(row[key]) for key in _IDENTITY if not (key == "options" and row[key] == "defaults"))
+
+
+def _figure(row: Row, key: str) -> str:
+    if row[key] is None:
+        return ""
+    text = METRICS[key].format(row[key])
+    interval = (row["intervals"] or {}).get(key)
+    if interval is None:
+        return text
+    return f"{text} ({METRICS[key].format(interval[0])} to {METRICS[key].format(interval[1])})"
+
+
+def _why(found: Recommendation) -> Iterator[str]:
+    yield f"Decided by: {found.decided}."
+    if found.share is not None:
+        yield f"Chosen in {100 * found.share:.0f} % of {DRAWS} repetitions drawn from the measurement's own spread."
+    elif found.choice is not None:
+        yield "How sure it is cannot be said: no figure has a spread."
+    if found.none_share is not None and found.none_share >= CLOSE:
+        yield f"In {100 * found.none_share:.0f} % of them nothing keeps the limits."
+    for key, reason in found.uncounted.items():
+        yield f"{METRICS[key].title} did not count: {reason}."
+    workloads = sorted({str(row["workload"]) for row in found.possible})
+    if len(workloads) > 1:
+        yield f"Several workloads are compared: {', '.join(workloads)}. --where workload=... takes one."
+    yield f"{len(found.possible)} configurations keep the limits; {len(found.frontier)} of them are beaten by none."
+
+
+def _grouped(left_out: Sequence[Excluded]) -> Iterator[str]:
+    reasons: dict[str, list[str]] = {}
+    for one in left_out:
+        reasons.setdefault(one.reason, []).append(row_name(one.row))
+    for reason, names in reasons.items():
+        more = len(names) - _NAMED
+        yield f"{reason} ({'; '.join(names[:_NAMED])}{f'; and {more} more' if more > 0 else ''})"
+
+
+def _evidence(rows: Sequence[Row]) -> Iterator[str]:
+    for session in dict.fromkeys(str(row["session"]) for row in rows):
+        versions = sorted(
+            {f"{row['framework']} {row['framework_version']}" for row in rows if row["session"] == session}
+        )
+        yield f"edgebench show {session} ({', '.join(versions)})"
+
+
+def json_of(found: Recommendation) -> str:
+    """Everything, for a program."""
+    return json_text(
+        {
+            "choice": _row(found.choice),
+            "decided": found.decided,
+            "share": found.share,
+            "none_share": found.none_share,
+            "columns": list(found.columns),
+            "uncounted": dict(found.uncounted),
+            "frontier": [_row(row) for row in found.frontier],
+            "possible": [_row(row) for row in found.possible],
+            "close": [{"row": _row(row), "share": share} for row, share in found.close],
+            "excluded": [{"row": _row(one.row), "reason": one.reason} for one in found.excluded],
+            "unknown": [{"row": _row(one.row), "reason": one.reason} for one in found.unknown],
+        }
+    )
+
+
+def _row(row: Row | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    figures = ("decode_tps", "prefill_tps", "peak_rss_bytes", "kld_mean", "energy_joules_per_decode_token")
+    return {
+        **{
+            key: row[key]
+            for key in (*_IDENTITY, "session", "machine", "framework_version", "runs", "validity")
+        },
+        **{key: row[key] for key in figures},
+        "intervals": {key: bounds for key, bounds in (row["intervals"] or {}).items() if key in figures},
+    }
+
+
+def matrix_view(cells: Sequence[MatrixCell]) -> View:
+    """Platforms by needs; what is a claim says so."""
+    needs = list(dict.fromkeys(cell.need for cell in cells))
+    by_platform: dict[str, dict[str, MatrixCell]] = {}
+    for cell in cells:
+        by_platform.setdefault(cell.platform, {})[cell.need] = cell
+    heads = (
+        Column("platform", "Platform", False),
+        *(Column(need, need.capitalize(), False) for need in needs),
+    )
+    body = tuple((name, *(_cell_text(row[need]) for need in needs)) for name, row in by_platform.items())
+    lines = [
+        f"{name}: {claim.framework} {', '.join(claim.precisions or claim.recipes)}: memory {claim.memory}, "
+        f"speed-up {claim.speed_up} ({claim.use})"
+        for name, row in by_platform.items()
+        for claim in next(iter(row.values())).claims
+    ]
+    sections = (
+        Section("What others say (claims, not measurements)", tuple(map(printable, lines))),
+        Section(
+            "Reading",
+            ("A cell is the best measured configuration for the need, of those within the limits.",),
+        ),
+    )
+    return View(
+        "Framework selection matrix", heads, tuple(tuple(map(printable, row)) for row in body), sections
+    )
+
+
+def _cell_text(cell: MatrixCell) -> str:
+    if cell.measured is not None:
+        row = cell.measured
+        label = " ".join(str(row[key]) for key in ("framework", "recipe", "device"))
+        return f"{label} (best of {cell.candidates})"
+    if cell.claims:
+        return "claimed: " + "; ".join(
+            f"{claim.framework} {'/'.join(claim.precisions or claim.recipes)}" for claim in cell.claims
+        )
+    return "nothing measured"
+
+
+def matrix_json(cells: Sequence[MatrixCell]) -> str:
+    """The same, for a program."""
+    return json_text(
+        {
+            "matrix": [
+                {
+                    "platform": cell.platform,
+                    "need": cell.need,
+                    "measured": _row(cell.measured),
+                    "candidates": cell.candidates,
+                    "claims": [_claim(claim) for claim in cell.claims],
+                }
+                for cell in cells
+            ]
+        }
+    )
+
+
+def _claim(claim: Any) -> Mapping[str, Any]:
+    return {
+        "framework": claim.framework, "precisions": list(claim.precisions), "recipes": list(claim.recipes),
+        "memory": claim.memory, "speed_up": claim.speed_up, "use": claim.use,
+    }  # fmt: skip

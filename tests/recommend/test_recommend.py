@@ -1,0 +1,230 @@
+"""The choice among rows, what decided it, and how sure it is."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from fake_lab import Lab
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import UsageError
+from harness.recommend import Limits, Recommendation, recommend
+from harness.recommend.matrix import PLATFORMS, of_platform, selection_matrix
+from harness.recommend.wishes import preference, utility
+from harness.table.metrics import ROW_KEYS
+from harness.table.rows import Row
+
+LIMITS = Limits()
+DEFAULT = preference(None, None)
+
+
+def row(name: str, tps: float | None, memory: float, kld: float | None, **more: object) -> Row:
+    """A row with three runs, 1 % apart."""
+    values: dict[str, object] = {
+        **dict.fromkeys(ROW_KEYS), "framework": "llamacpp", "model": "tiny", "precision": "int4", "recipe": name,
+        "device": "cpu", "workload": "pp8+tg4", "options": "defaults", "status": "ok", "artifact_verdict": "ok",
+        "emulated": False, "synthetic": False, "validity": "ok", "flags": [], "runs": 3, "session": "s", "machine": "m",
+        "decode_tps": tps, "peak_rss_bytes": memory, "kld_mean": kld, "framework_version": "1", "intervals": {}, **more,
+    }  # fmt: skip
+    basis = {} if tps is None else {"decode_tps": {str(i): tps * (1 + 0.01 * (i - 1)) for i in range(3)}}
+    notes = {
+        "energy_joules_per_decode_token": "no energy meter",
+        "kld_mean": "not scored",
+        "decode_tps": "no sample",
+    }
+    return Row(values, notes, basis=basis)
+
+
+FAST, SMALL, EXACT = row("Q4_0", 100, 4e8, 0.3), row("Q2_K", 80, 2e8, 0.9), row("Q8_0", 60, 8e8, 0.004)
+
+
+def chosen(found: Recommendation) -> str | None:
+    return None if found.choice is None else str(found.choice["recipe"])
+
+
+@pytest.mark.parametrize(
+    ("order", "choice"), [(None, "Q4_0"), ("memory", "Q2_K"), ("accuracy,speed", "Q8_0"), ("speed", "Q4_0")]
+)
+def test_what_counts_first_decides(order: str | None, choice: str) -> None:
+    found = recommend([FAST, SMALL, EXACT], LIMITS, preference(order, None))
+    assert chosen(found) == choice
+    assert found.share == 1.0
+    assert found.close == ()
+
+
+def test_what_is_practically_equal_leaves_the_next_preference_to_decide() -> None:
+    near = row("Q4_1", 99, 3e8, 0.1)
+    found = recommend([FAST, near, EXACT], LIMITS, DEFAULT)
+    assert chosen(found) == "Q4_1"
+    assert found.decided == "KLD, after Decode t/s left several practically equal"
+
+
+def test_limits_exclude_with_the_figure() -> None:
+    found = recommend([FAST, SMALL, EXACT], Limits(max_memory_bytes=5e8, max_kld=0.5), DEFAULT)
+    assert chosen(found) == "Q4_0"
+    assert found.decided == "it alone keeps the limits"
+    assert {one.row["recipe"]: one.reason for one in found.excluded} == {
+        "Q2_K": "KLD 0.9 is above 0.5",
+        "Q8_0": "Memory 800 MB is above 500 MB",
+    }
+    assert all(one.by_limit for one in found.excluded)
+    none = recommend([FAST, EXACT], Limits(min_decode_tps=200), DEFAULT)
+    assert (none.choice, none.decided) == (None, "nothing keeps the limits")
+
+
+def test_what_nobody_measured_is_unknown_not_excluded() -> None:
+    unscored = row("Q5_0", 500, 1e8, None)
+    found = recommend([FAST, unscored], Limits(max_kld=0.5), DEFAULT)
+    assert chosen(found) == "Q4_0"
+    assert [(one.row["recipe"], one.reason) for one in found.unknown] == [("Q5_0", "KLD: not scored")]
+    assert found.excluded == ()
+
+
+def test_a_preference_that_nothing_was_measured_for_does_not_count_and_says_so() -> None:
+    found = recommend([FAST, EXACT], LIMITS, preference("energy,speed", None))
+    assert chosen(found) == "Q4_0"
+    assert found.uncounted == {"energy_joules_per_decode_token": "no energy meter"}
+    assert found.columns == ("decode_tps",)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"artifact_verdict": "broken"}, "the artifact is broken"),
+        ({"status": "oom", "reason": "killed"}, "oom: killed"),
+        ({"emulated": True}, "emulated"),
+        ({"synthetic": True}, "synthetic"),
+        ({"validity": "suspect", "flags": ["steal time 9 %"]}, "suspect: steal time 9 %"),
+    ],
+)
+def test_what_is_no_evidence_is_never_recommended(change: dict[str, object], reason: str) -> None:
+    found = recommend([row("F16", 1000, 1e6, 0.0, **change), FAST], LIMITS, DEFAULT)
+    assert chosen(found) == "Q4_0"
+    (out,) = found.excluded
+    assert reason in out.reason
+    assert not out.by_limit
+
+
+def test_suspect_rows_may_be_asked_for() -> None:
+    suspect = row("F16", 1000, 1e6, 0.0, validity="suspect", flags=["x"])
+    assert chosen(recommend([suspect, FAST], LIMITS, DEFAULT, with_suspect=True)) == "F16"
+
+
+def test_noise_is_told_by_how_often_it_would_choose_otherwise() -> None:
+    def noisy(name: str, *runs: float) -> Row:
+        made = row(name, sorted(runs)[len(runs) // 2], 4e8, 0.1)
+        return Row(made.values, made.notes, basis={"decode_tps": {str(i): one for i, one in enumerate(runs)}})
+
+    found = recommend([noisy("A", 90, 100, 130), noisy("B", 80, 95, 120)], LIMITS, preference("speed", None))
+    assert chosen(found) == "A"
+    assert found.share is not None
+    assert 0.5 < found.share < 0.95
+    ((other, share),) = found.close
+    assert other["recipe"] == "B"
+    assert share + found.share == pytest.approx(1)
+    assert found == recommend(
+        [noisy("A", 90, 100, 130), noisy("B", 80, 95, 120)], LIMITS, preference("speed", None)
+    )
+
+
+def test_noise_about_a_limit_is_told() -> None:
+    made = row("A", 100, 4e8, 0.1)
+    runs = Row(made.values, made.notes, basis={"decode_tps": {"1": 90.0, "2": 100.0, "3": 110.0}})
+    found = recommend([runs], Limits(min_decode_tps=99), DEFAULT)
+    assert found.none_share is not None
+    assert found.none_share > 0.1
+
+
+def test_weights_are_of_logarithms() -> None:
+    assert chosen(recommend([FAST, EXACT], LIMITS, preference(None, "speed=1,accuracy=1"))) == "Q4_0"
+    assert chosen(recommend([FAST, EXACT], LIMITS, preference(None, "speed=1,accuracy=3"))) == "Q8_0"
+
+
+figures = st.tuples(st.floats(1, 1e3), st.floats(1e6, 1e10), st.floats(0, 10))
+
+
+@given(st.lists(figures, min_size=1, max_size=6))
+def test_the_frontier_is_what_nothing_beats_and_holds_every_weighted_choice(
+    each: list[tuple[float, ...]],
+) -> None:
+    rows = [row(str(place), *one) for place, one in enumerate(each)]  # type: ignore[arg-type]
+    order = preference("speed,memory,accuracy", None)
+    found = recommend(rows, LIMITS, order)
+    worth = {id(one): tuple(utility(key, one[key]) for key in order.order) for one in rows}
+
+    def beats(one: Row, other: Row) -> bool:
+        a, b = worth[id(one)], worth[id(other)]
+        return a != b and all(x >= y for x, y in zip(a, b, strict=True))
+
+    assert found.frontier
+    for one, other in itertools.product(rows, found.frontier):
+        assert not beats(one, other)
+    for one in rows:
+        inside = any(one is kept for kept in found.frontier)
+        assert inside or any(beats(other, one) for other in rows)
+
+
+@pytest.mark.parametrize(
+    ("order", "weights", "said"),
+    [
+        ("speed,beauty", None, "beauty"),
+        ("", None, "no preference"),
+        (None, "speed", "no weight"),
+        (None, "speed=-1", "no weight"),
+        (None, "speed=nan", "no weight"),
+        ("speed", "speed=1", "not both"),
+    ],
+)
+def test_preferences_that_mean_nothing_are_refused(order: str | None, weights: str | None, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        preference(order, weights)
+
+
+# -- the matrix -------------------------------------------------------------------------------------------------------
+
+
+def test_a_platform_is_told_by_the_processor_and_portable_frameworks_by_their_names() -> None:
+    mlx = row("4bit", 50, 1e8, 0.1, framework="mlx", machine="mac")
+    rows = [mlx, row("Q4_0", 10, 1e8, 0.1, machine="pc")]
+    processors = {"mac": "Apple M4 Max", "pc": "Intel(R) Core(TM) Ultra 7", "board": None}
+    assert of_platform(rows, processors, "apple") == [mlx]
+    assert [one["framework"] for one in of_platform(rows, processors, "cross-platform")] == ["llamacpp"]
+    assert of_platform(rows, processors, "qualcomm") == []
+    cells = {(one.platform, one.need): one for one in selection_matrix(rows, processors, LIMITS)}
+    assert len(cells) == 4 * len(PLATFORMS)
+    measured = cells["apple", "speed"].measured
+    assert measured is not None
+    assert measured["framework"] == "mlx"
+    nothing = cells["qualcomm", "speed"]
+    assert nothing.measured is None
+    assert {claim.framework for claim in nothing.claims} == {"qnn"}
+    assert cells["apple", "energy"].measured is None  # nobody measured any
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_a_recommendation_has_its_evidence_and_its_exit_status(lab: Lab) -> None:
+    assert lab.run("run", "fake.yaml").status == 0
+    found = lab.run("recommend", "--max-memory", "100GB", "--with-suspect", "--json")
+    assert found.status == 0, found.err
+    document = found.json
+    assert document["choice"]["framework"] == "fake"
+    assert document["frontier"]
+    shown = lab.run("recommend", "--with-suspect", "--prefer", "accuracy,speed")
+    assert shown.status == 0, shown.err
+    assert "Recommended: fake" in shown.out
+    assert f"edgebench show {document['choice']['session']}" in shown.out
+    none = lab.run("recommend", "--max-memory", "1B", "--with-suspect")
+    assert none.status == 3
+    assert "Recommended: nothing" in none.out
+    for format_ in ("markdown", "html", "latex"):
+        written = lab.folder / f"found.{format_}"
+        assert lab.run("recommend", "--with-suspect", "--format", format_, "-o", str(written)).status == 0
+        assert "fake" in written.read_text(encoding="utf-8")
+    matrix = lab.run("recommend", "--matrix", "--json")
+    assert {one["platform"] for one in matrix.json["matrix"]} == set(PLATFORMS)
+    assert "Framework selection matrix" in lab.run("recommend", "--matrix").out
+    assert lab.run("recommend", "--max-memory", "much").status == 2
