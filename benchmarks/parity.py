@@ -5,11 +5,11 @@
     python benchmarks/parity.py --framework mlx --artifact FOLDER
     python benchmarks/parity.py --framework olive --artifact FOLDER --json
 
-Each pair is one run of the common runner's worker and one of the tool, each in fresh processes, in random order, on
-the same artifact with the same settings and threads. The figure of a process is the median of its repetitions. Pairs
-are added until the half-width of the 95 % interval of the ratio of tokens per second (ours / tool) is below
-``--half-width`` for prefill and for decode, or ``--max-pairs`` are done: then the answer of a phase is
-``inconclusive`` where its interval is too wide. `parity_tools/pairing.py` has the statistics.
+Each pair is one run of the common runner's worker and one of the tool, each in fresh processes, in an order that is
+drawn and turned round in every second pair, on the same artifact with the same settings and threads. The figure of a
+process is the median of its repetitions. Pairs are added until the half-width of the 95 % interval of the ratio of
+tokens per second (ours / tool) is below ``--half-width`` for prefill and for decode, or ``--max-pairs`` are done: then
+the answer of a phase is ``inconclusive`` where its interval is too wide. `parity_tools/pairing.py` has the statistics.
 
 What each tool is, and every definition that differs with what was done about it: the docstrings of
 `parity_tools/llamacpp.py`, `openvino.py`, `mlx.py` and `olive.py`. Common to all: ours is ``prefill_s`` and

@@ -73,11 +73,14 @@ def compare(
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
     """Add pairs until both phases are conclusive, or there are ``max_pairs``; the summary of each phase."""
-    order = random.Random(seed)
+    order, ours_first = random.Random(seed), False
     log_ratios: dict[str, list[float]] = {phase: [] for phase in PHASES}
     result: dict[str, dict[str, Any]] = {}
     for pair in range(max_pairs):
-        if order.random() < 0.5:
+        # Drawn for every second pair, turned round in the next: what it costs to be first or second falls on both
+        # sides alike.
+        ours_first = order.random() < 0.5 if pair % 2 == 0 else not ours_first
+        if ours_first:
             our_seconds = measure_ours(pair)
             tool_seconds = measure_tool(pair)
         else:

@@ -61,7 +61,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[str], Any], str]] = {
 
 
 def parse_options(options: Mapping[str, str]) -> dict[str, Any]:
-    """Every option with its value, given or default.
+    """Every option with its value, given or default; with a KV cache of 32 bits without flash attention.
 
     Raises:
         ValueError: an unknown option, or a value that is none; the message names it and what would do.
@@ -75,4 +75,12 @@ def parse_options(options: Mapping[str, str]) -> dict[str, Any]:
             values[name] = parse(text)
         except ValueError as error:
             raise ValueError(f"option {name}={text!r} of llama.cpp: expected {error}") from error
+    if "f32" in (values["type_k"], values["type_v"]):
+        # Its flash attention casts keys and values of 32 bits to 16 first: the cache would be f32, the sums not.
+        if values["flash_attn"] == "on":
+            raise ValueError(
+                "option flash_attn='on' of llama.cpp computes with f16 copies of an f32 KV cache: "
+                "expected flash_attn off with type_k or type_v f32"
+            )
+        values["flash_attn"] = "off"
     return values

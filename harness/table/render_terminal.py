@@ -60,7 +60,7 @@ def _fitting(view: View, width: int) -> list[int]:
 
 def _longest_word(view: View, index: int) -> int:
     words = f"{view.columns[index].title} {' '.join(row[index] for row in view.body)}".split()
-    return max(cell_len(word) for word in words)
+    return max((cell_len(word) for word in words), default=0)
 
 
 def _needed(view: View, shown: list[int]) -> int:

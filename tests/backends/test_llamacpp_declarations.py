@@ -173,6 +173,14 @@ def test_a_given_option_replaces_its_default() -> None:
     assert (values["type_k"], values["repack"], values["n_ubatch"]) == ("f32", False, 64)
 
 
+@pytest.mark.parametrize("name", ["type_k", "type_v"])
+def test_a_cache_of_32_bits_is_attended_to_in_32_bits(name: str) -> None:
+    assert parse_options({name: "f32"})["flash_attn"] == "off"
+    assert parse_options({name: "bf16"})["flash_attn"] == "auto"
+    with pytest.raises(ValueError, match="f16 copies of an f32 KV cache"):
+        parse_options({name: "f32", "flash_attn": "on"})
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

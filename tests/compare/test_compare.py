@@ -58,7 +58,7 @@ def test_a_ratio_is_b_over_a_with_the_interval_of_both() -> None:
 def test_less_memory_is_better_and_one_inside_the_interval_is_neither() -> None:
     def peak(value: float) -> Row:
         made = row(peak_rss_bytes=value)
-        made.values["intervals"]["peak_rss_bytes"] = [value * 0.99, value * 1.01]  # type: ignore[index]
+        made.values["intervals"]["peak_rss_bytes"] = [value * 0.99, value * 1.01]
         return made
 
     found = compare(side(row(), peak(1e9)), side(row(), peak(0.5e9)), never, ["peak_rss_bytes"])

@@ -84,7 +84,11 @@ def test_an_unknown_model_is_told_with_the_nearest() -> None:
 
 
 def test_options_of_a_reference_are_text() -> None:
-    assert load_models()["smollm2-135m-instruct"].reference.options == {"type_k": "f32", "type_v": "f32"}
+    assert load_models()["smollm2-135m-instruct"].reference.options == {
+        "type_k": "f32",
+        "type_v": "f32",
+        "flash_attn": "off",
+    }
 
 
 SYNTHETIC = (

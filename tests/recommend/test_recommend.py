@@ -28,7 +28,9 @@ def row(name: str, tps: float | None, memory: float, kld: float | None, **more: 
         "emulated": False, "synthetic": False, "validity": "ok", "flags": [], "runs": 3, "session": "s", "machine": "m",
         "decode_tps": tps, "peak_rss_bytes": memory, "kld_mean": kld, "framework_version": "1", "intervals": {}, **more,
     }  # fmt: skip
-    basis = {} if tps is None else {"decode_tps": {str(i): tps * (1 + 0.01 * (i - 1)) for i in range(3)}}
+    basis = {"peak_rss_bytes": {str(place): memory for place in range(3)}}
+    if tps is not None:
+        basis["decode_tps"] = {str(place): tps * (1 + 0.01 * (place - 1)) for place in range(3)}
     notes = {
         "energy_joules_per_decode_token": "no energy meter",
         "kld_mean": "not scored",
@@ -149,7 +151,7 @@ figures = st.tuples(st.floats(1, 1e3), st.floats(1e6, 1e10), st.floats(0, 10))
 def test_the_frontier_is_what_nothing_beats_and_holds_every_weighted_choice(
     each: list[tuple[float, ...]],
 ) -> None:
-    rows = [row(str(place), *one) for place, one in enumerate(each)]  # type: ignore[arg-type]
+    rows = [row(str(place), *one) for place, one in enumerate(each)]
     order = preference("speed,memory,accuracy", None)
     found = recommend(rows, LIMITS, order)
     worth = {id(one): tuple(utility(key, one[key]) for key in order.order) for one in rows}
