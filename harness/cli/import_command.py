@@ -155,7 +155,7 @@ def _stored(store: Store | None, file: Path, record: ImportRecord) -> dict[str, 
         if others:
             other, machine = others[0]
             what = (
-                "with other files beside it"
+                "under another name of its model or with other files beside it"
                 if machine == record.machine.name
                 else f"of the machine {machine!r}"
             )

@@ -74,6 +74,8 @@ class Outcome:
         changed: sessions whose state, and things whose description, was replaced by the greater one.
         redescribed: those of them, and those left as they were, of which both databases tell something else.
         sessions: sessions that were added or completed.
+        imported_twice: files of other tools that are now in the target as several sessions, because they were
+            imported for different machines or models or with different files beside them.
     """
 
     source: str
@@ -81,6 +83,7 @@ class Outcome:
     changed: int = 0
     redescribed: list[str] = field(default_factory=list)
     sessions: int = 0
+    imported_twice: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -90,6 +93,7 @@ class Outcome:
             "changed": self.changed,
             "sessions": self.sessions,
             "redescribed": self.redescribed,
+            "imported_twice": self.imported_twice,
         }
 
 
@@ -103,9 +107,9 @@ def told(outcome: Outcome) -> list[str]:
         lines = [f"{outcome.source}: added {what}; {sum(added.values()):,} rows in all"]
     if outcome.redescribed:
         listed = ", ".join(outcome.redescribed[:5]) + (" ..." if len(outcome.redescribed) > 5 else "")
-        lines.append(
-            f"  described otherwise there and here; the description that sorts last stands: {listed}"
-        )
+        lines.append(f"  described otherwise there and here; of each column what sorts last stands: {listed}")
+    for file in outcome.imported_twice[:5]:
+        lines.append(f"  one file was imported as several sessions: {file}")
     return lines
 
 
@@ -184,6 +188,8 @@ class _Merge:
             self._tell(f"{done:,} of {len(open_sessions):,} sessions")
         for shape in SHAPE.of_level("loose"):
             self._add_shared(shape)
+        if self._outcome.added["session_import"]:
+            self._outcome.imported_twice = self._target.files_imported_twice()
         return self._outcome
 
     def _tell(self, line: str) -> None:
@@ -382,7 +388,7 @@ class _Merge:
         for some in batches(sorted(named), ROWS_AT_ONCE):
             runs |= dict(target.keys(some))
         writer.insert(shape, found.missing, runs)
-        free = rules.CHANGING.get(shape.name) or rules.DESCRIBING.get(shape.name) or ()
+        free = rules.free_columns(shape.name)
         writer.replace(shape, found.changed, free)
         self._outcome.added[shape.name] += len(found.missing)
         self._outcome.changed += len(found.changed)

@@ -1,8 +1,9 @@
 """What holds where two databases say different things of one id.
 
 Owns these rules, and which columns they are for; everywhere else a difference is a contradiction. Imports nothing of
-SQLAlchemy. Contract: both joins are the greater of two rows in a total order, so they are commutative, associative
-and idempotent: merging gives the same in any order, and twice is once.
+SQLAlchemy. Contract: a join takes the greater of two states in a total order, and of two descriptions the greater value
+of each column, so it is commutative, associative and idempotent: merging gives the same in any order, and twice is
+once.
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ from harness.store.tables import SESSION_STATUSES
 CHANGING: dict[str, tuple[str, ...]] = {"session": ("resumed", "ended_at", "status")}
 
 #: Table -> columns that describe a thing without being part of its id: programs of other versions may tell less, or
-#: tell it otherwise. In the order in which they are compared.
+#: tell it otherwise. What is told stands before what is missing.
 DESCRIBING: dict[str, tuple[str, ...]] = {
     "machine": ("name",),
     "model": ("configuration",),
     "artifact": ("weight_bytes", "parameters", "bits_per_weight", "files"),
     "lineage": ("made_peak_bytes",),
+    # The same file under another name, or read by a program that says its definitions in other words.
+    "session_import": ("file_name", "definitions"),
 }
+
+#: What describes a session that was imported: the same file may be imported by programs of several versions.
+_DESCRIBING_IMPORTED = ("edgebench_version",)
 
 #: Table -> its columns whose rows come along when a part of a database is taken and the row they refer to is in it:
 #: an artifact brings the ways in which it was made. Other shared rows come where something refers to them.
@@ -51,25 +57,34 @@ def state_rank(row: Row, shape: TableShape) -> tuple[Any, ...]:
     )
 
 
-def description_rank(row: Row, shape: TableShape) -> tuple[Any, ...]:
-    """Compared column by column; a missing value is the least, so that a description that tells more stands."""
-    # None is never compared with a value: the flag before it decides.
-    return tuple(
-        (row[place] is not None, 0 if row[place] is None else row[place]) for place in _places(shape)
-    )
-
-
-def _places(shape: TableShape) -> list[int]:
-    return [shape.at(name) for name in DESCRIBING[shape.name]]
+def free_columns(table: str) -> tuple[str, ...]:
+    """Columns in which two rows of one id may differ."""
+    more = _DESCRIBING_IMPORTED if table == "session" else ()
+    return (*CHANGING.get(table, ()), *DESCRIBING.get(table, ()), *more)
 
 
 def joined(shape: TableShape, ours: Row, theirs: Row) -> Row | None:
     """What stands of two different rows of one id; None where they contradict one another."""
-    free = CHANGING.get(shape.name) or DESCRIBING.get(shape.name)
-    if free is None or not set(differing(shape, ours, theirs)) <= set(free):
+    differ = set(differing(shape, ours, theirs))
+    described = DESCRIBING.get(shape.name, ())
+    if shape.name == "session" and ours[shape.at("origin")] == theirs[shape.at("origin")] == "imported":
+        described = _DESCRIBING_IMPORTED
+    changing = CHANGING.get(shape.name, ())
+    if not differ <= {*changing, *described}:
         return None
-    rank = state_rank if shape.name in CHANGING else description_rank
-    return max((ours, theirs), key=lambda row: rank(row, shape))
+    made = list(max((ours, theirs), key=lambda row: state_rank(row, shape)) if changing else ours)
+    for place in map(shape.at, described):
+        made[place] = _greater(ours[place], theirs[place])
+    if shape.name == "artifact":
+        weight_bytes, parameters = made[shape.at("weight_bytes")], made[shape.at("parameters")]
+        if weight_bytes is not None and parameters:
+            made[shape.at("bits_per_weight")] = weight_bytes * 8 / parameters
+    return tuple(made)
+
+
+def _greater(ours: Any, theirs: Any) -> Any:
+    known = [value for value in (ours, theirs) if value is not None]
+    return max(known, default=None)
 
 
 def differing(shape: TableShape, ours: Row, theirs: Row) -> list[str]:
@@ -79,7 +94,7 @@ def differing(shape: TableShape, ours: Row, theirs: Row) -> list[str]:
 
 def redescribed(shape: TableShape, ours: Row, theirs: Row) -> bool:
     """Whether both tell something, and something else: worth a word."""
-    return shape.name in DESCRIBING and any(
+    return any(
         ours[place] is not None and theirs[place] is not None and ours[place] != theirs[place]
-        for place in _places(shape)
+        for place in map(shape.at, DESCRIBING.get(shape.name, ()))
     )

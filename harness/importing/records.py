@@ -81,6 +81,7 @@ def import_record(
         started_at=contents.started_at or min(times, default=None),
         commit_sha=contents.commit_sha,
         system=system,
+        model=model if any(not one.model for one in contents.results) else None,
     )
 
 

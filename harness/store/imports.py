@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from harness.store import ids, records, writing
 from harness.store.tables import table
@@ -68,6 +68,7 @@ class ImportRecord:
         started_at: the earliest time in the file; None where it tells none.
         commit_sha: commit under test, None where the file does not tell.
         system: operating system and its like, as far as the file tells.
+        model: the name that was given to a model of which the file does not tell; None: none was, or none was needed.
     """
 
     source: SourceRecord
@@ -77,21 +78,24 @@ class ImportRecord:
     started_at: datetime | None = None
     commit_sha: str | None = None
     system: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
 
     @property
     def session_id(self) -> str:
         """Of the session that it becomes."""
-        return session_id_of(self.source, self.machine.id)
+        return session_id_of(self.source, self.machine.id, self.model)
 
 
-def session_id_of(source: SourceRecord, machine_id: str) -> str:
-    """Derived from the files' content, the tool and the machine."""
-    content = {
+def session_id_of(source: SourceRecord, machine_id: str, model: str | None = None) -> str:
+    """Derived from the files' content, the tool, the machine and the name that was given to a model."""
+    content: dict[str, Any] = {
         "tool": source.tool,
         "file_sha256": source.file_sha256,
         "other_files": sorted(str(one["sha256"]) for one in source.other_files),
         "machine": machine_id,
     }
+    if model is not None:
+        content["model"] = model
     return PREFIX + ids.content_id("session", content)
 
 
@@ -153,6 +157,21 @@ def source_of(connection: Connection, session_id: str) -> SourceRecord | None:
         return None
     columns = {name: value for name, value in row._mapping.items() if name != "session_id"}
     return SourceRecord(**columns)
+
+
+def files_imported_twice(connection: Connection) -> list[str]:
+    """Files of which there are several sessions: ``NAME (SESSION, SESSION)``."""
+    rows = table("session_import")
+    several = select(rows.c.file_sha256).group_by(rows.c.file_sha256).having(func.count() > 1)
+    query = (
+        select(rows.c.file_sha256, rows.c.file_name, rows.c.session_id)
+        .where(rows.c.file_sha256.in_(several))
+        .order_by(rows.c.file_sha256, rows.c.session_id)
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    for sha256, name, session_id in connection.execute(query):
+        found.setdefault(sha256, []).append((name, session_id))
+    return [f"{some[0][0]} ({', '.join(session for _, session in some)})" for some in found.values()]
 
 
 def sessions_of_file(connection: Connection, file_sha256: str) -> list[tuple[str, str]]:

@@ -257,6 +257,11 @@ class Store:
         with self._reading() as connection:
             return imports.sessions_of_file(connection, file_sha256)
 
+    def files_imported_twice(self) -> list[str]:
+        """Files of other tools of which there are several sessions, each with their ids."""
+        with self._reading() as connection:
+            return imports.files_imported_twice(connection)
+
     def machines_named(self, name: str) -> list[records.MachineRecord]:
         """Every stored machine of a name, or whose id it is."""
         with self._reading() as connection:

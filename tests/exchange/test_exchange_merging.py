@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import make_store_records as make
 import pytest
@@ -413,3 +414,31 @@ def test_a_table_whose_key_is_local_needs_a_name_beside_it() -> None:
     Table("note", lonely, Column("key", Integer, primary_key=True), Column("text", String))
     with pytest.raises(TypeError, match="note: its key is local"):
         Shape(lonely)
+
+
+def artifact_rows(path: Path) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(
+            "SELECT weight_bytes, parameters, bits_per_weight FROM artifact ORDER BY id"
+        ).fetchall()
+    finally:
+        connection.close()
+
+
+def test_what_either_tells_of_an_artifact_stands(tmp_path: Path) -> None:
+    told = {
+        "a": "weight_bytes = NULL, bits_per_weight = NULL",
+        "b": "parameters = NULL, bits_per_weight = NULL",
+    }
+    for name, changes in told.items():
+        make_database(tmp_path / f"{name}.db", {1: Night(1, 1)})
+        connection = sqlite3.connect(tmp_path / f"{name}.db")
+        whole = artifact_rows(tmp_path / f"{name}.db")
+        with connection:
+            connection.execute(f"UPDATE artifact SET {changes}")
+        connection.close()
+    for order in ("ab", "ba", "aba"):
+        for name in order:
+            merge(tmp_path / f"{name}.db", tmp_path / f"{order}.db")
+        assert artifact_rows(tmp_path / f"{order}.db") == whole
