@@ -19,11 +19,15 @@ _CONTROL = re.compile(
 )
 _STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
 
-#: ``scheme://user:password@``; the user may be missing. Up to the last @ before a space: passwords may hold one.
-_USER = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@?#]*:)(?P<secret>[^\s]*)(?=@)")
+#: ``scheme://user:password@``; the user may be missing. Up to the last @ before a space: passwords may hold one. With
+#: one slash as well, which is how a path writes two, and of a database with none.
+_USER = re.compile(
+    r"(?P<head>(?:[A-Za-z][A-Za-z0-9+.-]*:/{1,2}|\b(?:postgres|mysql|mariadb|mssql|oracle)[A-Za-z0-9+.-]*:)"
+    r"[^\s:/@?#]*:)(?P<secret>[^\s]*)(?=@)"
+)
 #: ``password=...`` in an address's settings, or in a library's words.
 _SETTING = re.compile(
-    r"(?P<head>(?:[?&]\w*(?:password|passwd|pwd|secret|token|api_?key)|\b(?:ssl)?passw(?:or)?d)=)(?P<secret>[^\s&;'\"]+)",
+    r"(?P<head>(?:[?&]\w*(?:password|passwd|pwd|secret|token|api_?key|options)|\b(?:ssl)?passw(?:or)?d)=)(?P<secret>[^\s&;'\"]+)",
     re.IGNORECASE,
 )
 
@@ -45,7 +49,7 @@ def _escape(match: re.Match[str]) -> str:
 
 def without_passwords(text: str) -> str:
     """The text with ``***`` for the password of every address, and for settings that are called like one."""
-    if "://" not in text and "=" not in text:
+    if "@" not in text and "=" not in text:
         return text
     hidden = _USER.sub(lambda match: f"{match['head']}***", text)
     return _SETTING.sub(lambda match: f"{match['head']}***", hidden)

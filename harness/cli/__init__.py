@@ -128,6 +128,13 @@ def report_error(error: EdgebenchError) -> None:
     click.echo(f" {click.style('next:', bold=True)} {next_step}", err=True)
 
 
+def _show(error: click.ClickException) -> None:
+    """What click says of wrong words, which it repeats: an address among them has a password."""
+    said = io.StringIO()
+    error.show(said)
+    click.echo(printable(without_passwords(said.getvalue())), err=True, nl=False)
+
+
 def _print_traceback() -> None:
     click.echo(printable(without_passwords(traceback.format_exc())), err=True, nl=False)
 
@@ -169,7 +176,7 @@ def _invoke(arguments: list[str], wants_traceback: bool) -> int:
         click.echo("interrupted", err=True)
         return 130
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output went away (`edgebench table | head`); nothing is left to say to it.

@@ -91,6 +91,22 @@ def write_output(text: str, output: str | None) -> None:
         ) from error
 
 
+def check_kept(db: str) -> None:
+    """Refuse to take results into a database in memory, which is gone at the end of the command.
+
+    Raises:
+        UsageError: the address is of one.
+    """
+    from harness.store.engine import locate
+
+    place = locate(db)
+    if place.is_sqlite and place.path is None:
+        raise UsageError(
+            f"{db} is a database in memory: what is taken into it is gone at the end",
+            next_step="name a file, such as lab.db",
+        )
+
+
 def parse_options(words: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """``--option openvino.INFERENCE_PRECISION_HINT=f32`` as framework -> option -> value."""
     from harness.suite.options import options_of

@@ -8,6 +8,7 @@ import click
 
 from harness.cli import report_error
 from harness.cli.common import (
+    check_kept,
     complete_files,
     db_option,
     json_option,
@@ -160,6 +161,7 @@ def merge_databases(sources: tuple[str, ...], into: str, as_json: bool) -> None:
     from harness.store import Store
 
     terminate_like_interrupt()
+    check_kept(into)
     outcomes, problems = [], []
     for source in sources:
         try:

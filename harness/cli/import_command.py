@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import db_option, json_option, print_json, tell, terminate_like_interrupt
+from harness.cli.common import check_kept, db_option, json_option, print_json, tell, terminate_like_interrupt
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def command(
     from contextlib import nullcontext
 
     terminate_like_interrupt()
+    if not dry_run:
+        check_kept(db)
     own = [file for file in files if format_ is None and _is_own(file)]
     merged = _take_in_own(own, (machine, model), db, dry_run=dry_run, quiet=as_json)
     files = tuple(file for file in files if file not in own)

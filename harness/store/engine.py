@@ -376,13 +376,13 @@ def explained(place: Place) -> Iterator[None]:
 
 def _unreadable(place: Place, error: BaseException) -> EdgebenchError:
     return EdgebenchError(
-        f"{place} holds a value that cannot be read: {_short(error)}",
+        f"{place} holds a value that cannot be read: {short(error)}",
         next_step="use a copy from before the database was changed by hand or by another program; where nobody "
         "did that, run the same command with --traceback and report what it prints",
     )
 
 
-def _short(error: BaseException) -> str:
+def short(error: BaseException) -> str:
     """An error in words: a hostile value may be of any length."""
     text = " ".join(str(error).split())[:300]
     return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, false, func, not_, or_, select
 
 from harness.store import evaluations, facts, imports, records, traces
 from harness.store.origins import chain, plain
@@ -216,6 +216,8 @@ def find(connection: Connection, prefix: str) -> list[tuple[str, str]]:
 
 
 def _begins(connection: Connection, column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    if not prefix.isascii():
+        return false()  # no id has such a character
     if connection.dialect.name == "sqlite":
         # A range uses the index, LIKE does not. It is right only where text sorts by its bytes, as here.
         return and_(column >= prefix, column < prefix[:-1] + chr(ord(prefix[-1]) + 1))

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, insert, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from harness.errors import EdgebenchError
 from harness.files import sync_folder
 from harness.store import views
-from harness.store.engine import Place, connect, explain, explained, reading, writing
+from harness.store.engine import Place, connect, explain, explained, reading, short, writing
 from harness.store.tables import metadata, table
 
 if TYPE_CHECKING:
@@ -211,6 +211,8 @@ def _newer(connection: Connection, place: Place, revision: str) -> EdgebenchErro
         text("SELECT edgebench_version FROM schema_revision WHERE revision = :revision"),
         {"revision": revision},
     ).scalar()
+    # The file's own word, which may hold anything: shown and advised only where it is a version.
+    version = _version(version)
     readable = f"edgebench {version} or newer" if version else "a newer edgebench"
     return EdgebenchError(
         f"{place} was written by {readable} (schema {revision}; this one reads up to {newest()})",
@@ -218,6 +220,15 @@ def _newer(connection: Connection, place: Place, revision: str) -> EdgebenchErro
         if version
         else "pip install --upgrade edgebench",
     )
+
+
+def _version(told: object) -> str | None:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return str(Version(str(told)))
+    except InvalidVersion:
+        return None
 
 
 def _create(engine: Engine, place: Place) -> None:
@@ -251,6 +262,7 @@ def _migrations() -> Config:
 
 def _upgrade(engine: Engine, place: Place) -> str:
     from alembic import command  # a third of a second, paid once per upgrade
+    from alembic.util import CommandError
 
     config = _migrations()
     try:
@@ -270,13 +282,33 @@ def _upgrade(engine: Engine, place: Place) -> str:
                 # After the lock: nobody writes between the copy and the change.
                 copy = _back_up(place, str(found.revision))
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-                _check_references(connection, place)
-                _note_revisions(connection)
+                try:
+                    command.upgrade(config, "head")
+                    _check_references(connection, place)
+                    _note_revisions(connection)
+                except Exception as error:
+                    # All of it is undone, so there is nothing to keep a copy of.
+                    if copy is not None:
+                        copy.unlink()
+                    if isinstance(error, SQLAlchemyError | CommandError):
+                        raise _not_upgraded(error, place, str(found.revision)) from error
+                    raise
     finally:
         engine.dispose()  # that connection does not check foreign keys
     kept = f"; the old one is kept as {copy.name}" if copy else ""
     return f"{place} was upgraded from schema {found.revision} to {newest()}{kept}"
+
+
+def _not_upgraded(error: Exception, place: Place, revision: str) -> EdgebenchError:
+    known = explain(error.orig, place) if isinstance(error, DBAPIError) else None
+    if known is not None:
+        return known
+    return EdgebenchError(
+        f"{place} says that it is of schema {revision}, but is not what edgebench made then, and was left as it is: "
+        f"{short(error)}",
+        next_step="use a copy from before the database was changed by hand or by another program; where nobody "
+        "did that, run the same command with --traceback and report what it prints",
+    )
 
 
 def _note_revisions(connection: Connection) -> None:

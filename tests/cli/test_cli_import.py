@@ -132,3 +132,18 @@ def test_sql_of_a_hostile_file_is_never_executed(bare_lab: Lab) -> None:
     assert bare_lab.run("import", str(path)).status == 0
     sessions = bare_lab.run("db", "sessions", "--json").json["sessions"]
     assert len(sessions) == 2
+
+
+def test_nothing_is_taken_into_a_database_in_memory(bare_lab: Lab) -> None:
+    for words in (("import", str(FILES / "hyperfine.json"), "--db"), ("db", "merge", "x.db", "--into")):
+        refused = bare_lab.run(*words, "sqlite://")
+        assert refused.status == 2
+        assert "in memory" in refused.err
+
+
+@pytest.mark.parametrize("prefix", ["\U0010ffff", "a\ud7ff", "\u00e4"])
+def test_what_is_no_id_is_not_found(bare_lab: Lab, prefix: str) -> None:
+    assert bare_lab.run("import", str(FILES / "hyperfine.json")).status == 0
+    found = bare_lab.run("show", prefix)
+    assert found.status == 2
+    assert "has an id that begins with" in found.err

@@ -40,6 +40,25 @@ def test_no_message_repeats_a_password(bare_lab: Lab, place: str, words: tuple[s
         assert SECRET not in result.out + result.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("table", PLACES[0]),
+        ("db", "info", PLACES[0]),
+        (PLACES[0],),
+        ("import", PLACES[0]),
+        ("run", PLACES[0]),
+        ("table", "--db", f"postgresql+psycopg:/me:{SECRET}@lab/db"),
+        ("table", "--db", f"postgresql:me:{SECRET}@lab/db"),
+    ],
+)
+def test_words_in_the_wrong_place_are_told_without_a_password(bare_lab: Lab, words: tuple[str, ...]) -> None:
+    result = bare_lab.run(*words)
+    assert result.status in (1, 2)
+    assert result.err
+    assert SECRET not in result.out + result.err
+
+
 @pytest.mark.parametrize("place", [PLACES[0], *PLACES[2:4]])
 def test_a_place_is_described_without_its_password(place: str) -> None:
     found = locate(place)

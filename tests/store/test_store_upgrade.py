@@ -19,6 +19,7 @@ from old_databases import FOLDER, migrate, migrated, restore, tables_of
 from sqlalchemy import JSON, Boolean, DateTime, MetaData, Table, create_engine, insert, select, text
 from store_servers import new_database, postgresql
 
+from harness.errors import EdgebenchError
 from harness.report import session_rows
 from harness.store import Store, looking, schema
 from harness.store.views import VIEWS
@@ -335,3 +336,36 @@ def test_an_upgrade_that_is_killed_leaves_a_usable_database_and_a_second_one_suc
     assert copies
     for copy in copies:
         assert rows_of(copy, tables) == before
+
+
+HOSTILE = {
+    "nothing but its revision": None,
+    "a table less": "DROP TABLE lineage",
+    "a word that no run has": "UPDATE run SET status = 'weird'",
+    "a table that a later revision makes": "CREATE TABLE preparation (x)",
+    "a table in the place of a view": "CREATE TABLE v_runs (x)",
+    "two revisions": "INSERT INTO alembic_version VALUES ('0002')",
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_an_old_database_that_is_not_what_it_says_is_refused_and_left_as_it_was(
+    tmp_path: Path, what: str
+) -> None:
+    path = tmp_path / "old.db"
+    statement = HOSTILE[what]
+    if statement is None:
+        statement = (
+            "CREATE TABLE alembic_version (version_num TEXT); INSERT INTO alembic_version VALUES ('0001')"
+        )
+    else:
+        restore("0001", path)
+    connection = sqlite3.connect(path)
+    connection.executescript(f"PRAGMA ignore_check_constraints = ON; {statement};")
+    connection.close()
+    before = path.read_bytes()
+    for _ in range(2):
+        with pytest.raises(EdgebenchError):
+            Store.open(path)
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob("*.backup"))
