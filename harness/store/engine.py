@@ -226,6 +226,7 @@ def _sqlite_engine(place: Place, *, read_only: bool, busy_timeout_s: float) -> E
 
     engine = create_engine(
         "sqlite://",
+        execution_options={_FROZEN: target.endswith("immutable=1")},
         creator=open_file,
         # One connection for a database in memory: a second one would see another, empty database.
         poolclass=StaticPool if place.path is None else QueuePool,
@@ -284,11 +285,15 @@ def _take_turn(raw: sqlite3.Connection, words: str, patience_s: float) -> None:
         raw.execute(f"PRAGMA busy_timeout={int(patience_s * 1000)}")
 
 
-def is_frozen(path: Path) -> bool:
-    """Whether an SQLite file stays as it is: nobody can write beside it, and nothing waits in its journal.
+#: Of engines: the file was opened as one that stays as it is.
+_FROZEN = "edgebench_frozen"
 
-    A reader needs to write its index beside a file. Where it cannot, nobody else can write either; such a file must be
-    opened as one that never changes.
+
+def is_frozen(path: Path) -> bool:
+    """Whether an SQLite file must be opened as one that stays as it is.
+
+    A reader needs to write its index beside a file. Where it may not, and nothing waits in the journal, that is the
+    only way. Somebody else may be allowed to write there: `reading` looks whether that happened.
     """
     return not _has_pending(path) and not os.access(path.parent, os.W_OK)
 
@@ -310,6 +315,39 @@ def _mode(path: Path, *, read_only: bool) -> str:
 
 
 @contextmanager
+def _unchanged(engine: Engine, place: Place) -> Iterator[None]:
+    """Around reading a file that was opened as one that stays as it is: if it did not, what was read is nothing."""
+    path = place.path
+    if path is None or not engine.get_execution_options().get(_FROZEN):
+        yield
+        return
+    before = _stamp(path)
+    try:
+        yield
+    except Exception as error:
+        if _stamp(path) != before:
+            engine.dispose()
+            raise _written_meanwhile(place) from error
+        raise
+    if _stamp(path) != before:
+        engine.dispose()
+        raise _written_meanwhile(place)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino, _has_pending(path)
+
+
+def _written_meanwhile(place: Place) -> EdgebenchError:
+    return EdgebenchError(
+        f"{place} was written to by somebody else while it was being read",
+        next_step="run the same command again; where others write often, get the right to write in its folder, "
+        "which reading beside writers needs, or read a copy",
+    )
+
+
+@contextmanager
 def reading(engine: Engine, place: Place) -> Iterator[Connection]:
     """One consistent view of the database.
 
@@ -320,6 +358,7 @@ def reading(engine: Engine, place: Place) -> Iterator[Connection]:
     options = {} if place.is_sqlite else {"isolation_level": "REPEATABLE READ"}
     try:
         with (
+            _unchanged(engine, place),
             explained(place),
             engine.connect().execution_options(**options) as connection,
             connection.begin(),

@@ -249,6 +249,26 @@ def test_a_file_that_was_deleted_or_replaced_is_not_written_into_nowhere(path: P
             store.record_run(make.run(session, make.cell().id))
 
 
+def test_a_reader_without_rights_is_told_that_somebody_else_wrote(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(path) as store:
+        session = begin(store)
+    # As for a user who may not write in the folder: root may everywhere.
+    monkeypatch.setattr(engine, "is_frozen", lambda _: True)
+    with Store.open(path, read_only=True) as reader:
+        monkeypatch.undo()
+        assert reader.info()["rows"]["run"] == 0
+        with (
+            pytest.raises(EdgebenchError, match="written to by somebody else") as caught,
+            reader.reading(),
+            Store.open(path) as writer,
+        ):
+            writer.record_run(make.run(session, make.cell().id))
+        assert "run the same command again" in caught.value.next_step
+        assert reader.info()["rows"]["run"] == 1
+
+
 @pytest.mark.parametrize(
     "url",
     [
