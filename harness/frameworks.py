@@ -11,8 +11,10 @@ import difflib
 import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -150,7 +152,14 @@ def _all() -> dict[str, FrameworkEntry]:
 
 
 def _entry_points() -> Iterable[EntryPoint]:
-    return entry_points(group=GROUP)
+    return _declared_on(tuple(sys.path))
+
+
+@lru_cache(maxsize=1)
+def _declared_on(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    # Asked before each run of a session; the answer takes reading files of every distribution on this path.
+    del path
+    return tuple(entry_points(group=GROUP))
 
 
 def _of_checkout() -> list[FrameworkEntry]:

@@ -155,3 +155,20 @@ def test_finding_out_what_there_is_imports_no_backend(monkeypatch: pytest.Monkey
     monkeypatch.setattr("importlib.import_module", imported.append)
     module._all()
     assert imported == []
+
+
+def test_distributions_are_read_once_for_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A session asks before each of its runs."""
+    asked: list[str] = []
+
+    def entry_points(*, group: str) -> tuple[EntryPoint, ...]:
+        asked.append(group)
+        return ()
+
+    monkeypatch.setattr(module, "entry_points", entry_points)
+    monkeypatch.syspath_prepend(tmp_path / "one")
+    assert sorted(frameworks()) == sorted(frameworks()) == SEVEN
+    assert asked == [module.GROUP]
+    monkeypatch.syspath_prepend(tmp_path / "two")
+    frameworks()
+    assert asked == [module.GROUP] * 2
