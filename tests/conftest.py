@@ -6,6 +6,7 @@ job; without these they are deselected.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -69,6 +70,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+
+
+def pytest_collection_finish() -> None:
+    _keep_what_is_alive()
+
+
+def _keep_what_is_alive() -> None:
+    """What is alive now is not looked through for garbage again: with all that tests import, that takes long."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def small_heap() -> None:
+    """For tests of what collects garbage itself, as the passes of a worker do."""
+    _keep_what_is_alive()
 
 
 @pytest.fixture
