@@ -11,9 +11,11 @@ import difflib
 import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from harness.declared import DISTRIBUTION, of_checkout
@@ -138,10 +140,7 @@ def framework(id_: str) -> FrameworkEntry:
 
 
 def _all() -> dict[str, FrameworkEntry]:
-    found = [
-        FrameworkEntry(point.name, point.value, point.dist.name if point.dist is not None else "unknown")
-        for point in _entry_points()
-    ]
+    found = [FrameworkEntry(*each) for each in _declared()]
     if not any(entry.distribution == DISTRIBUTION for entry in found):
         found.extend(_of_checkout())
     if os.environ.get(FAKE_VARIABLE) == "1":
@@ -149,8 +148,19 @@ def _all() -> dict[str, FrameworkEntry]:
     return _one_of_each(found)
 
 
-def _entry_points() -> Iterable[EntryPoint]:
-    return entry_points(group=GROUP)
+def _declared() -> Iterable[tuple[str, str, str]]:
+    """Id, ``module:Class`` and distribution of every backend that is declared by an installed one."""
+    return _declared_on(tuple(sys.path))
+
+
+@lru_cache(maxsize=1)
+def _declared_on(path: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
+    # Asked before each run of a session; the answer takes reading files of every distribution on this path.
+    del path
+    return tuple(
+        (point.name, point.value, point.dist.name if point.dist is not None else "unknown")
+        for point in entry_points(group=GROUP)
+    )
 
 
 def _of_checkout() -> list[FrameworkEntry]:

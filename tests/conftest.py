@@ -6,6 +6,7 @@ job; without these they are deselected.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -19,14 +20,17 @@ from harness.runner.launch import Launch
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine is slow, not wrong.
-hypothesis.settings.register_profile("edgebench", deadline=None)
+# A busy machine is slow, not wrong. The same examples each time, so that a test fails because of a change and never by
+# chance; `--hypothesis-profile random` looks for new ones.
+_PATIENT = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("random", _PATIENT)
+hypothesis.settings.register_profile("edgebench", _PATIENT, derandomize=True, database=None)
 hypothesis.settings.load_profile("edgebench")
 
 # Not a test module, but what its assertions compare belongs into the report too.
 pytest.register_assert_rewrite("contract")
 
-pytest_plugins = ["pytester", "fake_lab", "store_servers", "windows_python"]
+pytest_plugins = ["pytester", "fake_lab", "store_servers", "taking_turns", "windows_python"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,6 +70,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+
+
+def pytest_collection_finish() -> None:
+    _keep_what_is_alive()
+
+
+def _keep_what_is_alive() -> None:
+    """What is alive now is not looked through for garbage again: with all that tests import, that takes long."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def small_heap() -> None:
+    """For tests of what collects garbage itself, as the passes of a worker do."""
+    _keep_what_is_alive()
 
 
 @pytest.fixture

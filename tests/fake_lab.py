@@ -27,6 +27,7 @@ import harness
 from harness.backends.fake import Fake
 from harness.cli import main
 from harness.environment import EnvironmentManager
+from harness.runner import calibrate
 
 #: How long a subprocess may take on a busy machine before a test calls it stuck.
 PATIENCE_S = 120.0
@@ -207,6 +208,9 @@ def bare_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
     monkeypatch.setenv("EDGEBENCH_FAKE", "1")
     monkeypatch.setenv("EDGEBENCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_COLOR", "1")
+    # What is measured around a run does not matter here, and takes longer than a scripted one.
+    for name, value in {"_PASSES": 1, "_TRIES": 2, "_MEMORY_BYTES": 2**20}.items():
+        monkeypatch.setattr(calibrate, name, value)
     lab = Lab(tmp_path, monkeypatch, capfd)
     write_gguf(tmp_path / "tiny.gguf")
     lab.suite()

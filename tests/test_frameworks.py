@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,18 +19,8 @@ from harness.runner.launch import launch_for
 SEVEN = ["directml", "llamacpp", "mlx", "olive", "openvino", "qnn", "server"]
 
 
-class _Distribution:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-def _declare(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str, str]) -> None:
-    made = []
-    for name, value, distribution in points:
-        point = EntryPoint(name, value, module.GROUP)
-        vars(point).update(dist=_Distribution(distribution))
-        made.append(point)
-    monkeypatch.setattr(module, "_entry_points", lambda: made)
+def _declare(monkeypatch: pytest.MonkeyPatch, *declared: tuple[str, str, str]) -> None:
+    monkeypatch.setattr(module, "_declared", lambda: declared)
     # Whether the tests run on the installed package or not, the project's own list is the checkout's.
     monkeypatch.setattr(module, "_PACKAGE", Path(__file__).resolve().parents[1] / "harness")
 
@@ -155,3 +146,25 @@ def test_finding_out_what_there_is_imports_no_backend(monkeypatch: pytest.Monkey
     monkeypatch.setattr("importlib.import_module", imported.append)
     module._all()
     assert imported == []
+
+
+def test_distributions_are_read_once_for_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A session asks before each of its runs."""
+    asked: list[str] = []
+    monkeypatch.setattr(module, "_PACKAGE", Path(__file__).resolve().parents[1] / "harness")
+
+    def entry_points(*, group: str) -> tuple[EntryPoint, ...]:
+        asked.append(group)
+        point = EntryPoint("acme", "harness.backends.fake:Fake", group)
+        vars(point).update(dist=SimpleNamespace(name="acme-bench"))
+        return (point,)
+
+    monkeypatch.setattr(module, "entry_points", entry_points)
+    monkeypatch.syspath_prepend(tmp_path / "one")
+    found = frameworks()
+    assert sorted(found) == sorted(frameworks()) == sorted([*SEVEN, "acme"])
+    assert found["acme"].distribution == "acme-bench"
+    assert asked == [module.GROUP]
+    monkeypatch.syspath_prepend(tmp_path / "two")
+    frameworks()
+    assert asked == [module.GROUP] * 2

@@ -19,6 +19,8 @@ CELL = "fake-tiny-{}-cpu-pp8+tg4"
 def door(lab: Lab, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab whose folder is the tested pytest's."""
     monkeypatch.chdir(lab.folder)
+    # The tested pytest runs nothing side by side, whatever this one does: pytest-benchmark would measure nothing.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.setattr(pytester, "_path", lab.folder)
     source = str(Path(harness.__file__).parents[1])
     monkeypatch.setenv(

@@ -214,9 +214,12 @@ if sys.platform == "linux":
         for pid in psutil.pids():
             # Read as it is: of hundreds of processes one or two are looked at more closely.
             try:
-                words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                environ = Path(f"/proc/{pid}/environ").read_bytes()
             except OSError:  # it ended, or is another user's
                 continue
+            if name not in environ:
+                continue
+            words = environ.split(b"\0")
             found = [
                 word.removeprefix(name).decode(errors="replace") for word in words if word.startswith(name)
             ]

@@ -6,7 +6,6 @@ sequences of the same items in the same order.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -66,5 +65,8 @@ def mcnemar_exact(lost: int, won: int) -> float:
         won: items that only the other has right.
     """
     n, fewer = lost + won, min(lost, won)
-    tail = sum(math.comb(n, k) for k in range(fewer + 1))
+    tail, ways = 0, 1
+    for k in range(fewer + 1):
+        tail += ways
+        ways = ways * (n - k) // (k + 1)  # exact: k + 1 of n from k of n
     return float(min(Fraction(1), Fraction(2 * tail, 2**n)))

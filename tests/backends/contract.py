@@ -291,7 +291,7 @@ class BackendContract:
         with pytest.raises(WorkerRefused, match="energy is measured of one sequence"):
             fresh.call("energy", {"phase": "decode", "seconds": 0.1}, timeout_s=TIMEOUT_S)
         deep: dict[str, Any] = {"samples": []}
-        deep_body = {**body, "batch": 3, "depth": 8}
+        deep_body = {**body, "batch": 3, "depth": 8, "repetitions": 1, "warmups": 0}
         if "batch_depth" in subject.capabilities:
             deep = fresh.call("timed", deep_body, timeout_s=TIMEOUT_S)
         else:

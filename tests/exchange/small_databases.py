@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import make_store_records as make
@@ -134,6 +135,7 @@ def _record_night(store: Store, number: int, night: Night) -> None:
         writing.change_session(connection, session, {"status": status, "ended_at": ended, "resumed": resumed})
 
 
+@cache
 def _session_id(number: int) -> str:
     record = make.session(MACHINES[number % 2].id, later_s=86_400.0 * number)
     with Store.open("sqlite://") as store:

@@ -125,7 +125,7 @@ def test_every_row_comes_back_from_its_line(data: st.DataObject) -> None:
     assert values.from_json(shape, json.loads(line)) == row
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.integers(0, 10**9), noise=st.binary(min_size=1, max_size=80), cut=st.booleans())
 def test_a_damaged_file_gives_an_error_or_the_whole_and_never_a_part(
     tmp_path: Path, start: int, noise: bytes, cut: bool

@@ -40,7 +40,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 @given(one=labs, other=labs)
 def test_merging_gives_what_both_know_together_in_any_order(one: Lab, other: Lab) -> None:
     with folder() as home:
@@ -57,7 +57,7 @@ def test_merging_gives_what_both_know_together_in_any_order(one: Lab, other: Lab
                 assert store.check() == []
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow])
 @given(lab_list=st.lists(labs, min_size=3, max_size=3))
 def test_merging_is_associative(lab_list: list[Lab]) -> None:
     with folder() as home:
@@ -70,7 +70,7 @@ def test_merging_is_associative(lab_list: list[Lab]) -> None:
         assert contents(home / "ab_c.db") == contents(home / "a_bc.db")
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow])
 @given(one=labs, other=labs)
 def test_merging_again_adds_nothing(one: Lab, other: Lab) -> None:
     with folder() as home:

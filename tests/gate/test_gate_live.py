@@ -8,8 +8,12 @@ from xml.etree import ElementTree as ET
 import pytest
 from fake_lab import SUITE, Lab
 
-SMALL = SUITE.replace("runs: 2", "runs: 2\nrepetitions: 1\nwarmups: 0").replace("[fp16, int4]", "fp16")
-#: Waits so long that runs differ by little, whatever the machine does beside it.
+SMALL = (
+    SUITE.replace("runs: 2", "runs: 2\nrepetitions: 1\nwarmups: 0")
+    .replace("[fp16, int4]", "fp16")
+    .replace("pp8+tg4", "pp8+tg1")
+)
+#: Waits so long that runs differ by little, whatever the machine does beside it: prefill and one token a run.
 STEADY = '{"prefill": [{"do": "wait", "seconds": 0.1}], "decode": [{"do": "wait", "seconds": 0.1}]}'
 SLOWER = STEADY.replace("0.1}]}", "0.2}]}")
 
@@ -25,9 +29,10 @@ def _no_run_is_suspect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.runner.record.verdict", lambda _window, **_: ("ok", []))
 
 
+@pytest.mark.alone
 def test_a_slower_decode_fails_the_gate_and_names_the_metric(lab: Lab) -> None:
     lab.suite(SMALL)
-    words = ("--base", side(STEADY), "--head", side(SLOWER), "--format", "json", "-q")
+    words = ("--base", side(STEADY), "--head", side(SLOWER), "--max-pairs", "16", "--format", "json", "-q")
     result = lab.run("gate", "fake.yaml", *words, "--write", "junit=gate.xml", "--write", "markdown=gate.md")
     assert result.status == 1, result.err + result.out
     document = result.json
@@ -50,9 +55,11 @@ def test_a_slower_decode_fails_the_gate_and_names_the_metric(lab: Lab) -> None:
     assert lab.run("run", "fake.yaml", "--resume").status == 2, "a gate's session is no session to resume"
 
 
+@pytest.mark.alone
 def test_the_same_side_twice_does_not_fail(lab: Lab) -> None:
     lab.suite(SMALL)
-    result = lab.run("gate", "fake.yaml", "--base", side(STEADY), "--same", "--format", "json", "-q")
+    words = ("--base", side(STEADY), "--same", "--max-pairs", "8", "--format", "json", "-q")
+    result = lab.run("gate", "fake.yaml", *words)
     assert result.status in (0, 3), result.err + result.out
     assert result.json["counts"]["regression"] == 0
 

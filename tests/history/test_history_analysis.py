@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,13 +12,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from harness.history import Analysis, Change, change_points
-from harness.history.analysis import LEAST
+from harness.history.analysis import LEAST, _Scan
 
 Floats = NDArray[np.float64]
 
 #: Shorter than hypothesis' own: every example analyses a series.
 few = settings(max_examples=25, deadline=None)
-#: Every example of these analyses a hundred.
+#: Every example of these gives an answer after each of more than a hundred rows.
 very_few = settings(max_examples=8, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -197,12 +198,22 @@ def keeps(earlier: Analysis, later: Analysis) -> None:
         assert old.confirmed_row == new.confirmed_row
 
 
+def growing(values: Floats, builds: Sequence[int]) -> list[Analysis]:
+    """The answer after each row, of one scan that goes on; some of them also from a scan of their own."""
+    scan = _Scan()
+    answers = [scan.analysis(0)]
+    for row, value in enumerate(values):
+        scan.take(float(value), row, new_unit=row == 0 or builds[row] != builds[row - 1])
+        answers.append(scan.analysis(row + 1))
+    for length in (*range(0, len(values), 25), len(values)):
+        assert answers[length] == change_points(values[:length], builds[:length])
+    return answers
+
+
 @very_few
 @given(seeds)
 def test_appended_rows_withdraw_nothing_and_move_nothing_out_of_its_interval(seed: int) -> None:
-    values = stepped(seed)
-    answers = [change_points(values[:length]) for length in range(len(values) + 1)]
-    for earlier, later in pairwise(answers):
+    for earlier, later in pairwise(growing(stepped(seed), range(120))):
         keeps(earlier, later)
 
 
@@ -210,9 +221,7 @@ def test_appended_rows_withdraw_nothing_and_move_nothing_out_of_its_interval(see
 @given(seeds, st.integers(2, 5))
 def test_that_holds_while_a_build_is_still_being_repeated(seed: int, repeats: int) -> None:
     values = np.repeat(stepped(seed), repeats)[-150:] + noise(seed, 150, 0.5)
-    builds = [row // repeats for row in range(150)]
-    answers = [change_points(values[:length], builds[:length]) for length in range(151)]
-    for earlier, later in pairwise(answers):
+    for earlier, later in pairwise(growing(values, [row // repeats for row in range(150)])):
         keeps(earlier, later)
 
 

@@ -1,9 +1,13 @@
-"""Whatever a file holds, a tool's module gives results that can be stored, or the error of that file."""
+"""Whatever a file holds, a tool's module gives results that can be stored, or the error of that file.
+
+``EDGEBENCH_FUZZ=500`` tries so many changes of each kind instead of a few.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -46,7 +50,10 @@ HOSTILE: st.SearchStrategy[Any] = st.one_of(
     st.lists(st.one_of(st.none(), st.integers(), st.text(max_size=5)), max_size=3),
     st.dictionaries(st.text(max_size=5), st.none(), max_size=2),
 )
-FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+EXAMPLES = int(os.environ.get("EDGEBENCH_FUZZ", "25"))
+FUZZ = settings(
+    max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -45,6 +45,7 @@ def read_for(meter: ExternalMeter, seconds: float) -> tuple[dict[str, float] | N
     return window.joules, window.reason, window.seconds
 
 
+@pytest.mark.alone
 def test_a_counter_that_prints_joules_is_read_over_a_window() -> None:
     meter = ExternalMeter(program())
     with meter:
@@ -55,6 +56,7 @@ def test_a_counter_that_prints_joules_is_read_over_a_window() -> None:
     assert joules["wall"] == pytest.approx(100 * seconds, rel=0.2)
 
 
+@pytest.mark.alone
 def test_power_is_integrated_and_labelled_so() -> None:
     meter = ExternalMeter(program('line = f"{seconds:.6f} 100 W gpu:0"'))
     with meter:

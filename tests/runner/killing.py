@@ -28,6 +28,10 @@ from harness.cli import main
 import harness.cli.run_command, harness.pytest_plugin, harness.report, harness.runner.front, harness.store
 import rich.progress
 
+# What every session reads anew of the distributions that are installed.
+from harness.frameworks import frameworks
+frameworks(include_hidden=True)
+
 # What is measured around a run does not matter here, and takes as long as the run.
 from harness.runner import calibrate
 calibrate._PASSES, calibrate._TRIES, calibrate._MEMORY_BYTES = 1, 1, 4096

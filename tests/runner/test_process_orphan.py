@@ -16,7 +16,7 @@ import pytest
 
 import harness
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="waits on pidfd")
+pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="waits on pidfd"), pytest.mark.alone]
 
 #: Starts a worker, has it do what the script says, tells the worker's process id once it is at it.
 RUNNER = """

@@ -83,6 +83,7 @@ def test_this_machines_own_meters_give_a_joule_with_its_source_or_the_reason(
             assert row["domain"]
 
 
+@pytest.mark.alone
 def test_an_external_meters_joules_are_stored_per_phase_with_their_source(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

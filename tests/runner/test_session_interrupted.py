@@ -53,6 +53,7 @@ def assert_complete(lab: Lab, finished: list[tuple[str, str, int, int, str]]) ->
     assert lab.query("SELECT status FROM session") == [("ok",)]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGINT", "SIGTERM"])
 def test_an_ended_runner_loses_no_finished_run_leaves_no_worker_and_is_resumed(lab: Lab, how: str) -> None:
     lab.suite(PLANNED)

@@ -28,9 +28,12 @@ from harness.runner.front import cell_of
 from harness.store import Store
 from harness.store.tables import metadata
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX's"),
+    pytest.mark.alone,
+]
 
-KILLS = int(os.environ.get("EDGEBENCH_TEST_KILLS", "30"))
+KILLS = int(os.environ.get("EDGEBENCH_TEST_KILLS", "20"))
 SEED = 6
 LANES = 2
 TOKEN = "EDGEBENCH_TEST_LANE"

@@ -1,6 +1,7 @@
 """A PostgreSQL server for the tests, where its programs are installed: one of its own, gone afterwards.
 
-A plugin of the test suite (see `conftest.py`): `any_database` runs a test on SQLite and on PostgreSQL.
+A plugin of the test suite (see `conftest.py`): `any_database` runs a test on SQLite and on PostgreSQL. Its tables are
+made once and copied: making them takes longer than most of what is done with them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
+
+from harness.store import Store
 
 _numbers = itertools.count()
 
@@ -82,12 +85,12 @@ def postgresql_server() -> Iterator[str]:
         yield url
 
 
-def new_database(server: str) -> str:
-    """URL of an empty database on a server."""
+def new_database(server: str, template: str | None = None) -> str:
+    """URL of an empty database on a server, or of a copy of another one that nobody uses."""
     name = f"bench{next(_numbers)}"
     engine = create_engine(server.format(database="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else "")))
     engine.dispose()
     return server.format(database=name)
 
@@ -99,9 +102,35 @@ def postgresql_database(postgresql_server: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def new_any_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database that does not exist yet (a file), or is empty (on a server): path or URL."""
     if request.param == "sqlite":
         return str(tmp_path / "new folder" / "edgebench.db")
     url: str = request.getfixturevalue("postgresql_database")
     return url
+
+
+@pytest.fixture(scope="session")
+def made_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that `Store.open` made, to be copied."""
+    path = tmp_path_factory.mktemp("made") / "edgebench.db"
+    Store.open(path).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def made_on_server(postgresql_server: str) -> str:
+    """The name of a database on the server that `Store.open` made, to be copied."""
+    url = new_database(postgresql_server)
+    Store.open(url).close()
+    return str(make_url(url).database)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database as `Store.open` makes it, without a row of anybody's: path or URL."""
+    if request.param == "sqlite":
+        copy = shutil.copyfile(request.getfixturevalue("made_file"), tmp_path / "edgebench.db")
+        return str(copy)
+    server: str = request.getfixturevalue("postgresql_server")
+    return new_database(server, request.getfixturevalue("made_on_server"))

@@ -4,12 +4,10 @@ import copy
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import make_store_records as make
 import pytest
-from store_servers import postgresql
 
 from harness.store import Store
 
@@ -17,26 +15,9 @@ CELL = make.cell()
 WHEN = datetime(2026, 11, 23, 6, 20, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "sqlite":
-        with Store.open(tmp_path / "bulk.db") as made:
-            yield made
-        return
-    import psycopg
-
-    url: str = request.getfixturevalue("server")
-    name = f"bulk{abs(hash(request.node.name)) % 10**9}"
-    plain = url.replace("+psycopg", "")
-    with psycopg.connect(plain.format(database="postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    with Store.open(url.format(database=name)) as made:
+@pytest.fixture
+def store(any_database: str) -> Iterator[Store]:
+    with Store.open(any_database) as made:
         yield made
 
 

@@ -33,7 +33,7 @@ from harness.store import Store, records
 from harness.store.evaluation_records import EvaluationRecord, TaskItemRecord, TaskMetricRecord, TaskRecord
 from harness.store.tables import metadata
 
-EXAMPLES = int(os.environ.get("EDGEBENCH_FUZZ", "20"))
+EXAMPLES = int(os.environ.get("EDGEBENCH_FUZZ", "10"))
 #: Of all commands of one example; some seconds on an idle machine.
 PATIENCE_S = 90.0
 

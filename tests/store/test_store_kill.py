@@ -112,14 +112,14 @@ def test_a_transaction_that_is_killed_half_way_never_happened(any_database: str)
     assert stored(any_database) == {run_id}
 
 
-def test_several_processes_make_and_fill_one_new_database(any_database: str) -> None:
+def test_several_processes_make_and_fill_one_new_database(new_any_database: str) -> None:
     program = (
         "for index in range(first, first + 10): store.record_run(make.run(session, make.cell().id, index))\n"
     )
-    processes = [start(program, any_database, number * 10) for number in range(4)]
+    processes = [start(program, new_any_database, number * 10) for number in range(4)]
     for one in processes:
         one.communicate()
     assert [one.returncode for one in processes] == [0] * 4
-    with Store.open(any_database) as store:
+    with Store.open(new_any_database) as store:
         assert store.check() == []
         assert store.info()["rows"]["run"] == 40

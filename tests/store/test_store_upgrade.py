@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from typing import Any
 import pytest
 from old_databases import FOLDER, migrate, migrated, restore, tables_of
 from sqlalchemy import JSON, Boolean, DateTime, MetaData, Table, create_engine, insert, select, text
-from store_servers import new_database, postgresql
 
 from harness.errors import EdgebenchError
 from harness.report import session_rows
@@ -104,12 +102,21 @@ def check_energy(rows: list[tuple[Any, ...]], columns: list[str]) -> None:
     assert readings[5]["reason"] == "an older version stored no reason"
 
 
+@pytest.fixture(scope="module")
+def made_by_migrations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What makes the tables of each revision, as the migrations leave them, each from the one before it."""
+    path = tmp_path_factory.mktemp("made") / "made.db"
+    return {revision: statements(migrated(path, revision)) for revision in REVISIONS}
+
+
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_a_database_of_every_released_revision_is_kept(tmp_path: Path, revision: str) -> None:
+def test_a_database_of_every_released_revision_is_kept(
+    tmp_path: Path, made_by_migrations: dict[str, list[str]], revision: str
+) -> None:
     """`python tests/store/old_databases.py` makes that of a new one."""
     kept = restore(revision, tmp_path / "kept.db")
     assert query(kept, "SELECT version_num FROM alembic_version") == [(revision,)]
-    made = statements(migrated(tmp_path / "made.db", revision))
+    made = made_by_migrations[revision]
     views = [one for one in made if "CREATE VIEW" in one]
     assert statements(kept) == [one for one in made if one not in views], "a released revision never changes"
     assert [name for name, rows in rows_of(kept, tables_in(kept)).items() if not rows] == []
@@ -146,17 +153,6 @@ def test_an_old_database_keeps_all_its_rows_and_is_used_like_a_new_one(tmp_path:
 
 
 # -- on a server -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
-
-
-@pytest.fixture
-def database(server: str) -> str:
-    return new_database(server)
 
 
 def fill_server(url: str, kept: Path, revision: str) -> dict[str, Table]:
@@ -211,41 +207,43 @@ def server_rows(url: str, tables: dict[str, Table]) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("revision", OLD)
-def test_an_old_database_on_a_server_keeps_all_its_rows(tmp_path: Path, database: str, revision: str) -> None:
+def test_an_old_database_on_a_server_keeps_all_its_rows(
+    tmp_path: Path, postgresql_database: str, revision: str
+) -> None:
     kept = restore(revision, tmp_path / "kept.db")
-    tables = fill_server(database, kept, revision)
-    before = server_rows(database, tables)
-    with Store.open(database) as store:
+    tables = fill_server(postgresql_database, kept, revision)
+    before = server_rows(postgresql_database, tables)
+    with Store.open(postgresql_database) as store:
         assert store.upgraded is not None
         assert f"from schema {revision} to {schema.newest()}" in store.upgraded
         use(store, revision)
         with store._reading() as connection:
             rows = connection.execute(text("SELECT * FROM energy_reading WHERE run_key = 1")).all()
-    after = server_rows(database, tables)
+    after = server_rows(postgresql_database, tables)
     for name in tables.keys() - {"alembic_version", "schema_revision", REWRITTEN}:
         assert after[name] == before[name], name
     if revision < "0009":
         check_energy([tuple(row) for row in rows], [str(one) for one in rows[0]._fields])
-    with Store.open(database) as store:
+    with Store.open(postgresql_database) as store:
         assert store.upgraded is None
 
 
 def test_an_upgrade_on_a_server_that_fails_leaves_it_as_it_was(
-    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, postgresql_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = restore("0001", tmp_path / "kept.db")
-    tables = fill_server(database, kept, "0001")
-    before = server_rows(database, tables)
+    tables = fill_server(postgresql_database, kept, "0001")
+    before = server_rows(postgresql_database, tables)
 
     def broken(*_: object) -> None:
         raise RuntimeError("power cut")
 
     monkeypatch.setattr(schema, "_note_revisions", broken)
     with pytest.raises(RuntimeError, match="power cut"):
-        Store.open(database)
+        Store.open(postgresql_database)
     monkeypatch.undo()
-    assert server_rows(database, tables) == before
-    with Store.open(database) as store:
+    assert server_rows(postgresql_database, tables) == before
+    with Store.open(postgresql_database) as store:
         use(store, "0001")
 
 

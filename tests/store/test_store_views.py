@@ -15,7 +15,6 @@ import pytest
 from fake_lab import Lab
 from make_store_sessions import CELLS, store_sessions
 from sqlalchemy import text
-from store_servers import new_database, postgresql
 
 from harness.errors import EdgebenchError
 from harness.report import session_rows
@@ -34,18 +33,9 @@ OTHERS += ["perplexity", "perplexity_ratio", "bits_per_byte", "kld_mean", "same_
 OTHERS += ["quality_reference"]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgresql() as url:
-        yield url
-
-
 @pytest.fixture
-def store(server: str | None, tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "edgebench.db" if server is None else new_database(server)) as opened:
+def store(any_database: str) -> Iterator[Store]:
+    with Store.open(any_database) as opened:
         yield opened
 
 
@@ -344,21 +334,19 @@ def test_a_view_of_ones_own_survives_an_upgrade(tmp_path: Path) -> None:
         assert len(select(store, "SELECT * FROM my_artifacts")) == 2
 
 
-def test_on_a_server_a_view_that_stands_in_the_way_is_named_as_such(server: str | None) -> None:
-    if server is None:
-        pytest.skip("an SQLite file's own views survive")
+def test_on_a_server_a_view_that_stands_in_the_way_is_named_as_such(postgresql_database: str) -> None:
+    """An SQLite file's own views survive."""
     from old_databases import migrate
     from sqlalchemy import create_engine
 
-    url = new_database(server)
-    engine = create_engine(url)
+    engine = create_engine(postgresql_database)
     migrate(engine)
     with engine.begin() as connection:
         connection.execute(text("CREATE VIEW mine AS SELECT run_id FROM v_runs"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0010'"))
     engine.dispose()
     with pytest.raises(EdgebenchError, match="views that are not edgebench's"):
-        Store.open(url)
+        Store.open(postgresql_database)
 
 
 # -- from other tools ------------------------------------------------------------------------------------------------

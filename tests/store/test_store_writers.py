@@ -14,7 +14,7 @@ import pytest
 
 from harness.store import Store
 
-SECONDS = float(os.environ.get("EDGEBENCH_TEST_WRITERS_S", "8"))
+SECONDS = float(os.environ.get("EDGEBENCH_TEST_WRITERS_S", "4"))
 WRITERS, READERS = 8, 2
 #: Beyond the time that they write: for starting, and for the last one's turn.
 PATIENCE_S = 180.0
@@ -110,6 +110,7 @@ def start(program: str, path: Path, number: int, folder: Path) -> subprocess.Pop
         )
 
 
+@pytest.mark.alone
 def test_eight_writers_beside_readers_lose_nothing_and_meet_no_lock(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

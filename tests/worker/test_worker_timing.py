@@ -15,6 +15,8 @@ from harness.worker import timing
 from harness.worker.api import Backend, Tokens
 from harness.worker.protocol import MemoryReading, TimedSpec
 
+pytestmark = pytest.mark.usefixtures("small_heap")
+
 RESET, PREFILL, DECODE, SAMPLE, OUTSIDE = 1_000_000, 50_000, 700, 30, 9_000_000
 
 

@@ -16,6 +16,8 @@ from harness.worker.protocol import MemoryReading, Sample, TimedSpec, WarmupRule
 from harness.worker.timing import TimedResult, timed_passes
 from harness.worker.warmup import AGREEING_PASSES, warmup_end
 
+pytestmark = pytest.mark.usefixtures("small_heap")
+
 RULE = WarmupRule(change=0.5, min_s=0.0, max_s=60.0)
 SPEC = TimedSpec(4, 2, 0, repetitions=3, warmups=10, seed=1, warmup_rule=RULE)
 
