@@ -24,7 +24,7 @@ from harness.gate.sides import Side, plan_side
 from harness.gate.stored import Baseline, StoredRuns
 from harness.gate.verdict import Verdict
 from harness.machine import describe_machine
-from harness.runner.front import Plan, Request, begin_session, carry_out
+from harness.runner.front import Request, begin_session, carry_out
 from harness.runner.progress import SessionProgress
 from harness.store import Store
 from harness.store.facts import CellFacts
@@ -80,7 +80,7 @@ def run_baseline_gate(
     progress.note(f"head: {side.text} (session {session_id})")
     carry_out(session_id, store, cache_dir, progress)
     rules = Rules(max_pairs=request.max_pairs)
-    rows = _Judging(store, stored, session_id, request.metrics or DEFAULTS, rules).rows(plan)
+    rows = judge_cells(store, stored, session_id, plan.cells, request.metrics or DEFAULTS, rules)
     return alone(
         "baseline",
         rows,
@@ -97,6 +97,27 @@ def run_baseline_gate(
         notes=[WEAKER],
         allow_missing=request.allow_missing,
     )
+
+
+def judge_cells(
+    store: Store,
+    stored: StoredRuns,
+    session_id: str,
+    cells: Sequence[PlannedCell],
+    metrics: Mapping[str, GateMetric],
+    rules: Rules,
+) -> list[dict[str, Any]]:
+    """The verdicts of head's stored session, ready for the document.
+
+    Args:
+        store: where it is.
+        stored: the baseline.
+        session_id: head's session.
+        cells: its plan.
+        metrics: what is judged.
+        rules: for what a paired gate would have found.
+    """
+    return _Judging(store, stored, session_id, metrics, rules).rows(cells)
 
 
 class _Judging:
@@ -118,11 +139,11 @@ class _Judging:
         self._head = {one.cell.id: one for one in store.session_facts(session_id).cells}
         self._named = stored.baseline.session
 
-    def rows(self, plan: Plan) -> list[dict[str, Any]]:
+    def rows(self, cells: Sequence[PlannedCell]) -> list[dict[str, Any]]:
         """All verdicts, cell by cell."""
         rows: list[dict[str, Any]] = []
         open_: list[tuple[dict[str, Any], Comparison, GateMetric]] = []
-        for planned in plan.cells:
+        for planned in cells:
             found, compared = self._cell(planned)
             rows += found
             open_ += compared
