@@ -181,7 +181,8 @@ class _Judging:
                 return [_row(cell, "cell", "inconclusive", "every run of head is suspect")], []
             why = planned.reason or next((run.reason for run in facts.timed() if run.reason), "it has no run")
             return [_row(cell, "cell", "missing", f"head cannot be measured: {why}")], []
-        rows, compared = [], []
+        rows: list[dict[str, Any]] = []
+        compared: list[tuple[dict[str, Any], Comparison, GateMetric]] = []
         for metric in self._metrics.values():
             if metric.unit != "process":
                 continue

@@ -158,7 +158,8 @@ def judge(
     Benjamini and Hochberg's procedure allows.
     """
     tested = [place for place, (one, _) in enumerate(comparisons) if one.error is not None]
-    worse, better = {}, {}
+    worse: dict[int, float] = {}
+    better: dict[int, float] = {}
     for place in tested:
         one, metric = comparisons[place]
         worse[place] = one.p_value(metric.log_margin, below=True)

@@ -11,7 +11,6 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from scipy import stats
 
@@ -230,7 +229,7 @@ def _of_task(own: TaskFacts, reference: TaskFacts | None) -> Figure:
         return Figure(about, n=own.n, reason="the quality reference has no item right")
     value = math.fsum(own.items) / sum(right)
     # Items are the units, paired: what both have wrong or right alike adds no error.
-    bounds: Any = ratio_interval(own.items, right)
+    bounds = ratio_interval(own.items, right)
     if bounds is None:
         return Figure(about, value, n=own.n, reason="a single item has no spread")
     return Figure(about, value, max(0.0, bounds[0]), bounds[1], own.n)
