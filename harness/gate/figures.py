@@ -149,10 +149,10 @@ def median_ratio_interval(own: Sequence[float], base: Sequence[float]) -> Bounds
     variances from the limits (Zou and Donner 2008): each end is as far from the ratio as both medians' distances to
     their ends, added as independent errors are.
     """
-    ends = median_interval(own), median_interval(base)
-    if ends[0] is None or ends[1] is None:
+    ends, base_ends = median_interval(own), median_interval(base)
+    if ends is None or base_ends is None:
         return None
-    (low, high), (base_low, base_high) = ends
+    (low, high), (base_low, base_high) = ends, base_ends
     if min(low, base_low) <= 0:
         return None
     middle, base_middle = math.log(statistics.median(own)), math.log(statistics.median(base))
