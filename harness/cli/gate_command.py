@@ -1,11 +1,11 @@
-"""``edgebench gate``: base and head in interleaved pairs, and a verdict."""
+"""``edgebench gate``: base and head in interleaved pairs, a preset or a stored baseline, and a verdict."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -18,10 +18,13 @@ from harness.cli.common import (
     terminal_width,
     terminate_like_interrupt,
 )
+from harness.cli.gate_alone import Task, Words, baseline_task, preset_task
+from harness.cli.run_command import RunsType
 from harness.errors import EdgebenchError, UsageError
 
 if TYPE_CHECKING:
     from harness.gate.metrics import GateMetric
+    from harness.runner.front import Request
 
 EPILOG = """\b
 Examples:
@@ -30,14 +33,18 @@ Examples:
   edgebench gate quickstart --base recipe=Q4_K_M --head recipe=IQ4_XS
   edgebench gate nightly.yaml --base git=main --head git=HEAD --write markdown=comment.md --write junit=gate.xml
   edgebench gate quickstart --same                    base against itself: what this machine can see
+  edgebench gate --preset edge-ready quickstart -k int4       is it fit for deployment?
+  edgebench gate --preset edge-ready --session 20261123T06    the same of what is stored
+  edgebench gate nightly.yaml --baseline "openvino==2026.4.0" against stored runs, where base cannot run again
 
 \b
-Exit status 0: pass; 1: a confirmed regression, a broken or a missing cell; 2: wrong words or files; 3: inconclusive.
+Exit status 0: pass; 1: a confirmed regression, a broken or missing cell, a rule that fails; 2: wrong words or files;
+3: inconclusive.
 """
 
 
 @click.command("gate", epilog=EPILOG)
-@click.argument("suite", shell_complete=complete_suites)
+@click.argument("suite", metavar="[SUITE]", required=False, shell_complete=complete_suites)
 @click.option(
     "--base",
     multiple=True,
@@ -47,6 +54,20 @@ Exit status 0: pass; 1: a confirmed regression, a broken or a missing cell; 2: w
 )
 @click.option("--head", multiple=True, metavar="WHAT", help="The same for the side that is judged.")
 @click.option("--same", is_flag=True, help="Judge base against itself.")
+@click.option(
+    "--preset", metavar="NAME", help="Judge configurations by the rules of a preset: edge-ready, steady."
+)
+@click.option(
+    "--presets", type=click.Path(path_type=Path), metavar="FILE", help="A presets file of your own."
+)
+@click.option(
+    "--session", metavar="ID", help="With --preset: judge this stored session; nothing is measured."
+)
+@click.option(
+    "--baseline",
+    metavar="ID|CONDITION",
+    help="Judge head against a stored session, or the sessions of a version: 'llamacpp==0.3.35'.",
+)
 @click.option(
     "-k", "expression", default="", metavar="EXPR", help="Only cells whose names match, as in pytest."
 )
@@ -64,7 +85,8 @@ Exit status 0: pass; 1: a confirmed regression, a broken or a missing cell; 2: w
     show_default=True,
     help="Pairs of one cell at most, confirmation included.",
 )
-@click.option("--with-suspect", is_flag=True, help="Count pairs that something could have spoiled too.")
+@click.option("--runs", type=RunsType(), help="With --preset or --baseline: processes per cell.")
+@click.option("--with-suspect", is_flag=True, help="Count runs that something could have spoiled too.")
 @click.option("--allow-missing", is_flag=True, help="Cells that head cannot measure fail nothing.")
 @click.option(
     "--option",
@@ -95,13 +117,18 @@ Exit status 0: pass; 1: a confirmed regression, a broken or a missing cell; 2: w
 @db_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
-    suite: str,
+    suite: str | None,
     base: tuple[str, ...],
     head: tuple[str, ...],
     same: bool,
+    preset: str | None,
+    presets: Path | None,
+    session: str | None,
+    baseline: str | None,
     expression: str,
     margins: tuple[str, ...],
     max_pairs: int,
+    runs: int | Literal["auto"] | None,
     with_suspect: bool,
     allow_missing: bool,
     options: tuple[str, ...],
@@ -114,32 +141,34 @@ def command(
 ) -> int:
     """Measure base and head of SUITE in interleaved pairs on this machine, and judge what changed.
 
-    Speed, memory, energy and accuracy in one verdict; nothing fails before it is confirmed on fresh pairs.
+    Speed, memory, energy and accuracy in one verdict; nothing fails before it is confirmed on fresh pairs. With
+    --preset it judges configurations for deployment, with --baseline head alone against what is stored.
     """
-    from harness.gate.gate import GateRequest, run_gate
-    from harness.gate.render import FORMATS, terminal
+    from harness.gate.render import FORMATS
     from harness.paths import cache_dir
     from harness.runner import front
     from harness.runner.progress import progress_for
     from harness.store import Store
 
     outputs = _outputs(files, FORMATS)
-    request = GateRequest(
-        front.Request(
-            suite=suite,
-            expression=expression,
-            options=parse_options(options) or None,
-            model_files=model_files,
-            seed=seed,
-        ),
-        base,
-        head,
-        same=same,
-        metrics=_metrics(margins),
-        max_pairs=max_pairs,
-        with_suspect=with_suspect,
-        allow_missing=allow_missing,
+    measuring = bool(options or model_files or seed is not None or runs is not None)
+    words = Words(
+        suite, base, head, same, preset, presets, session, baseline, runs, margins, with_suspect, allow_missing,
+        measuring,
+    )  # fmt: skip
+    words.check()
+    request = front.Request(
+        suite=suite or "",
+        expression=expression,
+        options=parse_options(options) or None,
+        model_files=model_files,
+        runs=runs,
+        seed=seed,
     )
+    task = _task(words, request, _metrics(margins), max_pairs)
+    if session is not None:
+        with Store.open(db, read_only=True) as store:
+            return _tell(task(store, cache_dir(), progress_for(quiet=True)), outputs, format_)
     terminate_like_interrupt()
     check_cache()
     with Store.open(db) as store:
@@ -147,13 +176,41 @@ def command(
             click.echo(store.upgraded, err=True)
         progress = progress_for(quiet=quiet)
         try:
-            document = run_gate(request, store, cache_dir(), progress)
+            document = task(store, cache_dir(), progress)
         except KeyboardInterrupt:
             click.echo(
-                "interrupted: no verdict; every finished run is stored in the two sessions of this gate",
+                "interrupted: no verdict; every finished run is stored in this gate's session or sessions",
                 err=True,
             )
             return 130
+    return _tell(document, outputs, format_)
+
+
+def _task(words: Words, run: Request, metrics: dict[str, GateMetric], max_pairs: int) -> Task:
+    """What the words ask for."""
+    if words.preset is not None:
+        return preset_task(words, run)
+    if words.baseline is not None:
+        return baseline_task(words, run, metrics, max_pairs)
+    from harness.gate.gate import GateRequest, run_gate
+
+    request = GateRequest(
+        run,
+        words.base,
+        words.head,
+        same=words.same,
+        metrics=metrics,
+        max_pairs=max_pairs,
+        with_suspect=words.with_suspect,
+        allow_missing=words.allow_missing,
+    )
+    return lambda store, cache, progress: run_gate(request, store, cache, progress)
+
+
+def _tell(document: dict[str, Any], outputs: list[tuple[str, Path]], format_: str) -> int:
+    """Print and write the document; gives the exit status."""
+    from harness.gate.render import FORMATS, terminal
+
     for name, path in outputs:
         _write(path, FORMATS[name](document))
     if format_ == "table":

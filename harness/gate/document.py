@@ -80,6 +80,7 @@ def document(
         for key, one in pairing.cells.items()
     ]
     return {
+        "kind": "change",
         "verdict": _SUMMARIES[status],
         "exit_status": status,
         "summary": summary(counts, status),

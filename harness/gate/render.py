@@ -20,13 +20,13 @@ Document = Mapping[str, Any]
 
 #: Colours of verdicts on a terminal.
 _STYLES = {
+    "fail": "red",
     "regression": "red",
     "broken": "red",
     "missing": "red",
     "inconclusive": "yellow",
     "improvement": "green",
 }
-_TITLES = ("", "cell", "metric", "change", "would have seen", "pairs", "why")
 
 
 def terminal(document: Document, width: int = 120, *, color: bool = False) -> str:
@@ -37,11 +37,11 @@ def terminal(document: Document, width: int = 120, *, color: bool = False) -> st
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in _TITLES:
+    for title in words.titles(document):
         table.add_column(title, overflow="fold")
     for row in document["verdicts"]:
         # Text, not markup: a cell's name may hold square brackets.
-        cells = [Text(text) for text in _cells(row)]
+        cells = [Text(text) for text in words.cells(document, row)]
         table.add_row(*cells, style=_STYLES.get(row["verdict"]))
     out = io.StringIO()
     console = Console(file=out, width=width, highlight=False, force_terminal=color, no_color=not color)
@@ -52,30 +52,18 @@ def terminal(document: Document, width: int = 120, *, color: bool = False) -> st
     return out.getvalue()
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    mark = f"{words.MARKS[row['verdict']]} {row['verdict']}"
-    return (
-        mark,
-        row["cell"],
-        row["title"],
-        words.change(row),
-        words.seen(row),
-        words.pairs(row),
-        row["reason"],
-    )
-
-
 def _notes(document: Document) -> list[str]:
     sides = document["sides"]
-    notes = [
-        f"{name}: {sides[name]['text']} (edgebench show {sides[name]['session']})"
-        for name in ("base", "head")
-    ]
+    notes = []
+    for name, side in sides.items():
+        where = f" (edgebench show {side['session']})" if side["session"] else ""
+        notes.append(f"{name}: {side['text']}{where}")
     discarded = sum(one["discarded"] for one in document["cells"])
     if discarded:
         notes.append(f"{discarded} pairs were left out because something could have spoiled a run of them")
     notes += [f"not compared: {one}" for one in document["lonely"]]
     notes += [f"this machine: {one}" for one in document["advice"]]
+    notes += document.get("notes", ())
     return notes
 
 
@@ -84,13 +72,15 @@ def markdown(document: Document) -> str:
     rows = list(document["verdicts"])
     shown = words.changed(rows)
     lines = [f"### edgebench gate: {_md(document['summary'])}", ""]
-    lines += _md_table(shown) if shown else ["Nothing changed beyond the margins.", ""]
+    ruled = document.get("kind") == "deployment"
+    nothing = "Every rule holds." if ruled else "Nothing changed beyond the margins."
+    lines += _md_table(document, shown) if shown else [nothing, ""]
     rest = [row for row in rows if row not in shown]
     if rest:
         lines += [
-            f"<details><summary>{len(rest)} without a change</summary>",
+            f"<details><summary>{len(rest)} {'that hold' if ruled else 'without a change'}</summary>",
             "",
-            *_md_table(rest),
+            *_md_table(document, rest),
             "</details>",
             "",
         ]
@@ -99,9 +89,10 @@ def markdown(document: Document) -> str:
     return "\n".join(lines)
 
 
-def _md_table(rows: list[Mapping[str, Any]]) -> list[str]:
-    lines = ["| " + " | ".join(_TITLES) + " |", "|" + "---|" * len(_TITLES)]
-    lines += ["| " + " | ".join(_md(text) for text in _cells(row)) + " |" for row in rows]
+def _md_table(document: Document, rows: list[Mapping[str, Any]]) -> list[str]:
+    titles = words.titles(document)
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    lines += ["| " + " | ".join(_md(text) for text in words.cells(document, row)) + " |" for row in rows]
     return [*lines, ""]
 
 
@@ -153,7 +144,7 @@ def gitlab(document: Document) -> str:
 def junit(document: Document) -> str:
     """JUnit XML: a test case for each cell and metric; what is open or cannot be measured is skipped."""
     rows = document["verdicts"]
-    failing = [row for row in rows if row["verdict"] in ("regression", "broken", "missing")]
+    failing = [row for row in rows if row["verdict"] in ("fail", "regression", "broken", "missing")]
     skipped = [row for row in rows if row["verdict"] in ("inconclusive", "unmeasured")]
     suite = ET.Element(
         "testsuite",

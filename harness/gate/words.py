@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MARKS = {
+    "fail": "✗",
     "regression": "✗",
     "broken": "✗",
     "missing": "✗",
@@ -47,10 +48,39 @@ def pairs(row: Mapping[str, Any]) -> str:
 
 def sentence(row: Mapping[str, Any]) -> str:
     """One verdict in a line, for annotations."""
-    told = "" if row["ratio"] is None else f" {change(row)} in {pairs(row)} pairs;"
+    if "rule" in row:
+        is_ = "" if row["text"] is None else f" is {row['text']}, has to be {row['rule']};"
+        return f"{row['cell']}: {row['title']} {row['verdict']}:{is_} {row['reason']}".rstrip(" ;")
+    behind = f"against {row['sessions']} stored sessions" if "sessions" in row else f"in {pairs(row)} pairs"
+    told = "" if row["ratio"] is None else f" {change(row)} {behind};"
     return f"{row['cell']}: {row['title']} {row['verdict']}:{told} {row['reason']}"
 
 
 def changed(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """What a reviewer must see: everything but what passed or cannot be measured."""
     return [row for row in rows if row["verdict"] not in ("pass", "unmeasured")]
+
+
+#: Heads of the columns, by the document's kind.
+_TITLES = {
+    "change": ("", "cell", "metric", "change", "would have seen", "pairs", "why"),
+    "baseline": ("", "cell", "metric", "change", "would have seen", "paired gate", "sessions", "why"),
+    "deployment": ("", "cell", "figure", "has to be", "is", "of", "why"),
+}
+
+
+def titles(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Heads of the table's columns."""
+    return _TITLES[document.get("kind", "change")]
+
+
+def cells(document: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[str, ...]:
+    """One verdict as the columns of `titles`."""
+    kind = document.get("kind", "change")
+    first = (f"{MARKS[row['verdict']]} {row['verdict']}", row["cell"], row["title"])
+    if kind == "deployment":
+        return (*first, row["rule"], row["text"] or "–", str(row["n"] or ""), row["reason"])
+    if kind == "baseline":
+        paired = "–" if row["paired_detectable"] is None else f"{100 * row['paired_detectable']:.1f} %"
+        return (*first, change(row), seen(row), paired, str(row["sessions"]), row["reason"])
+    return (*first, change(row), seen(row), pairs(row), row["reason"])

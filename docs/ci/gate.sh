@@ -1,0 +1,18 @@
+#!/bin/sh
+# gate.sh SUITE WORDS...: judge, keep the verdicts beside this call, and hand the exit status on.
+#
+#   gate.sh bench.yaml --base git=main --head git=HEAD
+#   gate.sh bench.yaml --preset edge-ready -k int4 --runs 10
+#   gate.sh bench.yaml --baseline "llamacpp==0.3.36" --runs 10
+set -u
+suite=$1
+shift
+edgebench gate "$suite" "$@" --write markdown=gate.md --write junit=gate.xml --write json=gate.json
+status=$?
+case $status in
+    0) echo "gate: pass" ;;
+    1) echo "gate: something fails, see gate.md" ;;
+    3) echo "gate: inconclusive, see gate.md for what it would have seen" ;;
+    *) echo "gate: no verdict" >&2 ;;
+esac
+exit $status

@@ -1,0 +1,296 @@
+"""Head against a stored baseline, where base cannot be run again.
+
+Owns the verdicts of head's session against them. Imports the store's history,
+whose figures are the table's. Contract: what a cell is compared with was measured on this machine, with one version of
+its framework, built one way and with one number of threads: nothing is mixed; where the words cover several versions
+the cell is inconclusive and says which.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.gate import accuracy
+from harness.gate.alone import alone
+from harness.gate.between import Comparison, compare, judge
+from harness.gate.design import Rules
+from harness.gate.metrics import DEFAULTS, GateMetric
+from harness.gate.sides import Side, plan_side
+from harness.gate.stored import Baseline, StoredRuns
+from harness.gate.verdict import Verdict
+from harness.machine import describe_machine
+from harness.runner.front import Request, begin_session, carry_out
+from harness.runner.progress import SessionProgress
+from harness.store import Store
+from harness.store.facts import CellFacts
+from harness.store.history import HistoryPoint
+from harness.suite import Cell, PlannedCell
+from harness.table.metrics import METRICS
+
+#: Newest stored sessions that are looked through for a cell's score.
+LOOK_BACK = 5
+#: What every report of such a gate says.
+WEAKER = (
+    "against stored sessions: head was measured in one session, and more runs of it would not take that session's own "
+    "shift away; a paired gate would (its column: what it would find with the same noise of runs)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineRequest:
+    """What somebody asked for; fields as of `harness.gate.gate.GateRequest`."""
+
+    run: Request
+    baseline: Baseline
+    head: tuple[str, ...] = ()
+    metrics: Mapping[str, GateMetric] | None = None
+    max_pairs: int = 30
+    allow_missing: bool = False
+
+
+def run_baseline_gate(
+    request: BaselineRequest, store: Store, cache_dir: Path, progress: SessionProgress
+) -> dict[str, Any]:
+    """Measure head in a session of its own and judge it against what is stored; gives the document.
+
+    Raises:
+        UsageError: something in the words or the suite is wrong, or nothing is stored to compare with.
+        EdgebenchError: nothing can be measured at all, or the database fails.
+        KeyboardInterrupt: passed on; what was measured is stored.
+    """
+    side = Side.parse("head", request.head)
+    plan = plan_side(side, request.run, cache_dir)
+    wanted = request.baseline.framework
+    if wanted is not None:
+        plan = replace(plan, cells=tuple(one for one in plan.cells if one.cell.framework == wanted))
+    machine = describe_machine()
+    stored = StoredRuns(store, machine.id, request.baseline, request.metrics or DEFAULTS)
+    if not any(stored.points(one.cell.id) for one in plan.cells):
+        raise UsageError(
+            f"--baseline {request.baseline.text!r}: no stored run of these cells on this machine",
+            next_step="`edgebench db sessions` lists the sessions; measure a baseline first with `edgebench run`",
+        )
+    about: dict[str, Any] = {"side": "head", "words": list(side.words), "baseline": request.baseline.text}
+    session_id = begin_session(plan, store, about={"gate": about}, title=f"{plan.suite.title} [gate head]")
+    progress.note(f"head: {side.text} (session {session_id})")
+    carry_out(session_id, store, cache_dir, progress)
+    rules = Rules(max_pairs=request.max_pairs)
+    rows = judge_cells(store, stored, session_id, plan.cells, request.metrics or DEFAULTS, rules)
+    return alone(
+        "baseline",
+        rows,
+        suite=plan.suite.title,
+        machine=machine.name or machine.cpu_model,
+        sides={
+            "base": {
+                "words": [request.baseline.text],
+                "text": f"stored, {request.baseline.text}",
+                "session": request.baseline.session,
+            },
+            "head": {"words": list(side.words), "text": side.text, "session": session_id},
+        },
+        notes=[WEAKER],
+        allow_missing=request.allow_missing,
+    )
+
+
+def judge_cells(
+    store: Store,
+    stored: StoredRuns,
+    session_id: str,
+    cells: Sequence[PlannedCell],
+    metrics: Mapping[str, GateMetric],
+    rules: Rules,
+) -> list[dict[str, Any]]:
+    """The verdicts of head's stored session, ready for the document.
+
+    Args:
+        store: where it is.
+        stored: the baseline.
+        session_id: head's session.
+        cells: its plan.
+        metrics: what is judged.
+        rules: for what a paired gate would have found.
+    """
+    return _Judging(store, stored, session_id, metrics, rules).rows(cells)
+
+
+class _Judging:
+    """Makes the rows of one gate."""
+
+    def __init__(
+        self,
+        store: Store,
+        stored: StoredRuns,
+        session_id: str,
+        metrics: Mapping[str, GateMetric],
+        rules: Rules,
+    ) -> None:
+        self._stored = stored
+        self._session_id = session_id
+        self._metrics = metrics
+        self._rules = rules
+        self._threads = stored.build(session_id)[1]
+        self._head = {one.cell.id: one for one in store.session_facts(session_id).cells}
+        self._named = stored.baseline.session
+
+    def rows(self, cells: Sequence[PlannedCell]) -> list[dict[str, Any]]:
+        """All verdicts, cell by cell."""
+        rows: list[dict[str, Any]] = []
+        open_: list[tuple[dict[str, Any], Comparison, GateMetric]] = []
+        for planned in cells:
+            found, compared = self._cell(planned)
+            rows += found
+            open_ += compared
+        findings = judge([(one, metric) for _, one, metric in open_], self._rules)
+        for (row, _, _), finding in zip(open_, findings, strict=True):
+            row.update(
+                verdict=finding.word,
+                p_value=finding.p_value,
+                detectable=finding.detectable,
+                paired_detectable=finding.paired_detectable,
+                reason=finding.reason,
+            )
+        return rows
+
+    def _cell(
+        self, planned: PlannedCell
+    ) -> tuple[list[dict[str, Any]], list[tuple[dict[str, Any], Comparison, GateMetric]]]:
+        cell = planned.cell
+        points = self._stored.points(cell.id, self._session_id)
+        if not points:
+            if planned.reason is not None:
+                return [], []  # a machine's holes are no change
+            return [_row(cell, "cell", "unmeasured", "nothing is stored of it that the words cover")], []
+        facts = self._head[cell.id]
+        verdict = None if facts.score is None else facts.score.verdict
+        if verdict is not None and verdict.verdict == "broken":
+            return [_row(cell, "artifact", "broken", f"head's artifact is broken: {verdict.reason}")], []
+        wrong = self._mixed(points)
+        if wrong is not None:
+            return [_row(cell, "cell", "inconclusive", wrong)], []
+        head = [one for one in self._stored.history(cell.id) if one.session_id == self._session_id]
+        counted = [one for one in head if one.runs]
+        if not counted:
+            if any(one.left_out for one in head) and any(run.status == "ok" for run in facts.timed()):
+                return [_row(cell, "cell", "inconclusive", "every run of head is suspect")], []
+            why = planned.reason or next((run.reason for run in facts.timed() if run.reason), "it has no run")
+            return [_row(cell, "cell", "missing", f"head cannot be measured: {why}")], []
+        rows: list[dict[str, Any]] = []
+        compared: list[tuple[dict[str, Any], Comparison, GateMetric]] = []
+        for metric in self._metrics.values():
+            if metric.unit != "process":
+                continue
+            row, comparison = self._process(cell, metric, points, counted[-1])
+            rows.append(row)
+            if comparison is not None:
+                compared.append((row, comparison, metric))
+        return [*rows, *self._accuracy(cell, points, facts)], compared
+
+    def _mixed(self, points: Sequence[HistoryPoint]) -> str | None:
+        """Why the stored points are not one baseline; None where they are."""
+        versions = sorted({one.framework_version or "unknown" for one in points})
+        if len(versions) > 1:
+            return f"the baseline covers several versions, which are never mixed: {', '.join(versions)}"
+        threads = {self._stored.build(one.session_id)[1] for one in points} | {self._threads}
+        if len(threads) > 1:
+            told = ", ".join(sorted(map(str, threads)))
+            return f"stored sessions and head have different numbers of threads: {told}"
+        return None
+
+    def _process(
+        self, cell: Cell, metric: GateMetric, points: Sequence[HistoryPoint], head: HistoryPoint
+    ) -> tuple[dict[str, Any], Comparison | None]:
+        stored = [(one.session_id, _logs(one, metric)) for one in points]
+        stored = [(session_id, values) for session_id, values in stored if values]
+        own = _logs(head, metric)
+        named = [place for place, (session_id, _) in enumerate(stored) if session_id == self._named]
+        if not stored or (self._named is not None and not named):
+            return _row(cell, metric.name, "unmeasured", "no stored session has a figure"), None
+        if not own:
+            return _row(cell, metric.name, "missing", "stored sessions have a figure and head has none"), None
+        found = compare([values for _, values in stored], own, named[0] if named else None)
+        ends = found.interval()
+        bounds = (None, None) if ends is None else sorted(metric.ratio(end) for end in ends)
+        row = _row(
+            cell,
+            metric.name,
+            "inconclusive",
+            "",
+            ratio=metric.ratio(found.shift),
+            low=bounds[0],
+            high=bounds[1],
+            sessions=len(stored),
+            runs=len(own),
+            between=found.between,
+            within=found.within,
+            version=points[-1].framework_version,
+        )
+        return row, found
+
+    def _accuracy(self, cell: Cell, points: Sequence[HistoryPoint], head: CellFacts) -> list[dict[str, Any]]:
+        """Verdicts on what does not vary from session to session: as of a paired gate."""
+        base = self._scored(cell.id, points)
+        found: dict[str, Verdict] = {}
+        for name, metric in self._metrics.items():
+            if metric.unit == "window":
+                found[name] = accuracy.divergence(None if base is None else base.score, head.score, metric)
+        found |= accuracy.tasks(None if base is None else base.evaluation, head.evaluation)
+        return [
+            _row(
+                cell,
+                name,
+                one.word,
+                one.reason,
+                ratio=one.ratio,
+                low=one.low,
+                high=one.high,
+                sessions=0 if one.ratio is None else 1,
+                detectable=one.detectable,
+                p_value=one.p_value,
+            )
+            for name, one in found.items()
+        ]
+
+    def _scored(self, cell_id: str, points: Sequence[HistoryPoint]) -> CellFacts | None:
+        """The baseline's cell: of the named session, else of the newest one that has a score or tasks of it."""
+        order = [one.session_id for one in reversed(points)]
+        if self._named is not None:
+            order = [self._named]
+        cells = [self._stored.cell(one, cell_id) for one in list(dict.fromkeys(order))[:LOOK_BACK]]
+        scored = [one for one in cells if one is not None and (one.score or one.evaluation)]
+        return scored[0] if scored else None
+
+
+def _logs(point: HistoryPoint, metric: GateMetric) -> list[float]:
+    """One value a run, as a logarithm that is higher where the run is better."""
+    sign = 1.0 if metric.higher_is_better else -1.0
+    return [sign * math.log(one) for one in point.of_runs[metric.name] if one > 0]
+
+
+def _row(cell: Cell, metric: str, verdict: str, reason: str, **figures: Any) -> dict[str, Any]:
+    return {
+        "cell": cell.name,
+        "cell_id": cell.id,
+        "metric": metric,
+        "title": METRICS[metric].title if metric in METRICS else metric,
+        "verdict": verdict,
+        "ratio": None,
+        "low": None,
+        "high": None,
+        "sessions": 0,
+        "runs": 0,
+        "between": None,
+        "within": None,
+        "version": None,
+        "detectable": None,
+        "paired_detectable": None,
+        "p_value": None,
+        "reason": reason,
+        **figures,
+    }
