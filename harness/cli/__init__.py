@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "plot": "Draw stored figures: a roofline of a session.",
     "gate": "Measure base and head in interleaved pairs, and judge what changed.",
     "history": "Find the change points of a series.",
+    "alerts": "List the changes that were raised; acknowledge and resolve them.",
     "show": "Show a session, cell, run or artifact, down to its samples.",
     "list": "List suites, frameworks, models, recipes, precisions, devices or metrics.",
     "doctor": "Say what this machine has, and what would bring what it lacks.",

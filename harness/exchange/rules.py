@@ -1,7 +1,7 @@
 """What holds where two databases say different things of one id.
 
 Owns these rules, and which columns they are for; everywhere else a difference is a contradiction. Imports nothing of
-SQLAlchemy. Contract: both joins are the greater of two rows in a total order, so they are commutative, associative
+SQLAlchemy. Contract: all joins are the greater of two rows in a total order, so they are commutative, associative
 and idempotent: merging gives the same in any order, and twice is once.
 """
 
@@ -11,10 +11,18 @@ from typing import Any
 
 from harness.exchange.shape import TableShape
 from harness.exchange.values import Row
-from harness.store.tables import SESSION_STATUSES
+from harness.store.tables import ALERT_STATES, SESSION_STATUSES
 
-#: Table -> columns that change in place, and are taken together from the later state.
-CHANGING: dict[str, tuple[str, ...]] = {"session": ("resumed", "ended_at", "status")}
+#: Table -> columns that change in place, and are taken together from the later state. An alert's figures are what was
+#: known when it was raised: who looked later knew more of the same change.
+CHANGING: dict[str, tuple[str, ...]] = {
+    "session": ("resumed", "ended_at", "status"),
+    "alert": (
+        "state_changed_at", "state", "note", "raised_at", "session_before_id", "session_after_id", "time_before",
+        "time_after", "first_session_id", "last_session_id", "value_before", "value_after", "ratio", "ratio_low",
+        "ratio_high", "confidence", "direction",
+    ),
+}  # fmt: skip
 
 #: Table -> columns that describe a thing without being part of its id: programs of other versions may tell less, or
 #: tell it otherwise. In the order in which they are compared.
@@ -34,6 +42,7 @@ COMES_WITH: dict[str, tuple[str, ...]] = {
     "preparation": ("session_id", "artifact_id"),
 }
 
+_ALERT_RANK = {state: rank for rank, state in enumerate(ALERT_STATES)}
 # Of two states of one session that was taken up equally often, what was told last; a status cannot change without its
 # end but by hand, and then the order of the words decides.
 _STATUS_RANK = {status: rank for rank, status in enumerate(SESSION_STATUSES)}
@@ -48,6 +57,17 @@ def state_rank(row: Row, shape: TableShape) -> tuple[Any, ...]:
         0.0 if ended_at is None else ended_at.timestamp(),
         _STATUS_RANK.get(status, -1),
         status,
+    )
+
+
+def alert_rank(row: Row, shape: TableShape) -> tuple[Any, ...]:
+    """How late a state of an alert is: by its time, then resolved after acknowledged after open, then by the rest."""
+    changed_at, state, *rest = (row[shape.at(name)] for name in CHANGING["alert"])
+    # None is never compared with a value: the flag before it decides.
+    return (
+        changed_at.timestamp(),
+        _ALERT_RANK.get(state, -1),
+        *((value is not None, 0 if value is None else value) for value in rest),
     )
 
 
@@ -68,7 +88,7 @@ def joined(shape: TableShape, ours: Row, theirs: Row) -> Row | None:
     free = CHANGING.get(shape.name) or DESCRIBING.get(shape.name)
     if free is None or not set(differing(shape, ours, theirs)) <= set(free):
         return None
-    rank = state_rank if shape.name in CHANGING else description_rank
+    rank = {"session": state_rank, "alert": alert_rank}.get(shape.name, description_rank)
     return max((ours, theirs), key=lambda row: rank(row, shape))
 
 

@@ -1,7 +1,7 @@
 """Change points: where a series of measurements moved from one level to another, how far, and how sure.
 
-Owns the analysis of one series as plain arrays, and reading a series from a CSV file. Imports numpy and the errors
-that a person reads, nothing of the database. Contract: the same values give the same answer, and values that are
+Owns the analysis of one series as plain arrays, and reading a series from a CSV file or, in `stored`, out of the results
+database. Everything but `stored` imports numpy and the errors that a person reads alone. Contract: the same values give the same answer, and values that are
 appended never withdraw a change point, nor move it out of its interval. The method is in ``docs/history.md``.
 """
 

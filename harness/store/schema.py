@@ -40,6 +40,7 @@ REVISIONS: dict[str, str] = {
     "0012": "0.1.0",
     "0013": "0.1.0",
     "0014": "0.1.0",
+    "0016": "0.1.0",
 }
 
 #: Alembic's scripts; one file a revision in `versions`.
