@@ -115,7 +115,9 @@ def find(context: click.Context, db: str, as_json: bool) -> None:
             found = look(store, describe_machine().id, datetime.now(UTC))
         lines = _described(store, [one.alert for one in found.raised])
     if as_json:
-        print_json({"raised": lines, "waiting": len(found.waiting), "series": found.series, "short": found.short})
+        print_json(
+            {"raised": lines, "waiting": len(found.waiting), "series": found.series, "short": found.short}
+        )
         return
     click.echo(
         f"looked at {found.series} series, {found.short} more are too short; "

@@ -41,10 +41,14 @@ _TOLD_VERSIONS = 12
     "repeats) and time.",
 )
 @click.option(
-    "--metric", metavar="NAME", help="What to follow of a cell. Default: decode_tps, or prefill_tps without decode."
+    "--metric",
+    metavar="NAME",
+    help="What to follow of a cell. Default: decode_tps, or prefill_tps without decode.",
 )
 @click.option(
-    "--machine", metavar="NAME", help="Name or id of the machine. Default: the only one with the cell, or this one."
+    "--machine",
+    metavar="NAME",
+    help="Name or id of the machine. Default: the only one with the cell, or this one.",
 )
 @click.option(
     "--out",
@@ -71,7 +75,9 @@ def command(
 
     if (cell is None) == (csv_file is None):
         raise UsageError(
-            "a series is that of a cell or of a file" if cell is None else "both a cell and a file were given",
+            "a series is that of a cell or of a file"
+            if cell is None
+            else "both a cell and a file were given",
             next_step="give one of them: edgebench history CELL, or edgebench history --csv FILE",
         )
     if csv_file is not None and (metric is not None or machine is not None):
@@ -126,7 +132,10 @@ def _of_cell(
         machine_name = store.describe("machine", machine_id)["name"]
     title = f"{cell_named(cell)}: {wanted} on {machine_name}"
     if as_json:
-        about = {"cell": {"id": cell.id, "name": cell_named(cell)}, "machine": {"id": machine_id, "name": machine_name}}
+        about = {
+            "cell": {"id": cell.id, "name": cell_named(cell)},
+            "machine": {"id": machine_id, "name": machine_name},
+        }
         print_json({**about, "metric": wanted, **_cell_answer(found, analysis, causes)})
     else:
         click.echo(title)
@@ -174,9 +183,7 @@ def _values_of(store: Store, cell_id: str, machine_id: str, metrics: tuple[str, 
     return {metric: bool(series.points) for metric, series in found.items()}
 
 
-def _cell_answer(
-    found: CellSeries, analysis: Analysis, causes: list[list[Coincidence]]
-) -> dict[str, Any]:
+def _cell_answer(found: CellSeries, analysis: Analysis, causes: list[list[Coincidence]]) -> dict[str, Any]:
     changes = []
     for change, told, of_change in zip(
         analysis.changes, _answer(analysis, found.series), causes, strict=True
@@ -216,7 +223,9 @@ def _change_lines(found: CellSeries, analysis: Analysis, causes: list[list[Coinc
         before, after = found.sides(change)
         lines += ["", f"{change.direction} between session {before.session_id} and {after.session_id}:"]
         if not of_change:
-            lines.append("  no package, driver, artifact or setting of the machine that is stored changed with it")
+            lines.append(
+                "  no package, driver, artifact or setting of the machine that is stored changed with it"
+            )
         for one in of_change[:_TOLD_VERSIONS]:
             where = "" if one.at_place else f"  (perhaps: with session {one.session_id}, within the interval)"
             lines.append(f"  {one.what}{where}")

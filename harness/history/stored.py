@@ -60,9 +60,7 @@ class CellSeries:
         return self.points[self.point_of(change.first_row)], self.points[self.point_of(change.last_row)]
 
 
-def cell_series(
-    store: Store, cell_id: str, machine_id: str, metrics: Sequence[str]
-) -> dict[str, CellSeries]:
+def cell_series(store: Store, cell_id: str, machine_id: str, metrics: Sequence[str]) -> dict[str, CellSeries]:
     """The series of some metrics; one without any value is empty.
 
     Raises:

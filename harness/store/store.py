@@ -18,7 +18,18 @@ from typing import Any, Self
 from sqlalchemy import Connection, Engine
 
 from harness.errors import EdgebenchError, UsageError
-from harness.store import alerts, bulk, evaluations, facts, imports, looking, origins, records, schema, writing
+from harness.store import (
+    alerts,
+    bulk,
+    evaluations,
+    facts,
+    imports,
+    looking,
+    origins,
+    records,
+    schema,
+    writing,
+)
 from harness.store import engine as engines
 from harness.store.alerts import AlertRecord, AlertState
 from harness.store.history import HistoryPoint, history
@@ -257,9 +268,7 @@ class Store:
         with self._writing() as connection:
             return alerts.store(connection, found)
 
-    def change_alert(
-        self, alert_id: str, state: AlertState, note: str, at: datetime
-    ) -> AlertRecord | None:
+    def change_alert(self, alert_id: str, state: AlertState, note: str, at: datetime) -> AlertRecord | None:
         """Gives an alert another state; None, and nothing is changed, where it is resolved.
 
         Raises:

@@ -80,9 +80,7 @@ def surroundings(
         told = dict(of_session[row.session_id])
         told |= {("package", name): version for name, version in packages.get(row.environment_id, ())}
         told |= {
-            ("component", name): str(version)
-            for name, version in row.versions.items()
-            if version is not None
+            ("component", name): str(version) for name, version in row.versions.items() if version is not None
         }
         if row.artifact_id is not None:
             told["artifact", "content"] = row.artifact_id[:16]

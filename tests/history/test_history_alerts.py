@@ -68,7 +68,9 @@ def test_a_change_back_is_another_alert_and_a_resolved_one_is_not_raised_again(s
     there = stepped(40, 12, 1.1)
     store_nights(store, [(CELL, [*there[:26], *steady(14)])])
     found = look(store, MACHINE.id, NOW, metrics=["decode_tps"])
-    assert [one.alert.direction for one in sorted(found.raised, key=lambda one: str(one.alert.time_after))] == [
+    assert [
+        one.alert.direction for one in sorted(found.raised, key=lambda one: str(one.alert.time_after))
+    ] == [
         "down",
         "up",
     ]

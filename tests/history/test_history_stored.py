@@ -30,7 +30,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
             [(CELL, stepped(30, 15, 1.2)), (OTHER, steady(30))],
             machine=MACHINE,
             version=lambda night: "0.3.36" if night < 15 else "0.3.37",
-            session=lambda night: {"system": {"kernel": "6.1" if night < 4 else "6.2", "battery_percent": night}},
+            session=lambda night: {
+                "system": {"kernel": "6.1" if night < 4 else "6.2", "battery_percent": night}
+            },
         )
     return path
 
@@ -160,7 +162,10 @@ def test_words_that_mean_no_series_are_refused(
 
 def test_the_plot_is_of_every_run(database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "plot.json"
-    assert history(capsys, "Q4_K_M", "--db", str(database), "--machine", MACHINE.id[:5], "--out", str(out))[0] == 0
+    assert (
+        history(capsys, "Q4_K_M", "--db", str(database), "--machine", MACHINE.id[:5], "--out", str(out))[0]
+        == 0
+    )
     chart = json.loads(out.read_text(encoding="utf-8"))
     assert "decode_tps" in json.dumps(chart)
     dots = chart["layer"][1]["data"]["values"]

@@ -85,7 +85,9 @@ def test_alerts_are_of_a_machine_and_in_the_order_of_their_raising(store: Store,
     assert store.describe("alert", alert.id)["metric"] == "decode_tps"
 
 
-@pytest.mark.parametrize("changes", [{"state": "seen"}, {"direction": "worse"}, {"state": "resolved", "note": None}])
+@pytest.mark.parametrize(
+    "changes", [{"state": "seen"}, {"direction": "worse"}, {"state": "resolved", "note": None}]
+)
 def test_the_database_refuses_a_state_that_is_none(
     store: Store, alert: AlertRecord, changes: dict[str, str]
 ) -> None:
@@ -108,7 +110,9 @@ def test_of_two_states_of_an_alert_the_later_one_stands_whichever_database_has_i
         replace(alert, state="acknowledged", note="seen"),
         replace(alert, state="resolved", note="gone"),
         replace(alert, state="acknowledged", note="seen", state_changed_at=RAISED + timedelta(days=1)),
-        replace(alert, state="acknowledged", ratio=None, note="seen", state_changed_at=RAISED + timedelta(days=2)),
+        replace(
+            alert, state="acknowledged", ratio=None, note="seen", state_changed_at=RAISED + timedelta(days=2)
+        ),
     ]
     for earlier, later in itertools.combinations(map(row, states), 2):
         assert rules.joined(shape, earlier, later) == later == rules.joined(shape, later, earlier)
