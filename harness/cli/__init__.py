@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "table": "Print the comparison table of a session.",
     "plot": "Draw stored figures: a roofline of a session.",
     "gate": "Measure base and head in interleaved pairs, and judge what changed.",
+    "nightly": "Measure a suite unattended within a time budget, and report in the morning what moved.",
     "history": "Find the change points of a series.",
     "alerts": "List the changes that were raised; acknowledge and resolve them.",
     "show": "Show a session, cell, run or artifact, down to its samples.",

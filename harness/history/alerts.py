@@ -13,7 +13,7 @@ its own series confirms but this does not is waiting: as nights go by its chance
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -72,7 +72,6 @@ def look(
     *,
     metrics: Sequence[str] = WATCHED,
     rate: float = RATE,
-    tell: Callable[[int, int], None] = lambda done, cells: None,
 ) -> Look:
     """Look at every series of a machine, and store the alerts that it is worth.
 
@@ -82,7 +81,6 @@ def look(
         now: when the alerts are raised; aware.
         metrics: that are looked at.
         rate: accepted share of false alerts among the raised ones.
-        tell: called with the number of cells that were looked at, and of all.
     """
     known: dict[tuple[str, str], list[AlertRecord]] = {}
     for alert in store.alerts(machine_id):
@@ -91,7 +89,7 @@ def look(
     chances: list[float] = []
     looked = short = 0
     cells = [cell for cell, _ in store.timed_cells(machine_id) if cell.source is None]
-    for done, cell in enumerate(cells):
+    for cell in cells:
         for series in cell_series(store, cell.id, machine_id, metrics).values():
             if not series.points:
                 continue
@@ -103,7 +101,6 @@ def look(
             found = _unknown(series, analysis, known.get((cell.id, series.metric), []), now)
             new += [(series, change, alert) for change, alert in found]
             chances += [1 - alert.confidence for _, alert in found] or [1.0]
-        tell(done + 1, len(cells))
     # As many hypotheses as series at least: one without a new change has the chance 1.
     accepted = discoveries(sorted(chances), rate).count(True)
     ranked = sorted(new, key=lambda one: (1 - one[2].confidence, one[2].id))

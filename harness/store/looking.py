@@ -122,6 +122,20 @@ def newest_session(
     return connection.execute(query).scalar()
 
 
+def session_state(connection: Connection, session_id: str) -> dict[str, Any]:
+    """``status``, ``started_at``, ``ended_at``, ``resumed`` and ``settings`` of a session.
+
+    Raises:
+        LookupError: no such session.
+    """
+    rows = table("session")
+    columns = [rows.c[name] for name in ("status", "started_at", "ended_at", "resumed", "settings")]
+    found = connection.execute(select(*columns).where(rows.c.id == session_id)).first()
+    if found is None:
+        raise LookupError(f"no session {session_id}")
+    return dict(found._mapping)
+
+
 def began_at(connection: Connection, session_id: str) -> datetime | None:
     """When a session began; None where an imported one does not tell, or there is no such session."""
     sessions = table("session")
@@ -143,6 +157,24 @@ def timed_cells(connection: Connection, machine_id: str | None) -> list[tuple[re
     pairs = [(cell, machine) for cell, machine in connection.execute(query)]
     found = cells(connection, {cell for cell, _ in pairs})
     return [(found[cell], machine) for cell, machine in pairs]
+
+
+def last_measured(connection: Connection, machine_id: str) -> dict[str, str]:
+    """Cell id -> the newest session of a machine that tried to measure it; a skipped run tried nothing."""
+    runs, sessions = table("run"), table("session")
+    query = (
+        select(runs.c.cell_id, runs.c.session_id, sessions.c.started_at)
+        .join(sessions, sessions.c.id == runs.c.session_id)
+        .where(
+            sessions.c.machine_id == machine_id,
+            sessions.c.origin == "measured",
+            runs.c.kind == "timed",
+            runs.c.status != "skipped",
+        )
+        .distinct()
+        .order_by(sessions.c.started_at, runs.c.session_id)
+    )
+    return {cell: session for cell, session, _ in connection.execute(query)}
 
 
 def cells(connection: Connection, ids: Collection[str]) -> dict[str, records.CellRecord]:

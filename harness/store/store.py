@@ -333,6 +333,15 @@ class Store:
                 connection, suite=suite, machine=machine, unfinished=unfinished, trigger=trigger
             )
 
+    def session_state(self, session_id: str) -> dict[str, Any]:
+        """``status``, ``started_at``, ``ended_at``, ``resumed`` and ``settings`` of a session.
+
+        Raises:
+            LookupError: no such session.
+        """
+        with self._reading() as connection:
+            return looking.session_state(connection, session_id)
+
     def began_at(self, session_id: str) -> datetime | None:
         """When a session began; None where an imported one does not tell, or there is no such session."""
         with self._reading() as connection:
@@ -397,6 +406,11 @@ class Store:
         """``(cell, machine id)`` of every series: what has timed runs, on one machine or any."""
         with self._reading() as connection:
             return looking.timed_cells(connection, machine_id)
+
+    def last_measured(self, machine_id: str) -> dict[str, str]:
+        """Cell id -> the newest session of a machine that tried to measure it; a skipped run tried nothing."""
+        with self._reading() as connection:
+            return looking.last_measured(connection, machine_id)
 
     def cells(self, ids: Collection[str]) -> dict[str, records.CellRecord]:
         """Stored cells by their ids."""

@@ -109,18 +109,24 @@ def _of_sessions(connection: Connection, sessions: Sequence[str]) -> dict[str, d
             rows.c.id.in_(sessions[begin : begin + _ASKED_AT_ONCE])
         )
         for session, system, version, commit in connection.execute(query):
-            told = {
-                ("system", name): str(value)
-                for name, value in system.items()
-                if name not in _PASSING and value is not None
-            }
-            told |= {
-                ("driver", name): str(driver)
-                for name, driver in (system.get("drivers") or {}).items()
-                if driver is not None
-            }
-            told["program", "edgebench"] = version
+            told = state_of(system, version)
             if commit is not None:
                 told["program", "commit"] = commit
             found[session] = told
     return found
+
+
+def state_of(system: Mapping[str, Any], edgebench_version: str) -> dict[tuple[str, str], str]:
+    """What a machine's state says of versions, as `harness.machine.describe_session_state` gives it."""
+    told = {
+        ("system", name): str(value)
+        for name, value in system.items()
+        if name not in _PASSING and value is not None
+    }
+    told |= {
+        ("driver", name): str(driver)
+        for name, driver in (system.get("drivers") or {}).items()
+        if driver is not None
+    }
+    told["program", "edgebench"] = edgebench_version
+    return told

@@ -31,14 +31,24 @@ def stepped(nights: int, after: int, factor: float, runs: int = 2) -> list[list[
     ]
 
 
+def _one_version(night: int) -> str:
+    del night
+    return "0.3.36"
+
+
+def _usual(night: int) -> Mapping[str, Any]:
+    del night
+    return {}
+
+
 def store_nights(
     store: Store,
     series: Mapping[records.CellRecord, Nights] | Sequence[tuple[records.CellRecord, Nights]],
     *,
     machine: records.MachineRecord | None = None,
-    version: Callable[[int], str] = lambda night: "0.3.36",
+    version: Callable[[int], str] = _one_version,
     first: int = 0,
-    session: Callable[[int], Mapping[str, Any]] = lambda night: {},
+    session: Callable[[int], Mapping[str, Any]] = _usual,
 ) -> list[str]:
     """Stores a session a night with the timed runs of some cells; gives the sessions' ids.
 

@@ -96,9 +96,7 @@ def test_the_database_refuses_a_state_that_is_none(
     assert store.alerts() == []
 
 
-def test_of_two_states_of_an_alert_the_later_one_stands_whichever_database_has_it(
-    store: Store, alert: AlertRecord
-) -> None:
+def test_of_two_states_of_an_alert_the_later_one_stands_whichever_database_has_it(alert: AlertRecord) -> None:
     shape = SHAPE["alert"]
 
     def row(record: AlertRecord) -> Row:
