@@ -64,7 +64,7 @@ class BudgetType(click.ParamType):
 @click.option(
     "--upgrade",
     is_flag=True,
-    help="Take the newest releases of the frameworks' packages; what cannot be had or made is told, and the pin stands.",
+    help="Take the newest releases of the frameworks' packages; where one cannot be had, the pin stands.",
 )
 @click.option(
     "--report",

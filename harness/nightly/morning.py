@@ -1,7 +1,7 @@
 """The morning report: what moved, since when, how sure, and what changed with it; what was measured, and what failed.
 
-Owns the report's content and its two forms, Markdown and JSON. Imports the store. Contract: made from what is stored and
-from the night's own account; the same night gives the same text.
+Owns the report's content and its two forms, Markdown and JSON. Imports the store. Contract: made from what is stored
+and from the night's own account; the same night gives the same text.
 """
 
 from __future__ import annotations
@@ -336,8 +336,10 @@ def _left_out(night: Night, facts: Sequence[SessionFacts]) -> list[Outcome]:
         Outcome(cell_id, night.names[cell_id], "no room", 0, reason) for cell_id, reason in chosen.items()
     ]
     for session in facts:
-        for one in (session.settings.get("nightly") or {}).get("left_out") or ():
-            found.append(Outcome(one["cell_id"], one["name"], "no room", 0, one["reason"]))
+        found += [
+            Outcome(one["cell_id"], one["name"], "no room", 0, one["reason"])
+            for one in (session.settings.get("nightly") or {}).get("left_out") or ()
+        ]
     return found
 
 

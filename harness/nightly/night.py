@@ -1,7 +1,7 @@
-"""The course of a night: one at a time on a machine, an unfinished one first, then a new one within the time that is left.
+"""The course of a night: an unfinished session first, then a new one within the time that is left.
 
-Owns the order of these steps and what of them is stored with the session. Imports the runner's front door. Contract: one
-night at a time on a machine; whatever ends the process leaves the session resumable, and the next night on the same
+Owns the order of these steps and what of them is stored with the session. Imports the runner's front door. Contract:
+one night at a time on a machine; whatever ends the process leaves the session resumable, and the next night on the same
 database takes it up; what a budget has no room for is stored as skipped, with the reason, and never taken up later.
 """
 
@@ -252,7 +252,7 @@ def _begin(
             if not known
             else f"none of {len(known)} cells has room in {left_s or 0:.0f} s: "
             f"the shortest takes {min(one.expected_s for one in known):.0f} s",
-            next_step="give a longer --budget, or another suite; `edgebench run SUITE --dry-run` says what a cell takes",
+            next_step="give a longer --budget, or another suite; `edgebench run SUITE --dry-run` tells cells' times",
         )
     chosen = {one.candidate.cell_id for one in night.choice.picked}
     plan = replace(

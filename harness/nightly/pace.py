@@ -4,8 +4,8 @@ Owns the deadline and the cooling. Imports the machine's readings. Contract: onl
 whose temperature cannot be read is said so once and not waited for; no wait is longer than `LONGEST_WAIT_S`, or goes
 beyond the deadline.
 
-Hot is what is more than `ABOVE_REST_C` above the coolest reading of this night, and above `NEVER_HOT_C` at all; or above
-what a person named. So a run begins as its neighbours did, whatever ran before it.
+Hot is what is more than `ABOVE_REST_C` above the coolest reading of this night, and above `NEVER_HOT_C` at all; or
+above what a person named. So a run begins as its neighbours did, whatever ran before it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The newest releases of the frameworks' packages, as overrides of their pins, tried before the night rests on them.
 
-Owns asking the package index and falling back. Imports the environment machinery. Contract: a release is used only after
-an environment with it was made and its framework imported; whatever fails is told in a sentence, and the pins (or what
-the user named with --with) stand.
+Owns asking the package index and falling back. Imports the environment machinery. Contract: a release is used only
+after an environment with it was made and its framework imported; whatever fails is told in a sentence, and the pins (or
+what the user named with --with) stand.
 """
 
 from __future__ import annotations

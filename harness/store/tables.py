@@ -415,7 +415,8 @@ class CellStop(Row, table=True):
     session_id: str = Field(primary_key=True, foreign_key="session.id", description="its session")
     cell_id: str = Field(primary_key=True, foreign_key="cell.id", description="its cell")
     ended_by: str = Field(
-        description="`width`: narrow enough; `cap`: as many runs as were allowed, or as a night's budget had room for; `failed`: its first runs all failed"
+        description="`width`: narrow enough; `cap`: as many runs as were allowed, or as a night's budget had room for; "
+        "`failed`: its first runs all failed"
     )
     width: float = Field(
         description="asked for: half the 95 % interval of the median over runs, as a share of the median"
