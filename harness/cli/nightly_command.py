@@ -55,7 +55,7 @@ class BudgetType(click.ParamType):
 
 
 @click.command("nightly", epilog=EPILOG)
-@click.argument("suite", default="full", shell_complete=complete_suites)
+@click.argument("suite", metavar="[SUITE]", default="full", shell_complete=complete_suites)
 @click.option(
     "--budget",
     type=BudgetType(),
@@ -65,6 +65,11 @@ class BudgetType(click.ParamType):
     "--upgrade",
     is_flag=True,
     help="Take the newest releases of the frameworks' packages; where one cannot be had, the pin stands.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Only take up a night that was interrupted; do nothing where there is none.",
 )
 @click.option(
     "--report",
@@ -109,6 +114,7 @@ def command(
     suite: str,
     budget: timedelta | None,
     upgrade: bool,
+    resume: bool,
     report: Path | None,
     cool_below: float | None,
     expression: str,
@@ -129,7 +135,7 @@ def command(
     """
     from harness.files import write_atomically
     from harness.nightly.morning import morning
-    from harness.nightly.night import TRIGGER, Wish, only_night, spend
+    from harness.nightly.night import TRIGGER, Wish, only_night, spend, unfinished_night
     from harness.paths import cache_dir
     from harness.report import write_report
     from harness.runner import front
@@ -148,7 +154,7 @@ def command(
         tasks=TaskRequest(trusted=trust_task_code),
     )
     front.make_plan(request)  # wrong words are told before anything is made
-    wish = Wish(request, budget, upgrade, cool_below)
+    wish = Wish(request, budget, upgrade, cool_below, resume)
     terminate_like_interrupt()
     check_cache()
     with only_night(cache_dir()), Store.open(db) as store:
@@ -158,6 +164,9 @@ def command(
         warning = front.clock_warning(store)
         if warning is not None:
             progress.note(warning)
+        if resume and unfinished_night(store, front.suite_title(suite)) is None:
+            click.echo(f"nothing to resume: no night of {suite} on this machine was interrupted", err=True)
+            return 0
         try:
             night = spend(wish, store, cache_dir(), progress)
         except KeyboardInterrupt:

@@ -43,12 +43,14 @@ class Wish:
         budget: time that there is; None: as long as it takes.
         upgrade: take the newest releases of the frameworks' packages.
         cool_below_c: a sensor above it is waited for; None: by the rule of `harness.nightly.pace`.
+        only_resume: take up an unfinished night, and begin none.
     """
 
     request: front.Request
     budget: timedelta | None = None
     upgrade: bool = False
     cool_below_c: float | None = None
+    only_resume: bool = False
 
 
 @dataclass
@@ -149,7 +151,7 @@ def spend(
     night = Night(describe_machine().id, began, began, Look((), (), 0, 0))
     sensors = read or temperatures()
     unfinished = unfinished_night(store, front.suite_title(wish.request.suite))
-    goes_on = True
+    goes_on = not wish.only_resume
     if unfinished is not None:
         state = store.session_state(unfinished)
         deadline = _deadline(state)
@@ -159,7 +161,7 @@ def spend(
         if _resume(night, unfinished, wish, store, cache_dir, progress, pace):
             night.upgrade = _stored_upgrade(state)
             # An older night's rest is done first; then comes this night's own.
-            goes_on = not this_night
+            goes_on = goes_on and not this_night
     if goes_on and (own is None or now() < own):
         _begin(night, wish, store, cache_dir, progress, _pace(wish, own, sensors, progress, now), newest, now)
     progress.note("looking at the history of every cell")

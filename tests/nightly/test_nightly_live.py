@@ -132,12 +132,15 @@ def test_an_interrupted_night_is_taken_up_by_the_next_one(lab: Lab, how: str) ->
         assert "Go on with: edgebench nightly fake.yaml" in ended.err
     lab.script(None)
     before = lab.runs()
-    again = lab.run("nightly", "fake.yaml", "--budget", "6h", "--json")
+    again = lab.run("nightly", "fake.yaml", "--budget", "6h", "--resume", "--json")
     assert again.status == 0, again.err
     ((session,),) = lab.query("SELECT id FROM session")
     assert (again.json["resumed"], again.json["sessions"]) == (session, [session])
     assert lab.runs()[: len(before)] == before
     assert sorted(run[2] for run in lab.runs() if run[1] == "timed") == [0, 1, 2]
+    nothing = lab.run("nightly", "fake.yaml", "--resume")
+    assert (nothing.status, nothing.out) == (0, "")
+    assert "nothing to resume" in nothing.err
 
 
 def test_the_rest_of_an_older_night_is_done_before_this_nights_own_session(lab: Lab) -> None:
@@ -176,7 +179,7 @@ def test_newest_releases_that_cannot_be_made_are_told_and_the_pins_are_measured(
         return ensure(manager, backend, variant, overrides, **more)
 
     monkeypatch.setattr(EnvironmentManager, "ensure", only_pins)
-    night, report = spent(lab, wish(upgrade=True), Clock(), newest=lambda name: "99.0")
+    night, report = spent(lab, wish(upgrade=True), Clock(), newest={"numpy": "99.0"}.__getitem__)
     assert night.upgrade is not None
     assert night.upgrade.overrides == ()
     assert "- failed: fake: not with numpy 99.0: numpy 99.0 does not build" in report
