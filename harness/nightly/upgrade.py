@@ -101,8 +101,9 @@ def newest_releases(
     used: list[str] = []
     failed: list[str] = []
     for backend in backends:
-        newer: dict[str, tuple[Version, str]] = {}
-        for name, pin in _pins(backend).items():
+        newer: dict[str, str] = {}
+        pins = _pins(backend)
+        for name, pin in pins.items():
             if any(one.name == name and one.framework in (None, backend.framework) for one in given):
                 continue
             if name not in answers:
@@ -113,43 +114,51 @@ def newest_releases(
                     answers[name] = error
             answer = answers[name]
             if isinstance(answer, EdgebenchError):
-                failed.append(f"{backend.framework}: {answer.what}; {pin} is used")
-            elif Version(answer) > pin:
-                newer[name] = pin, answer
+                failed.append(f"{backend.framework}: {answer.what}; {_text(pin)} is used")
+            elif _is_newer(answer, pin):
+                newer[name] = answer
         names = list(newer)
         for some in [names, names[:1]] if len(names) > 1 else [names]:
             if not some:
                 break
-            words = [f"{backend.framework}={name}=={newer[name][1]}" for name in some]
+            words = [f"{backend.framework}={name}=={newer[name]}" for name in some]
             try:
                 trial(backend.framework, [*given, *(Override.parse(word) for word in words)])
             except EdgebenchError as error:
                 failed.append(f"{backend.framework}: not with {_listed(some, newer)}: {error.what}")
                 continue
             overrides += words
-            used += [f"{backend.framework}: {name} {newer[name][0]} -> {newer[name][1]}" for name in some]
+            used += [f"{backend.framework}: {name} {_text(pins[name])} -> {newer[name]}" for name in some]
             break
     return Upgrade(tuple(overrides), tuple(used), tuple(dict.fromkeys(failed)))
 
 
-def _pins(backend: Tenant) -> Mapping[str, Version]:
-    """What is pinned exactly at the top level, in the order of the backend, which names its framework first."""
+def _pins(backend: Tenant) -> Mapping[str, Requirement]:
+    """What is asked for at the top level, in the order of the backend, which names its framework first."""
     whole = backend.requirements
-    found: dict[str, Version] = {}
+    found: dict[str, Requirement] = {}
     for requirements in (whole, whole.converter):
         for requirement in () if requirements is None else top_level(requirements):
-            version = _exact(requirement)
-            if version is not None:
-                found.setdefault(canonicalize_name(requirement.name), version)
+            if requirement.url is None:
+                found.setdefault(canonicalize_name(requirement.name), requirement)
     return found
 
 
-def _exact(requirement: Requirement) -> Version | None:
-    exact = [
-        one.version for one in requirement.specifier if one.operator == "==" and not one.version.endswith("*")
-    ]
+def _exact(pin: Requirement) -> Version | None:
+    exact = [one.version for one in pin.specifier if one.operator == "==" and not one.version.endswith("*")]
     return _version(exact[0]) if len(exact) == 1 else None
 
 
-def _listed(names: Sequence[str], newer: Mapping[str, tuple[Version, str]]) -> str:
-    return ", ".join(f"{name} {newer[name][1]}" for name in names)
+def _is_newer(release: str, pin: Requirement) -> bool:
+    """Beyond an exact pin; of a range whatever is in it, since nobody knows what an environment of before took."""
+    exact = _exact(pin)
+    return Version(release) > exact if exact is not None else pin.specifier.contains(release)
+
+
+def _text(pin: Requirement) -> str:
+    exact = _exact(pin)
+    return str(pin.specifier) or "any version" if exact is None else str(exact)
+
+
+def _listed(names: Sequence[str], newer: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {newer[name]}" for name in names)

@@ -74,7 +74,7 @@ def test_a_night_measures_every_cell_and_reports_in_both_forms(lab: Lab) -> None
     assert text.startswith("# Night of ")
     assert "Nothing new: no change in 0 series" in text
     assert "- measured: 2 cells" in text
-    again = lab.run("nightly", "fake.yaml", "--budget", "1s", "-q")
+    again = lab.run("nightly", "fake.yaml", "--budget", "0.2s", "-q")
     assert again.status == 2
     assert "none of 2 cells has room" in again.one_message()
 

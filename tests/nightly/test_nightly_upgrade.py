@@ -50,34 +50,40 @@ class Lab:
 
 
 def test_what_is_newer_than_its_pin_is_used_where_it_can_be_made() -> None:
-    lab = Lab({"one": "1.1", "helper": "2.0", "two": "5.1"})
+    lab = Lab({"one": "1.1", "helper": "2.0", "two": "5.1", "loose": "2.9"})
     found = lab.upgrade(ONE, TWO)
     assert found.overrides == ("one=one==1.1",)
     assert found.used == ("one: one 1.0 -> 1.1",)
     assert found.failed == ()
     assert lab.tried == [("one", ["one=one==1.1"])]
-    assert lab.asked == ["one", "helper", "two"]
+    assert lab.asked == ["one", "helper", "loose", "two"]
+
+
+def test_of_a_range_the_newest_release_in_it_is_taken() -> None:
+    found = Lab({"one": "1.0", "helper": "2.0", "loose": "3.4"}).upgrade(ONE)
+    assert found.overrides == ("one=loose==3.4",)
+    assert found.used == ("one: loose >=3 -> 3.4",)
 
 
 def test_an_older_newest_release_is_no_upgrade() -> None:
-    lab = Lab({"one": "0.9", "helper": "1.9.9"})
+    lab = Lab({"one": "0.9", "helper": "1.9.9", "loose": "2"})
     assert lab.upgrade(ONE).overrides == ()
     assert lab.tried == []
 
 
 def test_where_all_together_fail_the_framework_alone_is_tried_and_then_the_pins_stand() -> None:
-    lab = Lab({"one": "1.1", "helper": "3.0"}, broken=["one=helper==3.0"])
+    lab = Lab({"one": "1.1", "helper": "3.0", "loose": "2"}, broken=["one=helper==3.0"])
     found = lab.upgrade(ONE)
     assert found.overrides == ("one=one==1.1",)
     assert found.failed == ("one: not with one 1.1, helper 3.0: one=helper==3.0 does not build",)
-    lab = Lab({"one": "1.1", "helper": "3.0"}, broken=["one=one==1.1"])
+    lab = Lab({"one": "1.1", "helper": "3.0", "loose": "2"}, broken=["one=one==1.1"])
     found = lab.upgrade(ONE)
     assert (found.overrides, found.used, len(found.failed)) == ((), (), 2)
     assert [words for _, words in lab.tried] == [["one=one==1.1", "one=helper==3.0"], ["one=one==1.1"]]
 
 
 def test_an_index_that_does_not_answer_is_told_and_the_pin_is_used() -> None:
-    lab = Lab({"one": "1.1"})
+    lab = Lab({"one": "1.1", "loose": "2"})
     found = lab.upgrade(ONE, TWO)
     assert found.overrides == ("one=one==1.1",)
     assert found.failed == (
@@ -88,7 +94,7 @@ def test_an_index_that_does_not_answer_is_told_and_the_pin_is_used() -> None:
 
 
 def test_what_the_user_named_is_left_alone_and_tried_with_the_rest() -> None:
-    lab = Lab({"one": "1.1", "helper": "3.0", "two": "6.0"})
+    lab = Lab({"one": "1.1", "helper": "3.0", "two": "6.0", "loose": "2"})
     found = lab.upgrade(ONE, TWO, given=["one=one==0.5"])
     assert found.overrides == ("one=helper==3.0", "two=two==6.0", "two=helper==3.0")
     assert lab.tried[0] == ("one", ["one=one==0.5", "one=helper==3.0"])
