@@ -1,4 +1,4 @@
--- The results database, schema 0014. Made from harness/store/tables.py and views/ by
+-- The results database, schema 0016. Made from harness/store/tables.py and views/ by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
@@ -176,6 +176,47 @@ CREATE TABLE session (
 );
 CREATE INDEX ix_session_of_machine ON session (machine_id, started_at, id);
 CREATE INDEX ix_session_started_at ON session (started_at);
+
+-- A change point of a series that is worth a look: raised once, and what a person made of it. All but the
+-- columns that make the id may be replaced where databases are merged: the later state of an alert stands.
+CREATE TABLE alert (
+	id VARCHAR NOT NULL,
+	session_id VARCHAR NOT NULL,
+	place INTEGER NOT NULL,
+	cell_id VARCHAR NOT NULL,
+	machine_id VARCHAR NOT NULL,
+	metric VARCHAR NOT NULL,
+	session_before_id VARCHAR NOT NULL,
+	session_after_id VARCHAR NOT NULL,
+	time_before DATETIME,
+	time_after DATETIME,
+	first_session_id VARCHAR NOT NULL,
+	last_session_id VARCHAR NOT NULL,
+	value_before FLOAT NOT NULL,
+	value_after FLOAT NOT NULL,
+	ratio FLOAT,
+	ratio_low FLOAT,
+	ratio_high FLOAT,
+	confidence FLOAT NOT NULL,
+	direction VARCHAR NOT NULL,
+	raised_at DATETIME NOT NULL,
+	state VARCHAR NOT NULL,
+	note TEXT,
+	state_changed_at DATETIME NOT NULL,
+	CONSTRAINT pk_alert PRIMARY KEY (id),
+	CONSTRAINT ck_alert_direction CHECK (direction IN ('up', 'down')),
+	CONSTRAINT ck_alert_state CHECK (state IN ('open', 'acknowledged', 'resolved')),
+	CONSTRAINT ck_alert_note CHECK (state = 'open' OR note IS NOT NULL),
+	CONSTRAINT fk_alert_session_id_session FOREIGN KEY(session_id) REFERENCES session (id),
+	CONSTRAINT fk_alert_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id),
+	CONSTRAINT fk_alert_machine_id_machine FOREIGN KEY(machine_id) REFERENCES machine (id),
+	CONSTRAINT fk_alert_session_before_id_session FOREIGN KEY(session_before_id) REFERENCES session (id),
+	CONSTRAINT fk_alert_session_after_id_session FOREIGN KEY(session_after_id) REFERENCES session (id),
+	CONSTRAINT fk_alert_first_session_id_session FOREIGN KEY(first_session_id) REFERENCES session (id),
+	CONSTRAINT fk_alert_last_session_id_session FOREIGN KEY(last_session_id) REFERENCES session (id)
+);
+CREATE INDEX ix_alert_cell_id_machine_id_metric ON alert (cell_id, machine_id, metric);
+CREATE INDEX ix_alert_session_id ON alert (session_id);
 
 -- What ended the repeating of a cell's runs in a session. No row: their number was fixed, or it goes on.
 CREATE TABLE cell_stop (

@@ -12,10 +12,18 @@ from typing import Any
 
 from harness.exchange.shape import TableShape
 from harness.exchange.values import Row
-from harness.store.tables import SESSION_STATUSES
+from harness.store.tables import ALERT_STATES, SESSION_STATUSES
 
-#: Table -> columns that change in place, and are taken together from the later state.
-CHANGING: dict[str, tuple[str, ...]] = {"session": ("resumed", "ended_at", "status")}
+#: Table -> columns that change in place, and are taken together from the later state. An alert's figures are what was
+#: known when it was raised: who looked later knew more of the same change.
+CHANGING: dict[str, tuple[str, ...]] = {
+    "session": ("resumed", "ended_at", "status"),
+    "alert": (
+        "state_changed_at", "state", "note", "raised_at", "session_before_id", "session_after_id", "time_before",
+        "time_after", "first_session_id", "last_session_id", "value_before", "value_after", "ratio", "ratio_low",
+        "ratio_high", "confidence", "direction",
+    ),
+}  # fmt: skip
 
 #: Table -> columns that describe a thing without being part of its id: programs of other versions may tell less, or
 #: tell it otherwise. What is told stands before what is missing.
@@ -40,6 +48,7 @@ COMES_WITH: dict[str, tuple[str, ...]] = {
     "preparation": ("session_id", "artifact_id"),
 }
 
+_ALERT_RANK = {state: rank for rank, state in enumerate(ALERT_STATES)}
 # Of two states of one session that was taken up equally often, what was told last; a status cannot change without its
 # end but by hand, and then the order of the words decides.
 _STATUS_RANK = {status: rank for rank, status in enumerate(SESSION_STATUSES)}
@@ -63,6 +72,17 @@ def free_columns(table: str) -> tuple[str, ...]:
     return (*CHANGING.get(table, ()), *DESCRIBING.get(table, ()), *more)
 
 
+def alert_rank(row: Row, shape: TableShape) -> tuple[Any, ...]:
+    """How late a state of an alert is: by its time, then resolved after acknowledged after open, then by the rest."""
+    changed_at, state, *rest = (row[shape.at(name)] for name in CHANGING["alert"])
+    # None is never compared with a value: the flag before it decides.
+    return (
+        changed_at.timestamp(),
+        _ALERT_RANK.get(state, -1),
+        *((value is not None, 0 if value is None else value) for value in rest),
+    )
+
+
 def joined(shape: TableShape, ours: Row, theirs: Row) -> Row | None:
     """What stands of two different rows of one id; None where they contradict one another."""
     differ = set(differing(shape, ours, theirs))
@@ -72,7 +92,8 @@ def joined(shape: TableShape, ours: Row, theirs: Row) -> Row | None:
     changing = CHANGING.get(shape.name, ())
     if not differ <= {*changing, *described}:
         return None
-    made = list(max((ours, theirs), key=lambda row: state_rank(row, shape)) if changing else ours)
+    rank = {"session": state_rank, "alert": alert_rank}.get(shape.name)
+    made = list(ours if rank is None else max((ours, theirs), key=lambda row: rank(row, shape)))
     for place in map(shape.at, described):
         made[place] = _greater(ours[place], theirs[place])
     if shape.name == "artifact":

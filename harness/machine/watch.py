@@ -212,6 +212,11 @@ def _frequency(cpu: Path) -> float | None:
     return 1000 * sum(values) / len(values) if values else None
 
 
+def cpu_temperature_c(root: Path = Path("/")) -> float | None:
+    """The hottest CPU sensor now; None where none can be read."""
+    return _temperature(root)
+
+
 _ZONES = ("x86_pkg_temp", "cpu", "soc", "acpitz")
 _SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cputemp", "soc_thermal")
 

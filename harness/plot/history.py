@@ -13,14 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.history.analysis import Analysis
-from harness.plot.palette import NEUTRAL
+from harness.plot.palette import NEUTRAL, SERIES_CHANGES, SERIES_LEVELS, SERIES_VALUES
 
 if TYPE_CHECKING:
     import altair as alt
-
-_VALUES = "#56B4E9"
-_LEVELS = "#0072B2"
-_CHANGES = "#D55E00"
 
 
 def history_chart(
@@ -30,6 +26,7 @@ def history_chart(
     analysis: Analysis,
     *,
     value_title: str = "value",
+    index_title: str = "index",
 ) -> alt.LayerChart:
     """Draw a series.
 
@@ -39,6 +36,7 @@ def history_chart(
         values: float64[rows].
         analysis: of these values.
         value_title: the upright axis' title, with its unit.
+        index_title: the other axis'.
     """
     import altair as alt
 
@@ -59,13 +57,13 @@ def history_chart(
         }
         for change in analysis.changes
     ]
-    x = alt.X("index:Q", title="index", scale=alt.Scale(zero=False))
+    x = alt.X("index:Q", title=index_title, scale=alt.Scale(zero=False))
     y = alt.Y("value:Q", title=value_title, scale=alt.Scale(zero=False))
     tooltip = ["index:Q", "first:Q", "last:Q", "before:Q", "after:Q", "ratio:Q", "confidence:Q"]
-    band = alt.Chart(alt.InlineData(values=changes)).mark_rect(color=_CHANGES, opacity=0.15)
-    dots = alt.Chart(alt.InlineData(values=rows)).mark_circle(size=18, color=_VALUES, opacity=0.7)
-    lines = alt.Chart(alt.InlineData(values=levels)).mark_rule(size=2, color=_LEVELS)
-    rules = alt.Chart(alt.InlineData(values=changes)).mark_rule(color=_CHANGES, strokeDash=[4, 3])
+    band = alt.Chart(alt.InlineData(values=changes)).mark_rect(color=SERIES_CHANGES, opacity=0.15)
+    dots = alt.Chart(alt.InlineData(values=rows)).mark_circle(size=18, color=SERIES_VALUES, opacity=0.7)
+    lines = alt.Chart(alt.InlineData(values=levels)).mark_rule(size=2, color=SERIES_LEVELS)
+    rules = alt.Chart(alt.InlineData(values=changes)).mark_rule(color=SERIES_CHANGES, strokeDash=[4, 3])
     layers = [
         band.encode(x=alt.X("first:Q"), x2="last:Q"),
         dots.encode(x=x, y=y, tooltip=["index:Q", "value:Q"]),

@@ -9,18 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-#: Okabe and Ito's eight (2008), black for what is measured from outside.
+#: Okabe and Ito's eight (2008).
+BLACK = "#000000"
+ORANGE = "#E69F00"
+SKY_BLUE = "#56B4E9"
+GREEN = "#009E73"
+YELLOW = "#F0E442"
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+PURPLE = "#CC79A7"
+
+#: Black for what is measured from outside.
 _FRAMEWORKS = {
-    "llamacpp": "#0072B2",
-    "openvino": "#E69F00",
-    "mlx": "#009E73",
-    "olive": "#CC79A7",
-    "qnn": "#D55E00",
-    "directml": "#56B4E9",
-    "server": "#000000",
+    "llamacpp": BLUE,
+    "openvino": ORANGE,
+    "mlx": GREEN,
+    "olive": PURPLE,
+    "qnn": VERMILION,
+    "directml": SKY_BLUE,
+    "server": BLACK,
 }
 #: Of frameworks that others add, by name; the last one is for all that remain.
-_OTHERS = ("#F0E442", "#882255", "#999999")
+_OTHERS = (YELLOW, "#882255", "#999999")
+
+#: A series over time: its values, its levels, and where they change.
+SERIES_VALUES = SKY_BLUE
+SERIES_LEVELS = BLUE
+SERIES_CHANGES = VERMILION
 
 #: Roofs, rules, text that is no data.
 NEUTRAL = "#555555"

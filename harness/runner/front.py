@@ -28,6 +28,7 @@ from harness.model.checked_yaml import parse_yaml
 from harness.runner.catalogue import Catalogue, cell_record
 from harness.runner.expect import Expectation
 from harness.runner.order import plan_runs
+from harness.runner.pace import Pace
 from harness.runner.progress import SessionProgress
 from harness.runner.scratch import claim_path, remove_leavings
 from harness.runner.session import Outcome, SessionJob, SessionRunner
@@ -368,6 +369,7 @@ def carry_out(
     *,
     resumed: bool = False,
     trust_task_code: bool = False,
+    pace: Pace | None = None,
 ) -> Outcome:
     """Do what a session lacks, from what the database says of it alone.
 
@@ -378,6 +380,7 @@ def carry_out(
         progress: told what happens.
         resumed: it was begun by somebody else: another process, perhaps on another day.
         trust_task_code: folders of task code that a resumed session names may run.
+        pace: asked between runs whether to wait or to end.
 
     Raises:
         UsageError: a resumed session names folders of task code, and nobody said that they are trusted.
@@ -390,7 +393,7 @@ def carry_out(
         if resumed:
             _check_trusted(store, session_id, trusted=trust_task_code)
             store.resume_session(session_id)
-        outcome = _carry_out(session_id, store, cache_dir, progress)
+        outcome = session_runner(session_id, store, cache_dir, progress, pace).run()
     except BaseException:
         # Whatever it was (Ctrl-C, a full disk): what is stored stays and a resume goes on from here. Where even
         # this cannot be stored, the session stays without an end, which is resumable too; the first error counts.
@@ -452,12 +455,8 @@ def session_claim(session_id: str, cache_dir: Path) -> FileLock:
     return lock
 
 
-def _carry_out(session_id: str, store: Store, cache_dir: Path, progress: SessionProgress) -> Outcome:
-    return session_runner(session_id, store, cache_dir, progress).run()
-
-
 def session_runner(
-    session_id: str, store: Store, cache_dir: Path, progress: SessionProgress
+    session_id: str, store: Store, cache_dir: Path, progress: SessionProgress, pace: Pace | None = None
 ) -> SessionRunner:
     """What carries out a stored session, made from what the database says of it alone.
 
@@ -533,6 +532,7 @@ def session_runner(
                 if one.expected_s is not None
             },
         ),
+        pace=pace,
     )
 
 

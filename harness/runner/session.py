@@ -27,6 +27,7 @@ from harness.runner.execute import Execution, Limits, execute
 from harness.runner.expect import Expectation
 from harness.runner.memory_watch import MemoryWatch
 from harness.runner.order import plan_round
+from harness.runner.pace import Pace, Unhurried
 from harness.runner.progress import SessionProgress
 from harness.runner.record import (
     RunFrame,
@@ -47,7 +48,7 @@ from harness.runner.scoring import (
 from harness.runner.scratch import partial_path, reference_lock_path, scratch
 from harness.runner.setup import TokenFile, Workshop
 from harness.runner.stopping import Outcome as RunOutcome
-from harness.runner.stopping import StopRule, decide, expected_runs, outcome_of, widths
+from harness.runner.stopping import StopRule, decide, expected_runs, outcome_of, stopped, widths
 from harness.runner.tasks import TaskPlan, TaskRunner
 from harness.runner.workplace import Workplace
 from harness.store import Store
@@ -119,6 +120,7 @@ class SessionRunner:
         cache_dir: where reference log-probabilities and the measuring lock are kept.
         progress: the display.
         expectation: how long runs take.
+        pace: asked between runs; None: nothing holds the session up or ends it early.
     """
 
     def __init__(
@@ -131,8 +133,10 @@ class SessionRunner:
         cache_dir: Path,
         progress: SessionProgress,
         expectation: Expectation,
+        pace: Pace | None = None,
     ) -> None:
         self._job = job
+        self._pace = pace or Unhurried()
         self._store = store
         self._workshop = workshop
         self._catalogue = catalogue
@@ -203,14 +207,26 @@ class SessionRunner:
         self._left += [(run.cell_id, "timed") for run in timed]
         self._progress.begin(len(self._left), 0)
         for group in groups:
-            self._score_group(group)
+            if (reason := self._pace.over()) is not None:
+                self._skip(group, "score", reason)
+            else:
+                self._score_group(group)
             self._left.pop(0)
         broken = self._broken_cells(ready)
         for group in task_groups:
             assert tasks is not None, "there are groups"
-            tasks.evaluate(group, broken.get(group[0].cell.id))
+            if (reason := self._pace.over()) is not None:
+                self._skip(group, "tasks", reason)
+            else:
+                tasks.evaluate(group, broken.get(group[0].cell.id))
             self._left.pop(0)
         return broken
+
+    def _skip(self, group: Sequence[Ready], kind: RunKind, reason: str) -> None:
+        """Stores what stands for several cells as skipped, for each of them: nothing of it is missing then."""
+        for one in group:
+            label = f"{one.cell.framework} {one.cell.recipe} {kind}"
+            self.keep(one, label, skipped_run(self.frame(one.cell.id, kind, 0, one), reason))
 
     def one_more(self, one: Ready, index: int, seed: int) -> RunRecord:
         """One timed run of a cell, planned now behind all that is planned, made and stored.
@@ -404,7 +420,10 @@ class SessionRunner:
         while True:
             going = [cell_id for cell_id in self._rules if cell_id in ready]
             for cell_id in list(going):
-                stop = decide(self._rules[cell_id], cell_id, list(self._outcomes[cell_id].values()))
+                rule, outcomes = self._rules[cell_id], list(self._outcomes[cell_id].values())
+                stop = decide(rule, cell_id, outcomes)
+                if stop is None and self._pace.over() is not None:
+                    stop = stopped(rule, cell_id, outcomes, "cap")
                 if stop is not None:
                     self._store.record_stop(self._job.session_id, stop)
                     del self._rules[cell_id]
@@ -455,6 +474,8 @@ class SessionRunner:
         if broken is not None:
             reason = f"not timed: the artifact is broken: {broken}"
             return self.keep(one, label, skipped_run(frame, reason))
+        if (over := self._pace.over()) is not None:
+            return self.keep(one, label, skipped_run(frame, over))
         try:
             prompts = self._workshop.prompt_tokens(cell.model) if cell.workload.prompt == "text" else None
         except EdgebenchError as error:
@@ -475,7 +496,14 @@ class SessionRunner:
         told: dict[str, str] = {"kind": cell.workload.prompt}
         if prompts is not None:
             told |= {"text": prompts.corpus, "sha256": prompts.corpus_sha256}
-        frame = replace(frame, details={"prompt": told}, threads=cell.workload.threads or self._job.threads)
+        self._pace.before_timed()
+        # It may have waited.
+        frame = replace(
+            frame,
+            started_at=datetime.now(UTC),
+            details={"prompt": told},
+            threads=cell.workload.threads or self._job.threads,
+        )
         return self.keep(one, label, self._measure(one, frame, spec, label, None))
 
     # -- tasks --------------------------------------------------------------------------------------------------------

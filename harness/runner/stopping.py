@@ -128,16 +128,20 @@ def decide(rule: StopRule, cell_id: str, outcomes: Sequence[Outcome]) -> CellSto
     """
     clean = sum(bool(outcome.speeds) for outcome in outcomes)
     found = widths(outcomes)
-    ended_by: StopReason | None = None
     narrow = bool(found) and all(width is not None and width <= rule.width for width in found.values())
     if clean >= rule.min_runs and narrow:
-        ended_by = "width"
-    elif len(outcomes) >= rule.max_runs:
-        ended_by = "cap"
-    elif len(outcomes) >= rule.min_runs and not any(outcome.ok for outcome in outcomes):
-        ended_by = "failed"
-    if ended_by is None:
-        return None
+        return stopped(rule, cell_id, outcomes, "width")
+    if len(outcomes) >= rule.max_runs:
+        return stopped(rule, cell_id, outcomes, "cap")
+    if len(outcomes) >= rule.min_runs and not any(outcome.ok for outcome in outcomes):
+        return stopped(rule, cell_id, outcomes, "failed")
+    return None
+
+
+def stopped(
+    rule: StopRule, cell_id: str, outcomes: Sequence[Outcome], ended_by: StopReason
+) -> CellStopRecord:
+    """That a cell ended, and what was known of it then."""
     return CellStopRecord(
         cell_id=cell_id,
         ended_by=ended_by,
@@ -145,8 +149,8 @@ def decide(rule: StopRule, cell_id: str, outcomes: Sequence[Outcome]) -> CellSto
         min_runs=rule.min_runs,
         max_runs=rule.max_runs,
         runs=len(outcomes),
-        clean_runs=clean,
-        widths=found,
+        clean_runs=sum(bool(outcome.speeds) for outcome in outcomes),
+        widths=widths(outcomes),
     )
 
 

@@ -23,12 +23,14 @@ from harness.store.tables import table
 #: Kinds of things that an id can name, in the order in which `find` gives them: the table of each.
 KINDS = (
     "session", "cell", "run", "artifact", "environment", "model", "machine", "preparation", "lineage", "machine_bench",
+    "alert",
 )  # fmt: skip
 
 _FOUND_AT_MOST = 50
 #: Rows of one list that `describe` gives, the newest ones: a cell's history grows for years.
 _SHOWN_AT_MOST = 1000
 _NEWEST_RUNS = 5
+_ASKED_AT_ONCE = 1000
 
 
 def _missing(session_id: ColumnElement[str] | str) -> Any:
@@ -89,7 +91,12 @@ def attempts(connection: Connection, session_id: str, cell_id: str, kind: str, i
 
 
 def newest_session(
-    connection: Connection, *, suite: str | None, machine: str | None, unfinished: bool
+    connection: Connection,
+    *,
+    suite: str | None,
+    machine: str | None,
+    unfinished: bool,
+    trigger: str | None = None,
 ) -> str | None:
     """Id of the measured session that began last; ``unfinished``: among those that lack runs or never ended.
 
@@ -107,16 +114,81 @@ def newest_session(
         query = query.where(sessions.c.suite == suite)
     if machine is not None:
         query = query.where(sessions.c.machine_id == machine)
+    if trigger is not None:
+        query = query.where(sessions.c.trigger == trigger)
     if unfinished:
         lacking = or_(_missing(sessions.c.id).exists(), _unstopped(sessions.c.id).exists())
         query = query.where(or_(sessions.c.ended_at.is_(None), lacking))
     return connection.execute(query).scalar()
 
 
+def session_state(connection: Connection, session_id: str) -> dict[str, Any]:
+    """``status``, ``started_at``, ``ended_at``, ``resumed`` and ``settings`` of a session.
+
+    Raises:
+        LookupError: no such session.
+    """
+    rows = table("session")
+    columns = [rows.c[name] for name in ("status", "started_at", "ended_at", "resumed", "settings")]
+    found = connection.execute(select(*columns).where(rows.c.id == session_id)).first()
+    if found is None:
+        raise LookupError(f"no session {session_id}")
+    return dict(found._mapping)
+
+
 def began_at(connection: Connection, session_id: str) -> datetime | None:
     """When a session began; None where an imported one does not tell, or there is no such session."""
     sessions = table("session")
     return connection.execute(select(sessions.c.started_at).where(sessions.c.id == session_id)).scalar()
+
+
+def timed_cells(connection: Connection, machine_id: str | None) -> list[tuple[records.CellRecord, str]]:
+    """``(cell, machine id)`` of every series, in the order of the cells' ids; None: on any machine."""
+    runs, sessions = table("run"), table("session")
+    query = (
+        select(runs.c.cell_id, sessions.c.machine_id)
+        .join(sessions, sessions.c.id == runs.c.session_id)
+        .where(runs.c.kind == "timed")
+        .distinct()
+        .order_by(runs.c.cell_id, sessions.c.machine_id)
+    )
+    if machine_id is not None:
+        query = query.where(sessions.c.machine_id == machine_id)
+    pairs = [(cell, machine) for cell, machine in connection.execute(query)]
+    found = cells(connection, {cell for cell, _ in pairs})
+    return [(found[cell], machine) for cell, machine in pairs]
+
+
+def last_measured(connection: Connection, machine_id: str) -> dict[str, str]:
+    """Cell id -> the newest session of a machine that tried to measure it; a skipped run tried nothing."""
+    runs, sessions = table("run"), table("session")
+    query = (
+        select(runs.c.cell_id, runs.c.session_id, sessions.c.started_at)
+        .join(sessions, sessions.c.id == runs.c.session_id)
+        .where(
+            sessions.c.machine_id == machine_id,
+            sessions.c.origin == "measured",
+            runs.c.kind == "timed",
+            runs.c.status != "skipped",
+        )
+        .distinct()
+        .order_by(sessions.c.started_at, runs.c.session_id)
+    )
+    return {cell: session for cell, session, _ in connection.execute(query)}
+
+
+def cells(connection: Connection, ids: Collection[str]) -> dict[str, records.CellRecord]:
+    """Stored cells by their ids."""
+    rows = table("cell")
+    found = {}
+    for some in _batches(sorted(ids)):
+        for row in connection.execute(select(rows).where(rows.c.id.in_(some))):
+            found[row.id] = facts.cell_record(row)
+    return found
+
+
+def _batches(ids: list[str]) -> list[list[str]]:
+    return [ids[begin : begin + _ASKED_AT_ONCE] for begin in range(0, len(ids), _ASKED_AT_ONCE)]
 
 
 def find_score(connection: Connection, scoring_key: str) -> facts.ScoreFacts | None:
@@ -464,6 +536,7 @@ _BELOW: dict[str, Any] = {
     "preparation": _of_itself,
     "lineage": _of_lineage,
     "machine_bench": _of_itself,
+    "alert": _of_itself,
 }
 
 

@@ -18,10 +18,23 @@ from typing import Any, Self
 from sqlalchemy import Connection, Engine
 
 from harness.errors import EdgebenchError, UsageError
-from harness.store import bulk, evaluations, facts, imports, looking, origins, records, schema, writing
+from harness.store import (
+    alerts,
+    bulk,
+    evaluations,
+    facts,
+    imports,
+    looking,
+    origins,
+    records,
+    schema,
+    writing,
+)
 from harness.store import engine as engines
+from harness.store.alerts import AlertRecord, AlertState
 from harness.store.history import HistoryPoint, history
 from harness.store.tables import metadata
+from harness.store.versions import Surroundings, surroundings
 
 #: Of many faults of one kind, `check` tells so many.
 _TOLD_AT_MOST = 100
@@ -250,7 +263,28 @@ class Store:
         with self._writing() as connection:
             writing.link_evaluation(connection, session_id, cell_ids, writing.run_key(connection, run_id))
 
+    def record_alerts(self, found: Sequence[AlertRecord]) -> list[AlertRecord]:
+        """Stores alerts; gives those that were not stored before. What they name must be stored."""
+        with self._writing() as connection:
+            return alerts.store(connection, found)
+
+    def change_alert(self, alert_id: str, state: AlertState, note: str, at: datetime) -> AlertRecord | None:
+        """Gives an alert another state; None, and nothing is changed, where it is resolved.
+
+        Raises:
+            LookupError: no such alert.
+        """
+        with self._writing() as connection:
+            return alerts.change(connection, alert_id, state, note, at)
+
     # -- reading ------------------------------------------------------------------------------------------------
+
+    def alerts(
+        self, machine_id: str | None = None, states: Sequence[AlertState] | None = None
+    ) -> list[AlertRecord]:
+        """Alerts of a machine (None: of all), in some states (None: in any), in the order of their raising."""
+        with self._reading() as connection:
+            return alerts.alerts(connection, machine_id=machine_id, states=states)
 
     def sessions_of_file(self, file_sha256: str) -> list[tuple[str, str]]:
         """``(session, name of its machine)`` of every import of a file."""
@@ -288,14 +322,30 @@ class Store:
             return looking.attempts(connection, session_id, cell_id, kind, index)
 
     def newest_session(
-        self, suite: str | None = None, machine: str | None = None, *, unfinished: bool = False
+        self,
+        suite: str | None = None,
+        machine: str | None = None,
+        *,
+        unfinished: bool = False,
+        trigger: str | None = None,
     ) -> str | None:
         """Id of the measured session that began last; ``unfinished``: among those that lack runs or never ended.
 
         A cell whose runs are to be repeated until a rule ends them lacks runs until it has a stop.
         """
         with self._reading() as connection:
-            return looking.newest_session(connection, suite=suite, machine=machine, unfinished=unfinished)
+            return looking.newest_session(
+                connection, suite=suite, machine=machine, unfinished=unfinished, trigger=trigger
+            )
+
+    def session_state(self, session_id: str) -> dict[str, Any]:
+        """``status``, ``started_at``, ``ended_at``, ``resumed`` and ``settings`` of a session.
+
+        Raises:
+            LookupError: no such session.
+        """
+        with self._reading() as connection:
+            return looking.session_state(connection, session_id)
 
     def began_at(self, session_id: str) -> datetime | None:
         """When a session began; None where an imported one does not tell, or there is no such session."""
@@ -349,6 +399,28 @@ class Store:
         """
         with self._reading() as connection:
             return history(connection, cell_id, machine_id, metrics, since=since, until=until)
+
+    def surroundings(
+        self, cell_id: str, session_ids: Sequence[str]
+    ) -> dict[tuple[str, str | None], Surroundings]:
+        """What surrounded a cell's timed runs, by session and framework version: packages, drivers, the program ..."""
+        with self._reading() as connection:
+            return surroundings(connection, cell_id, session_ids)
+
+    def timed_cells(self, machine_id: str | None = None) -> list[tuple[records.CellRecord, str]]:
+        """``(cell, machine id)`` of every series: what has timed runs, on one machine or any."""
+        with self._reading() as connection:
+            return looking.timed_cells(connection, machine_id)
+
+    def last_measured(self, machine_id: str) -> dict[str, str]:
+        """Cell id -> the newest session of a machine that tried to measure it; a skipped run tried nothing."""
+        with self._reading() as connection:
+            return looking.last_measured(connection, machine_id)
+
+    def cells(self, ids: Collection[str]) -> dict[str, records.CellRecord]:
+        """Stored cells by their ids."""
+        with self._reading() as connection:
+            return looking.cells(connection, ids)
 
     def durations(self, machine_id: str, cell_ids: Collection[str]) -> dict[tuple[str, str], float]:
         """Seconds a run took on a machine, by ``(cell id, kind)``: the median of the newest five that were ok."""

@@ -41,6 +41,8 @@ STOP_REASONS = ("width", "cap", "failed")
 ENERGY_METHODS = ("counter", "power")
 SESSION_STATUSES = ("running", "ok", "failed", "interrupted")
 ORIGINS = ("measured", "imported")
+ALERT_STATES = ("open", "acknowledged", "resolved")
+DIRECTIONS = ("up", "down")
 STATISTICS = ("mean", "median", "minimum", "maximum", "value")
 
 _NAMES = {
@@ -413,7 +415,8 @@ class CellStop(Row, table=True):
     session_id: str = Field(primary_key=True, foreign_key="session.id", description="its session")
     cell_id: str = Field(primary_key=True, foreign_key="cell.id", description="its cell")
     ended_by: str = Field(
-        description="`width`: narrow enough; `cap`: as many runs as were allowed; `failed`: its first runs all failed"
+        description="`width`: narrow enough; `cap`: as many runs as were allowed, or as a night's budget had room for; "
+        "`failed`: its first runs all failed"
     )
     width: float = Field(
         description="asked for: half the 95 % interval of the median over runs, as a share of the median"
@@ -887,6 +890,63 @@ class Verdict(Row, table=True):
     artifact_id: str = Field(foreign_key="artifact.id", index=True, description="what was judged")
     verdict: str = Field(description="`ok` or `broken`")
     reason: str | None = Field(sa_type=Text, description="what was out of which limit; NULL where ok")
+
+
+class Alert(Row, table=True):
+    """A change point of a series that is worth a look: raised once, and what a person made of it.
+
+    All but the columns that make the id may be replaced where databases are merged: the later state of an alert stands.
+    """
+
+    __tablename__: ClassVar[str] = "alert"
+    __table_args__ = (
+        _one_of("direction", DIRECTIONS),
+        _one_of("state", ALERT_STATES),
+        CheckConstraint("state = 'open' OR note IS NOT NULL", name="note"),
+        Index(None, "cell_id", "machine_id", "metric"),
+    )
+    id: str = Field(primary_key=True, description="derived from the next five columns")
+    session_id: str = Field(
+        foreign_key="session.id", index=True, description="session with which the change was confirmed"
+    )
+    place: int = Field(description="which of its values confirmed it, from 0")
+    cell_id: str = Field(foreign_key="cell.id", description="whose series")
+    machine_id: str = Field(foreign_key="machine.id", description="where it was measured")
+    metric: str = Field(description="what moved, such as `decode_tps`; it ends in the unit")
+    session_before_id: str = Field(foreign_key="session.id", description="the last one before the change")
+    session_after_id: str = Field(
+        foreign_key="session.id",
+        description="the first one behind it; the same one where a version changed within a session",
+    )
+    time_before: datetime | None = Field(
+        sa_type=UtcDateTime, description="UTC, when the last one before began; NULL where it tells no time"
+    )
+    time_after: datetime | None = Field(
+        sa_type=UtcDateTime, description="UTC, when the first one behind began; NULL where it tells no time"
+    )
+    first_session_id: str = Field(
+        foreign_key="session.id", description="the first one that may be the last before it, 95 %"
+    )
+    last_session_id: str = Field(
+        foreign_key="session.id", description="the last one that may be the last before it, 95 %"
+    )
+    value_before: float = Field(description="level before, in the metric's unit")
+    value_after: float = Field(description="level after")
+    ratio: float | None = Field(description="after / before; NULL where one is 0 or their signs differ")
+    ratio_low: float | None = Field(description="lower bound of the ratio, 95 %; NULL likewise")
+    ratio_high: float | None = Field(description="upper bound of the ratio, 95 %; NULL likewise")
+    confidence: float = Field(
+        description="1 less the chance that a series as long without any change shows one this strong"
+    )
+    direction: str = Field(description="`up` or `down`: of the value, not of its worth")
+    raised_at: datetime = Field(sa_type=UtcDateTime, description="UTC")
+    state: str = Field(description="`open`, `acknowledged` or `resolved`")
+    note: str | None = Field(
+        sa_type=Text, description="what a person wrote with the state; NULL while open without a word"
+    )
+    state_changed_at: datetime = Field(
+        sa_type=UtcDateTime, description="UTC; when it was raised while nobody has touched it"
+    )
 
 
 metadata: MetaData = _registry.metadata

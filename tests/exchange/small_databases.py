@@ -13,6 +13,7 @@ from harness.exchange.reading import EVERYTHING, Reader, Selection
 from harness.exchange.source import SHAPE
 from harness.exchange.values import Row
 from harness.store import Store, records, writing
+from harness.store.alerts import AlertState
 from harness.store.evaluation_records import (
     EvaluationRecord,
     TaskHoleRecord,
@@ -35,6 +36,8 @@ STATES: tuple[tuple[str, float | None, int], ...] = (
 )
 #: Runs that a session can have at most.
 MOST_RUNS = 5
+#: What became of a session's alert, by the session's state.
+ALERT_STATES: tuple[AlertState, ...] = ("open", "open", "acknowledged", "resolved")
 
 
 @dataclass(frozen=True)
@@ -129,10 +132,26 @@ def _record_night(store: Store, number: int, night: Night) -> None:
     # An earlier night's score stands for a cell of this one.
     if number > 0:
         store.link_score(session, [OTHER.id], _run_id(_session_id(0), 0))
+    _alert(store, session, machine, number, night.state)
     status, seconds, resumed = STATES[night.state]
     ended = None if seconds is None else make.BEGAN + timedelta(days=number, seconds=seconds)
     with store.writing() as connection:
         writing.change_session(connection, session, {"status": status, "ended_at": ended, "resumed": resumed})
+
+
+def _alert(store: Store, session: str, machine: str, number: int, state: int) -> None:
+    """An alert of a step since the first session; looked at later, more is known of it."""
+    word = ALERT_STATES[state]
+    raised = make.BEGAN + timedelta(days=100 + number)
+    changes = {} if word == "open" else {"note": "seen", "state_changed_at": raised + timedelta(days=state)}
+    store.record_alerts(
+        [
+            make.alert(
+                session, CELL.id, machine, session_before_id=_session_id(0), first_session_id=_session_id(0),
+                raised_at=raised, state=word, confidence=1 - 0.01 / (1 + ALERT_STATES.index(word)), **changes,
+            )
+        ]
+    )  # fmt: skip
 
 
 @cache

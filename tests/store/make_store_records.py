@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from harness.store import imports, records
+from harness.store.alerts import AlertRecord
 from harness.store.evaluation_records import (
     EvaluationRecord,
     TaskItemRecord,
@@ -305,3 +306,15 @@ def imported(name: str = "llama-bench", **changes: Any) -> imports.ImportRecord:
         started_at=BEGAN,
         **changes,
     )
+
+
+def alert(session: str, cell_id: str, machine_id: str, **changes: Any) -> AlertRecord:
+    """A step of decode speed between two sessions; of one session alone where no other is named."""
+    known: dict[str, Any] = {
+        "session_id": session, "place": 0, "cell_id": cell_id, "machine_id": machine_id, "metric": "decode_tps",
+        "session_before_id": session, "session_after_id": session, "time_before": BEGAN, "time_after": None,
+        "first_session_id": session, "last_session_id": session, "value_before": 20.0, "value_after": 19.0,
+        "ratio": 0.95, "ratio_low": 0.94, "ratio_high": 0.96, "confidence": 0.9999, "direction": "down",
+        "raised_at": BEGAN + timedelta(days=30),
+    }  # fmt: skip
+    return AlertRecord(**{**known, **changes})

@@ -104,6 +104,7 @@ def fill(store: Store) -> None:
             session, records.CellStopRecord(cell.id, "cap", 0.02, 2, 3, 3, 1, {"decode_tps": None})
         )
         store.end_session(session, "ok")
+        store.record_alerts([make.alert(session, cell.id, machine)])
     store.record_import(make.imported())
 
 

@@ -1,0 +1,148 @@
+"""Alerts over many series: raised once, kept, and not withdrawn; few of them false."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import make_store_records as make
+import pytest
+from make_store_series import steady, stepped, store_nights
+
+from harness.history.alerts import WATCHED, look
+from harness.history.words import moved, sureness, value_text, worth
+from harness.store import Store
+
+CELL = make.cell()
+OTHERS = [make.cell("Q8_0", "int8"), make.cell("F16", "fp16")]
+MACHINE = make.machine()
+NOW = datetime(2027, 3, 1, 6, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "lab.db") as made:
+        yield made
+
+
+def test_a_step_is_raised_with_all_that_is_known_of_it(store: Store) -> None:
+    nights = store_nights(
+        store,
+        [(CELL, stepped(24, 12, 1.1)), *((one, steady(24)) for one in OTHERS)],
+        version=lambda night: "0.3.36" if night < 12 else "0.3.37",
+    )
+    found = look(store, MACHINE.id, NOW)
+    # Decode and prefill are made of the same seconds here.
+    assert {(one.alert.cell_id, one.alert.metric) for one in found.raised} == {
+        (CELL.id, "decode_tps"),
+        (CELL.id, "prefill_tps"),
+    }
+    assert (found.series, found.short, found.waiting) == (6, 0, ())
+    alert = found.raised[0].alert
+    assert (alert.session_before_id, alert.session_after_id) == (nights[11], nights[12])
+    assert alert.time_after == make.BEGAN.replace(day=5, month=12)
+    assert (alert.direction, alert.state, alert.raised_at) == ("down", "open", NOW)
+    assert alert.ratio == pytest.approx(1 / 1.1, rel=0.005)
+    assert [str(one.what) for one in found.raised[0].causes] == ["package llama-cpp-python 0.3.36 -> 0.3.37"]
+    assert store.alerts(MACHINE.id, ["open"]) == sorted(
+        (one.alert for one in found.raised), key=lambda one: one.id
+    )
+
+
+def test_looking_every_night_raises_a_change_once_and_withdraws_nothing(store: Store) -> None:
+    values = stepped(30, 14, 1.1)
+    raised = []
+    store_nights(store, [(CELL, values[:10])])
+    for night in range(10, 30):
+        store_nights(store, [(CELL, values[night : night + 1])], first=night)
+        found = look(store, MACHINE.id, NOW.replace(day=night), metrics=["decode_tps"])
+        raised += [(night, one.alert) for one in found.raised]
+    ((night, alert),) = raised
+    assert 18 <= night <= 22
+    assert store.alerts() == [alert]
+
+
+def test_a_change_back_is_another_alert_and_a_resolved_one_is_not_raised_again(store: Store) -> None:
+    there = stepped(40, 12, 1.1)
+    store_nights(store, [(CELL, [*there[:26], *steady(14)])])
+    found = look(store, MACHINE.id, NOW, metrics=["decode_tps"])
+    assert [
+        one.alert.direction for one in sorted(found.raised, key=lambda one: str(one.alert.time_after))
+    ] == [
+        "down",
+        "up",
+    ]
+    for one in found.raised:
+        store.change_alert(one.alert.id, "resolved", "wanted", NOW)
+    assert look(store, MACHINE.id, NOW, metrics=["decode_tps"]).raised == ()
+
+
+def test_nights_that_come_in_from_another_database_do_not_raise_it_again(store: Store) -> None:
+    """With more before it a change is confirmed earlier: by another value, so under another id."""
+    values = stepped(60, 50, 1.02)
+    store_nights(store, [(CELL, values[42:])], first=42)
+    (first,) = look(store, MACHINE.id, NOW, metrics=["decode_tps"]).raised
+    store_nights(store, [(CELL, values[:42])])
+    again = look(store, MACHINE.id, NOW, metrics=["decode_tps"])
+    assert (again.raised, again.waiting) == ((), ())
+    assert store.alerts() == [first.alert]
+
+
+def test_a_change_that_is_not_sure_enough_among_many_waits_and_is_raised_when_it_is(store: Store) -> None:
+    store_nights(store, [(CELL, stepped(24, 12, 1.1))])
+    waiting = look(store, MACHINE.id, NOW, metrics=["decode_tps"], rate=1e-9)
+    assert (waiting.raised, len(waiting.waiting), store.alerts()) == ((), 1, [])
+    raised = look(store, MACHINE.id, NOW, metrics=["decode_tps"])
+    assert [one.alert for one in raised.raised] == [one.alert for one in waiting.waiting]
+
+
+def test_the_more_series_there_are_the_surer_a_change_has_to_be(store: Store) -> None:
+    """Five nights after the step: enough in a series alone, not among fifteen."""
+    values = stepped(15, 10, 1.02)
+    alone = make.machine(cpu_model="alone")
+    store_nights(store, [(CELL, values)], machine=alone)
+    (seen,) = look(store, alone.id, NOW, metrics=["decode_tps"]).raised
+    chance = 1 - seen.alert.confidence
+    assert 0.05 / 200 < chance <= 0.01
+    many = [make.cell(workload=f"pp32+tg{16 + n}") for n in range(int(0.05 / chance) + 1)]
+    store_nights(store, [(CELL, values), *((one, steady(15, runs=1)) for one in many)])
+    among = look(store, MACHINE.id, NOW, metrics=["decode_tps"])
+    assert among.raised == ()
+    assert [one.alert.cell_id for one in among.waiting] == [CELL.id]
+
+
+def test_short_series_and_other_machines_are_not_looked_at(store: Store) -> None:
+    store_nights(store, [(CELL, steady(9))])
+    store_nights(store, [(CELL, stepped(24, 12, 1.2))], machine=make.machine(cpu_model="Other"))
+    found = look(store, MACHINE.id, NOW)
+    assert (found.raised, found.series, found.short) == ((), 0, 2)
+
+
+def test_what_is_watched_has_a_way_that_is_better() -> None:
+    for metric in WATCHED:
+        assert {worth(metric, "up"), worth(metric, "down")} == {"better", "worse"}
+    assert worth("decode_tps", "up") == "better"
+    assert worth("peak_rss_bytes", "up") == "worse"
+    assert worth("nonsense", "up") == "neither"
+
+
+def test_words_round_a_confidence_down_and_name_the_share() -> None:
+    assert sureness(0.99378) == "99.37 %"
+    assert sureness(0.999999) == "> 99.99 %"
+    assert moved("decode_s", 20.0, 19.0, 0.95) == "20 -> 19 (-5.0 %)"
+    assert moved("decode_s", 0.0, 19.0, None) == "0 -> 19"
+    assert "MB" in value_text("peak_rss_bytes", 2.5e8)
+
+
+def test_an_alert_of_the_same_content_has_one_id_whoever_raises_it(store: Store, tmp_path: Path) -> None:
+    with Store.open(tmp_path / "other.db") as other:
+        for one in (store, other):
+            store_nights(one, [(CELL, stepped(24, 12, 1.1))])
+        # The other one looks weeks later.
+        store_nights(other, [(CELL, stepped(20, 0, 1.1))], first=24)
+        (here,) = look(store, MACHINE.id, NOW, metrics=["decode_tps"]).raised
+        (there,) = look(other, MACHINE.id, NOW, metrics=["decode_tps"]).raised
+    assert here.alert.id == there.alert.id
+    assert replace(there.alert, confidence=0) != replace(here.alert, confidence=0)
