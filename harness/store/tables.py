@@ -82,6 +82,13 @@ def _one_of(column: str, words: Sequence[str]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
+def _no_joules(column: str) -> CheckConstraint:
+    """Names no joules but estimated ones: measured ones are in `energy_reading`, with their meter and method."""
+    # Without a per cent sign, which drivers read differently.
+    rest = f"replace({column}, 'estimated_joules', '')"
+    return CheckConstraint(f"replace({rest}, 'joules', '') = {rest}", name="joules")
+
+
 #: None is NULL, not the JSON text `null`: a missing value looks the same in every column.
 _JSON = JSON(none_as_null=True)
 
@@ -525,6 +532,7 @@ class Metric(Row, table=True):
     """The names of samples, so that a sample holds a small number instead of a name."""
 
     __tablename__: ClassVar[str] = "metric"
+    __table_args__ = (_no_joules("name"),)
     key: int | None = Field(default=None, primary_key=True, description="local to this file")
     name: str = Field(unique=True, description="such as `prefill_s`; it ends in the unit")
 
@@ -550,7 +558,7 @@ class Statistic(Row, table=True):
     """A figure that an imported file has of several repetitions together: no sample, nothing is computed from it."""
 
     __tablename__: ClassVar[str] = "statistic"
-    __table_args__ = (_one_of("statistic", STATISTICS),)
+    __table_args__ = (_one_of("statistic", STATISTICS), _no_joules("metric"))
     run_key: int = Field(primary_key=True, foreign_key="run.key", description="its run")
     position: int = Field(primary_key=True, sa_type=SmallInteger, description="order in the file, from 0")
     metric: str = Field(description="such as `llama-bench:decode_tps`; it ends in the unit")
@@ -652,8 +660,8 @@ class EnergyReading(Row, table=True):
         CheckConstraint(
             "(gross_joules IS NULL AND net_joules IS NULL AND idle_watts IS NULL AND idle_watts_before IS NULL"
             " AND idle_watts_after IS NULL AND domain_joules IS NULL)"
-            " OR (meter IS NOT NULL AND meter <> '' AND method IS NOT NULL"
-            " AND domain IS NOT NULL AND domain <> '' AND estimate_joules IS NULL)",
+            " OR (meter IS NOT NULL AND trim(meter) <> '' AND method IS NOT NULL"
+            " AND domain IS NOT NULL AND trim(domain) <> '' AND estimate_joules IS NULL)",
             name="measured",
         ),
         CheckConstraint(

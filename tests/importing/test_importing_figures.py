@@ -258,9 +258,9 @@ def test_optimum_benchmark_units_and_places(tmp_path: Path) -> None:
     assert result.arrays == {"per_token_s": [0.1, 0.2, 0.3]}
     found = statistics(result.statistics)
     assert found["prefill_max_ram_bytes"] == ("maximum", 512_250_000.0, None, None)
-    assert found["prefill_cpu_joules"] == ("mean", pytest.approx(3.6), None, None)
-    assert found["prefill_total_joules"] == ("mean", pytest.approx(7.2), None, None)
-    assert "prefill_ram_joules" not in found  # nothing was found to measure it: 0 is no energy
+    assert found["prefill_cpu_estimated_joules"] == ("mean", pytest.approx(3.6), None, None)
+    assert found["prefill_total_estimated_joules"] == ("mean", pytest.approx(7.2), None, None)
+    assert "prefill_ram_estimated_joules" not in found  # nothing was found to measure it: 0 is no energy
     assert found["prefill_throughput_samples_per_s"] == ("value", 5.333, None, None)
     assert (result.workload, result.precision, result.device) == ("pp16+tg4@b2", "fp16", "cpu")
     assert contents.machine.cpu_model == "Example CPU"

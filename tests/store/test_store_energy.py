@@ -11,7 +11,7 @@ import make_store_records as make
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import NullPool
 
@@ -58,6 +58,8 @@ def test_a_reading_comes_back_as_it_was_stored(any_database: str) -> None:
 WRONG: list[dict[str, Any]] = [
     {"meter": None},
     {"meter": ""},
+    {"meter": " "},
+    {"domain": " "},
     {"method": None},
     {"method": "estimate"},
     {"domain": None},
@@ -177,3 +179,28 @@ def _fill(connection: sqlite3.Connection, name: str, **values: Any) -> None:
     connection.execute(
         f"INSERT INTO {name} ({names}) VALUES ({', '.join('?' * len(row))})", list(row.values())
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [("decode_joules", True), ("tool:joules_per_token", True), ("tool:cpu_estimated_joules", False)],
+)
+def test_a_joule_hides_in_no_sample_and_in_no_statistic(any_database: str, name: str, refused: bool) -> None:
+    with Store.open(any_database) as store:
+        store_run(store)
+        [session] = store.sessions()
+        [run] = [run for cell in store.session_facts(session["id"]).cells for run in cell.runs]
+        statements = (
+            (f"INSERT INTO metric (name) VALUES ('{name}')"),
+            (
+                "INSERT INTO statistic (run_key, position, metric, statistic, value) "
+                f"SELECT key, 0, '{name}', 'mean', 1.0 FROM run WHERE id = '{run.id}'"
+            ),
+        )
+        for statement in statements:
+            if refused:
+                with pytest.raises(IntegrityError, match="joules"), store.writing() as connection:
+                    connection.execute(text(statement))
+            else:
+                with store.writing() as connection:
+                    connection.execute(text(statement))

@@ -187,7 +187,7 @@ def _read_target(
             statistics.append(Statistic(metric, "maximum", memory.number(key) * MB))
     for key in energy.values:
         if key != "unit" and energy.positive_or_none(key) is not None:
-            metric = f"{name}_{energy.checked_name(key, key)}_joules"
+            metric = f"{name}_{energy.checked_name(key, key)}_estimated_joules"
             statistics.append(Statistic(metric, "mean", energy.number(key) * KWH_JOULES))
     for part, unit in (("throughput", "s"), ("efficiency", "kWh")):
         one = found.below(part)
@@ -215,7 +215,7 @@ def _definitions(report: Fields) -> dict[str, str]:
                 f"largest {key} seen by polling from a process beside it while {what} was repeated"
             )
         for key in report.below(target).below("energy").values:
-            made[f"{target}_{key}_joules"] = f"energy ({key}) of {what}, {_ENERGY}"
+            made[f"{target}_{key}_estimated_joules"] = f"energy ({key}) of {what}, {_ENERGY}"
         for part in ("throughput", "efficiency"):
             unit = report.below(target).below(part).values.get("unit")
             if isinstance(unit, str):

@@ -43,6 +43,7 @@ def _measured(session_id: str, cell_id: str) -> tuple[ViewColumn, ...]:
     """What one session measured of one cell; the same columns in the history and of the newest session."""
     here = (session_id, cell_id)
     clean = figures.has_run(*here, " AND measured.validity = 'ok'")
+    judged = figures.has_run(*here, " AND measured.validity IS NOT NULL")
     return columns(
         WHERE,
         is_("cell_id", cell_id, "its cell; with the machine: its series"),
@@ -60,7 +61,11 @@ def _measured(session_id: str, cell_id: str) -> tuple[ViewColumn, ...]:
             "timed runs that ended as ok, suspect ones included",
         ),
         is_("n", figures.count_runs(*here, figures.is_in_figures), "runs behind the figures"),
-        is_("validity", f"CASE WHEN {clean} THEN 'ok' ELSE 'suspect' END", "`suspect` where every run is"),
+        is_(
+            "validity",
+            f"CASE WHEN {clean} THEN 'ok' WHEN {judged} THEN 'suspect' END",
+            "`suspect` where every run is; NULL where nothing judged them, as of an import",
+        ),
         [
             is_(one.name, figures.over_runs(one, *here), f"{one.what}; median over runs")
             for one in figures.FIGURES
@@ -115,7 +120,7 @@ def cells_latest() -> View:
         "(SELECT newer.id FROM session AS newer WHERE newer.machine_id = series.machine_id"
         " AND EXISTS (SELECT 1 FROM session_cell AS planned WHERE planned.session_id = newer.id"
         f" AND planned.cell_id = series.cell_id) AND {figures.has_run('newer.id', 'series.cell_id')}"
-        " ORDER BY newer.started_at DESC, newer.id DESC LIMIT 1)"
+        " ORDER BY newer.started_at DESC NULLS LAST, newer.id DESC LIMIT 1)"
     )
     since = (
         "(SELECT count(*) FROM session_cell AS planned JOIN session AS newer ON newer.id = planned.session_id"
