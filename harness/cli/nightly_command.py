@@ -6,7 +6,7 @@ import re
 import shlex
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -35,7 +35,7 @@ _UNITS_S = {"h": 3600, "m": 60, "min": 60, "s": 1}
 _BUDGET = re.compile(r"(?:\d+(?:\.\d+)?(?:h|min|m|s))+")
 
 
-class BudgetType(click.ParamType):
+class BudgetType(click.ParamType[timedelta]):
     """``6h``, ``90min``, ``1h30m``."""
 
     name = "TIME"
@@ -121,7 +121,7 @@ def command(
     overrides: tuple[str, ...],
     options: tuple[str, ...],
     model_files: tuple[Path, ...],
-    runs: Any,
+    runs: int | Literal["auto"] | None,
     trust_task_code: bool,
     db: str,
     as_json: bool,

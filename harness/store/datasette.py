@@ -45,6 +45,7 @@ _FACETS = {
     "v_artifacts": ["framework", "model", "precision", "artifact_verdict"],
     "session": ["suite", "status", "trigger", "machine_id"],
     "run": ["kind", "status", "validity"],
+    "alert": ["state", "metric", "direction", "machine_id"],
 }
 _NEWEST_FIRST = {
     "v_history": "session_started_at",
@@ -52,6 +53,7 @@ _NEWEST_FIRST = {
     "v_failures": "happened_at",
     "v_scores": "started_at",
     "session": "started_at",
+    "alert": "raised_at",
 }
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import make_store_records as make
+import numpy as np
 import pytest
 from make_store_series import steady, stepped, store_nights
 
 from harness.cli import main
+from harness.history import change_points
 from harness.history.stored import cell_series, coincidences
 from harness.store import Store
 
@@ -78,20 +80,20 @@ def test_what_changed_with_a_change_is_told_and_nothing_that_changed_elsewhere(s
 
 def test_a_change_in_the_interval_is_told_behind_those_at_the_place(tmp_path: Path) -> None:
     """A small step in noise: its place is not sure, and a kernel that changed beside it may be the cause."""
-    values = [[1.0 + 0.03 * ((night * 7) % 5 - 2) + (0.07 if night >= 20 else 0.0)] for night in range(40)]
-    with Store.open(tmp_path / "lab.db") as store:
-        store_nights(store, [(CELL, values)])
-        series = cell_series(store, CELL.id, MACHINE.id, ["decode_s"])["decode_s"]
-        (change,) = series.analysis().changes
-    first, last = (series.points.index(point) for point in series.bounds(change))
-    place = series.point_of(change.row)
-    assert first < place or place < last
+    noisy = [
+        np.random.default_rng(seed).normal(1.0, 0.02, 60) + 0.06 * (np.arange(60) >= 30) for seed in range(20)
+    ]
+    values, change = next(
+        (one, changes[0])
+        for one in noisy
+        if len(changes := change_points(one).changes) == 1 and changes[0].first_row < changes[0].last_row
+    )
+    first, place, last = change.first_row, change.row, change.last_row
     beside = first if first < place else last
-    path = tmp_path / "again.db"
-    with Store.open(path) as store:
+    with Store.open(tmp_path / "lab.db") as store:
         store_nights(
             store,
-            [(CELL, values)],
+            [(CELL, [[float(value)] for value in values])],
             version=lambda night: "2" if night > place else "1",
             session=lambda night: {"system": {"drivers": {"cuda GPU": "551" if night > beside else "550"}}},
         )
