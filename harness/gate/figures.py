@@ -212,7 +212,8 @@ def _of_tasks(evaluation: EvaluationFacts) -> list[Figure]:
     if evaluation.reference is not None:
         others = {(one.task, one.metric): one for one in evaluation.reference.tasks}
     found = [_of_task(one, others.get((one.task, one.metric))) for one in chosen.values()]
-    left = dict.fromkeys(one.task for one in evaluation.tasks if one.task not in chosen)
+    # What has no items at all is a group, the mean of its tasks: these are judged themselves.
+    left = dict.fromkeys(one.task for one in evaluation.tasks if one.task not in chosen and one.items)
     found += [Figure(task, reason="its items are not simply right or wrong") for task in left]
     found += [Figure(hole.task, reason=hole.reason) for hole in evaluation.holes]
     return found or [Figure("tasks", reason="no task gave a figure")]

@@ -269,7 +269,8 @@ def test_accuracy_is_that_of_tasks_where_they_were_asked(store: Store) -> None:
     # 95 of 100 against 100 of 100: the items that both have right leave an interval around 0.95.
     tasks(store, session, [1] * 95 + [0] * 5, [1] * 100)
     rows = verdicts(store, session)
-    assert "accuracy_ratio same top-1" not in rows
+    accuracy = [name for name in rows if name.startswith("accuracy_ratio")]
+    assert accuracy == ["accuracy_ratio grammar acc"], "neither the same tokens nor the group of the task"
     row = rows["accuracy_ratio grammar acc"]
     assert row["value"] == pytest.approx(0.95)
     assert (row["verdict"], row["n"]) == ("inconclusive", 100)
@@ -324,7 +325,7 @@ def test_every_output_tells_a_stored_sessions_verdicts(lab: Lab) -> None:
     result = lab.run("gate", "--preset", "edge-ready", "--session", session[:12], "-k", "int4", *files)
     assert result.status == 1, result.err
     assert "✗ fail" in result.out
-    assert "at most 50.0 %" in result.out
+    assert "has to be" in result.out
     texts = {name: (lab.folder / f"out.{name}").read_text(encoding="utf-8") for name in
              ("markdown", "github", "gitlab", "junit", "json")}  # fmt: skip
     document = json.loads(texts["json"])
@@ -340,7 +341,7 @@ def test_every_output_tells_a_stored_sessions_verdicts(lab: Lab) -> None:
 
 @pytest.mark.usefixtures("_no_run_is_suspect")
 def test_a_suite_is_measured_with_the_references_that_its_cells_need(lab: Lab) -> None:
-    lab.script({"decode": [{"do": "wait", "seconds": 0.02}]})
+    lab.script({"decode": [{"do": "wait", "seconds": 0.1}]})
     lab.suite(SUITE.replace("runs: 2", "runs: 2\nrepetitions: 1\nwarmups: 0"))
     result = lab.run(
         "gate", "fake.yaml", "--preset", "edge-ready", "-k", "int4", "--runs", "3", "--format", "json", "-q"
@@ -392,9 +393,8 @@ def test_words_that_contradict_each_other_are_told_and_measure_nothing(
 def test_an_imported_session_is_not_judged(store: Store) -> None:
     record = make.imported()
     assert store.record_import(record)
-    [(session_id, _)] = store.sessions_of_file(record.source.file_sha256)
     with pytest.raises(UsageError, match="imported"):
-        judge_session(store, session_id, set(), "edge-ready", EDGE)
+        judge_session(store, record.session_id, set(), "edge-ready", EDGE)
 
 
 def test_rules_without_a_ratio_need_no_reference() -> None:
