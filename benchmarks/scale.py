@@ -3,8 +3,8 @@
     python benchmarks/scale.py [--db lab.db] [--runs 1000000] [--folder FOLDER] [--only import --only history ...]
         [--rounds 5] [--json]
 
-Without --db the database is made first (`make_database.py`: about 3 GB and some minutes for a million runs) and removed
-at the end; one that was made before is taken as it is, but for one session that storing single runs adds to it. Both
+Without --db the database is made first (`make_database.py`: 2.5 GB and some minutes for a million runs) and removed
+at the end; its copy for `db backup` lies beside it, so that 6 GB have to be free; one that was made before is taken as it is, but for one session that storing single runs adds to it. Both
 sides have the same schema, indexes, checks and promises (write-ahead log, `synchronous=FULL`) and work in turn, in
 random order.
 
