@@ -7,6 +7,7 @@ from typing import Any
 
 import make_store_records as make
 import pytest
+from sqlalchemy import text
 
 from harness.store import Store, records
 
@@ -121,6 +122,23 @@ def test_points_are_in_the_order_of_time_and_of_one_machine(store: Store) -> Non
         CELL.id, MACHINE.id, ["decode_s"], since=make.BEGAN + day, until=make.BEGAN + 2 * day
     )
     assert [one.session_id for one in some] == [sessions[2]]
+
+
+def test_a_session_that_tells_no_time_comes_first_and_is_in_no_span(store: Store) -> None:
+    first, second = (night(store, day, [{"decode_s": (1.0 + day,)}]) for day in (0, 1))
+    with store.writing() as connection:  # only imports write such sessions
+        connection.execute(text("UPDATE session SET started_at = NULL WHERE id = :id"), {"id": second})
+    points = store.history(CELL.id, MACHINE.id, ["decode_s"])
+    assert [(one.session_id, one.started_at) for one in points] == [(second, None), (first, make.BEGAN)]
+    since = store.history(CELL.id, MACHINE.id, ["decode_s"], since=make.BEGAN)
+    assert [one.session_id for one in since] == [first]
+
+
+def test_times_are_aware_and_in_utc(store: Store) -> None:
+    night(store, 0, [{}])
+    [point] = store.history(CELL.id, MACHINE.id)
+    assert point.started_at is not None
+    assert point.started_at.utcoffset() == timedelta(0)
 
 
 def test_other_kinds_of_runs_are_no_points(store: Store) -> None:
