@@ -1,7 +1,8 @@
 """Many runs at once: rows of the schema's tables, by columns, in one large transaction instead of one a run.
 
-Owns how a batch from elsewhere (an import, another database) becomes rows here. Imports SQLAlchemy Core, the tables and
-the inserts. Contract: the same checks as for single records, on every database alike: types, ranges, finite figures,
+Owns how a batch becomes rows here, for programs that write whole databases, such as `benchmarks/make_database.py`; no
+command does: `edgebench import` and `db merge` have ways of their own. Imports SQLAlchemy Core, the tables and the
+inserts. Contract: the same checks as for single records, on every database alike: types, ranges, finite figures,
 references, all constraints; a batch is stored whole or not at all, and storing it again adds nothing. A run that is
 stored already keeps what it has: nothing is mixed into it.
 
@@ -48,6 +49,10 @@ _ASKED_AT_ONCE = 1000
 #: Memory for pages while a batch is stored; what the batch itself takes comes on top.
 _CACHE_KIB = 64 * 1024
 
+#: SQLite's journal is folded into the file when it has so many pages (128 MiB). A batch is on disk either way; but at
+#: SQLite's own thousand pages those of the indexes, which every batch touches all over, are written twice each time.
+_CHECKPOINT_PAGES = 32 * 1024
+
 _BITS = ((SmallInteger, 15), (BigInteger, 63), (Integer, 31))
 
 
@@ -61,6 +66,7 @@ def import_rows(connection: Connection, batch: Batch) -> int:
     if connection.dialect.name == "sqlite":
         # Ids come in no order: with SQLite's own 2 MB the pages of their indexes are read and written again and again.
         connection.exec_driver_sql(f"PRAGMA cache_size={-_CACHE_KIB}")
+        connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}").close()
     unknown = batch.keys() - metadata.tables.keys()
     if unknown:
         raise ValueError(f"no table {', '.join(sorted(unknown))}")

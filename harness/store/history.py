@@ -1,9 +1,11 @@
 """One series over the years: a cell on one machine, a point a session.
 
-Owns the points and the queries that fill them. Imports SQLAlchemy Core and the tables. Contract: a point is what the
-comparison table of its session shows: over the timed runs that are ok and not suspect, of each run its last attempt,
-warm-ups excluded; the median over the repetitions of a run, then over runs. Where versions changed within a session
-there is a point for each; nothing is pooled. Of the runs only an index is read, so that ten years take milliseconds.
+Owns the points and the queries that fill them. Imports SQLAlchemy Core and the tables. Contract: a point rests on the
+timed runs of its session that are ok and not suspect, of each run its last attempt, warm-ups excluded; its figure is
+the median over the repetitions of a run, then over runs. Two things are unlike the comparison table of that session:
+where every run is suspect the table shows these runs, marked, and a point has no value; where versions changed within
+a session there is a point for each, and nothing is pooled. Of the runs only an index is read, and rows come as the
+driver gives them, so that ten years take milliseconds.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, not_, select
 
@@ -21,7 +23,6 @@ from harness.store.tables import table
 _SPEEDS = {"prefill_tps": ("prefill_s", "prompt_tokens"), "decode_tps": ("decode_s", "decode_tokens")}
 _ENERGY = {"energy_joules_per_prefill_token": "prefill", "energy_joules_per_decode_token": "decode"}
 _PEAK = "peak_rss_bytes"
-_ROWS_AT_ONCE = 1000
 
 #: Names that are no sample's; every other name is taken for that of a sample's metric, such as `ttft_s`.
 DERIVED = (*_SPEEDS, *_ENERGY, _PEAK)
@@ -32,7 +33,7 @@ class HistoryPoint(NamedTuple):
 
     Attributes:
         session_id: the session.
-        started_at: when it began.
+        started_at: when it began; None of an imported one that tells no time.
         framework_version: as the framework told; None where it never started.
         runs: timed runs behind the figures.
         left_out: timed runs that are suspect or not ok.
@@ -41,7 +42,7 @@ class HistoryPoint(NamedTuple):
     """
 
     session_id: str
-    started_at: datetime
+    started_at: datetime | None
     framework_version: str | None
     runs: int
     left_out: int
@@ -53,18 +54,18 @@ class HistoryPoint(NamedTuple):
 _Values = dict[int, float]
 
 
-class _Runs:
-    """The last attempt of every run, in the order of sessions and indexes: lists of one length.
+#: A run's key, version, and whether it counts: a plain tuple, since ten years are ten thousand of them and more.
+_Run = tuple[int, str | None, bool]
 
-    And by metric of the samples the value of each run's repetition, and all of them where there are several. Ten years
-    are ten thousand runs and more: an object for each would have the collector of garbage take longer than the rest.
+
+class _Runs:
+    """The last attempts of the runs, as lists by session in the order of their indexes.
+
+    And by metric of the samples the value of each run's repetition, and all of them where there are several.
     """
 
     def __init__(self, metrics: Iterable[int]) -> None:
-        self.keys: list[int] = []
-        self.sessions: list[str] = []
-        self.versions: list[str | None] = []
-        self.counts: list[bool] = []
+        self.of_session: dict[str, list[_Run]] = {}
         self.values: dict[int, _Values] = {metric: {} for metric in metrics}
         self.several: dict[int, dict[int, list[float]]] = {metric: {} for metric in metrics}
 
@@ -79,6 +80,8 @@ def history(
     until: datetime | None = None,
 ) -> list[HistoryPoint]:
     """The points of a series in the order of time; sessions without a timed run of the cell have none.
+
+    Sessions that tell no time come first; `since` and `until` leave them out.
 
     Args:
         connection: in a transaction.
@@ -100,8 +103,7 @@ def history(
         wanted = wanted.where(sessions.c.started_at >= since)
     if until is not None:
         wanted = wanted.where(sessions.c.started_at < until)
-    query = wanted.add_columns(sessions.c.started_at).order_by(sessions.c.started_at, sessions.c.id)
-    began: dict[str, datetime] = dict(connection.execute(query).all())
+    began = _began(connection, wanted)
     mine = _of_series(cell_id, wanted)
     names = _sample_names(connection, metrics)
     runs = _runs(connection, mine, names.values())
@@ -114,6 +116,29 @@ def history(
         else:
             values[metric] = _of_samples(runs, names, metric, cell)
     return _points(runs, began, values)
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+    """The rows as the driver gives them; columns of a type of ours are in the driver's.
+
+    SQLAlchemy's own rows take longer to make than SQLite takes to find them.
+    """
+    cursor = connection.execute(query).cursor
+    assert cursor is not None  # it is a SELECT
+    return cast("list[tuple[Any, ...]]", cursor.fetchall())
+
+
+def _began(connection: Connection, wanted: Select[tuple[str]]) -> dict[str, datetime | None]:
+    """When the sessions began, in the order of time."""
+    sessions = table("session")
+    query = wanted.add_columns(sessions.c.started_at).order_by(
+        sessions.c.started_at.asc().nulls_first(), sessions.c.id
+    )
+    rows = _rows(connection, query)
+    if connection.dialect.name == "sqlite":  # a text without its zone, which is UTC
+        read = datetime.fromisoformat
+        return {session_id: None if at is None else read(at).replace(tzinfo=UTC) for session_id, at in rows}
+    return {session_id: None if at is None else at.astimezone(UTC) for session_id, at in rows}
 
 
 def _sample_names(connection: Connection, metrics: Sequence[str]) -> dict[str, int]:
@@ -150,27 +175,23 @@ def _runs(connection: Connection, mine: tuple[ColumnElement[bool], ...], metrics
         .order_by(runs.c.session_id, runs.c.run_index, runs.c.attempt)
     )
     found = _Runs(metrics)
-    newest: tuple[int | None, str, int] = None, "", -1
-    for rows in connection.execute(query).partitions(_ROWS_AT_ONCE):
-        for key, session_id, index, counts, version, metric, value in rows:
-            if key != newest[0]:
-                if (session_id, index) == newest[
-                    1:
-                ]:  # another attempt of the same run: only the last one counts
-                    for column in (found.keys, found.sessions, found.versions, found.counts):
-                        column.pop()
-                newest = key, session_id, index
-                found.keys.append(key)
-                found.sessions.append(session_id)
-                found.versions.append(version)
-                found.counts.append(counts == 1)
-            if metric is None:
-                continue
-            known = found.values[metric]
-            if key in known:
-                found.several[metric].setdefault(key, [known[key]]).append(value)
-            else:
-                known[key] = value
+    newest = newest_index = newest_session = None
+    of_session: list[_Run] = []
+    for key, session_id, index, counts, version, metric, value in _rows(connection, query):
+        if key != newest:
+            if session_id != newest_session:
+                of_session = found.of_session[session_id] = []
+            elif index == newest_index:  # another attempt of the same run: only the last one counts
+                of_session.pop()
+            newest, newest_index, newest_session = key, index, session_id
+            of_session.append((key, version, counts == 1))
+        if metric is None:
+            continue
+        known = found.values[metric]
+        if key in known:
+            found.several[metric].setdefault(key, [known[key]]).append(value)
+        else:
+            known[key] = value
     return found
 
 
@@ -215,37 +236,37 @@ def _of_samples(runs: _Runs, names: Mapping[str, int], metric: str, cell: Row[An
     return found
 
 
-def _points(runs: _Runs, began: Mapping[str, datetime], values: Mapping[str, _Values]) -> list[HistoryPoint]:
-    """One point for each session and version, in the order of time."""
-    grouped: dict[tuple[str, str | None], tuple[list[int], list[int]]] = {}
-    for key, session_id, version, counts in zip(
-        runs.keys, runs.sessions, runs.versions, runs.counts, strict=True
-    ):
-        of_point = grouped.get((session_id, version))
-        if of_point is None:
-            of_point = grouped[session_id, version] = [], []
-        of_point[0 if counts else 1].append(key)
+def _points(
+    runs: _Runs, began: Mapping[str, datetime | None], values: Mapping[str, _Values]
+) -> list[HistoryPoint]:
+    """One point for each session and version, in the order of time; versions in the order of their runs."""
     points = []
-    for (session_id, version), (counted, left_out) in grouped.items():
-        of_runs = {}
-        middles: dict[str, float | None] = {}
-        for metric, known in values.items():
-            some = tuple([known[key] for key in counted if key in known])
-            of_runs[metric] = some
-            middles[metric] = _median(some) if some else None
-        points.append(
-            HistoryPoint(
-                session_id, began[session_id], version, len(counted), len(left_out), middles, of_runs
+    of_session = runs.of_session.get
+    for session_id, started_at in began.items():
+        mine = of_session(session_id)
+        if mine is None:
+            continue
+        counted: dict[str | None, list[int]] = {}
+        left_out: dict[str | None, int] = {}
+        for key, version, counts in mine:
+            if version not in counted:
+                counted[version] = []
+                left_out[version] = 0
+            if counts:
+                counted[version].append(key)
+            else:
+                left_out[version] += 1
+        for version, keys in counted.items():
+            of_runs: dict[str, tuple[float, ...]] = {}
+            middles: dict[str, float | None] = {}
+            for metric, known in values.items():
+                some = [known[key] for key in keys if key in known]
+                of_runs[metric] = tuple(some)
+                middles[metric] = _median(some) if some else None
+            points.append(
+                HistoryPoint(session_id, started_at, version, len(keys), left_out[version], middles, of_runs)
             )
-        )
-    # Stable: the versions of one session stay in the order of its runs.
-    return sorted(points, key=_place)
-
-
-def _place(point: HistoryPoint) -> tuple[bool, datetime, str]:
-    # An imported session may tell no time: it comes first.
-    time = point.started_at or datetime.min.replace(tzinfo=UTC)
-    return point.started_at is not None, time, point.session_id
+    return points
 
 
 def _median(values: Sequence[float]) -> float:

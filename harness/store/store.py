@@ -218,8 +218,9 @@ class Store:
         return added
 
     def import_rows(self, batch: bulk.Batch) -> int:
-        """Stores many runs, and what they need, in one transaction: a batch of an import or a merge.
+        """Stores many runs, and what they need, in one transaction: for programs that write whole databases.
 
+        No command does; `benchmarks/make_database.py` and the tests do.
         Some thousand runs make a good batch: it is held in memory, and another writer waits for it.
 
         Args:

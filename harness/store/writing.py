@@ -7,8 +7,9 @@ NULL to what its file says.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
@@ -29,7 +30,13 @@ def insert_missing(connection: Connection, name: str, rows: Rows) -> None:
 
 def insert_or_leave(connection: Connection, name: str) -> Any:
     """The statement that inserts into a table and leaves rows alone whose key is there already."""
-    if connection.dialect.name == "postgresql":
+    return _insert(connection.dialect.name, name)
+
+
+@functools.cache
+def _insert(dialect: str, name: str) -> Any:
+    # Made once: a run needs a dozen.
+    if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql  # a tenth of a second that SQLite need not pay
 
         return postgresql.insert(table(name)).on_conflict_do_nothing()
@@ -263,19 +270,13 @@ def run(connection: Connection, record: records.RunRecord, metrics: dict[str, in
     if key is None:
         return False
     _samples(connection, key, record.samples, metrics)
-    readings = [
-        {"run_key": key, "position": position, **asdict(one)} for position, one in enumerate(record.memory)
-    ]
-    insert_missing(connection, "memory_reading", readings)
-    readings = [
-        {"run_key": key, "position": position, **asdict(one)} for position, one in enumerate(record.energy)
-    ]
-    insert_missing(connection, "energy_reading", readings)
-    figures = [
-        {"run_key": key, "position": position, **asdict(one)}
-        for position, one in enumerate(record.statistics)
-    ]
-    insert_missing(connection, "statistic", figures)
+    for name, below in (
+        ("memory_reading", record.memory),
+        ("energy_reading", record.energy),
+        ("statistic", record.statistics),
+    ):
+        rows = [{"run_key": key, "position": position, **_columns(one)} for position, one in enumerate(below)]
+        insert_missing(connection, name, rows)
     if record.timeline is not None:
         _timeline(connection, key, record.timeline)
     if record.score is not None:
@@ -285,6 +286,16 @@ def run(connection: Connection, record: records.RunRecord, metrics: dict[str, in
         _evaluation(connection, key, record.evaluation)
         link_evaluation(connection, record.session_id, record.evaluation.cells, key)
     return True
+
+
+def _columns(record: Any) -> dict[str, Any]:
+    """A record of plain values by column: `asdict` copies each of them, which takes longer than storing them."""
+    return {name: getattr(record, name) for name in _fields(type(record))}
+
+
+@functools.cache
+def _fields(kind: type) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
 
 
 def _run_row(record: records.RunRecord) -> dict[str, Any]:

@@ -16,15 +16,20 @@ MACHINE = make.machine()
 DAY_S = 86_400.0
 
 
+def made(store: Store) -> Store:
+    """A store that knows what the runs below refer to."""
+    store.record_model(make.model())
+    store.record_artifact(make.artifact())
+    store.record_environment(make.environment())
+    store.record_machine(MACHINE)
+    store.record_cells([CELL])
+    return store
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "history.db") as made:
-        made.record_model(make.model())
-        made.record_artifact(make.artifact())
-        made.record_environment(make.environment())
-        made.record_machine(MACHINE)
-        made.record_cells([CELL])
-        yield made
+    with Store.open(tmp_path / "history.db") as opened:
+        yield made(opened)
 
 
 def night(
@@ -122,6 +127,25 @@ def test_points_are_in_the_order_of_time_and_of_one_machine(store: Store) -> Non
         CELL.id, MACHINE.id, ["decode_s"], since=make.BEGAN + day, until=make.BEGAN + 2 * day
     )
     assert [one.session_id for one in some] == [sessions[2]]
+
+
+def test_points_are_alike_on_every_database(any_database: str) -> None:
+    with Store.open(any_database) as opened:
+        store = made(opened)
+        first = night(store, 0, [{"decode_s": (3.0, 4.0)}, {"decode_s": (1.0,), "validity": "suspect"}])
+        second = night(store, 1, [{"decode_s": (2.0,)}])
+        with store.writing() as connection:  # only imports write such sessions
+            connection.execute(text("UPDATE session SET started_at = NULL WHERE id = :id"), {"id": second})
+        points = store.history(CELL.id, MACHINE.id, ["decode_s", "decode_tps"])
+        since = store.history(CELL.id, MACHINE.id, ["decode_s"], since=make.BEGAN)
+    # A session that tells no time comes first, and is in no span.
+    assert [(one.session_id, one.started_at) for one in points] == [(second, None), (first, make.BEGAN)]
+    assert [one.session_id for one in since] == [first]
+    assert points[1].started_at is not None
+    assert points[1].started_at.utcoffset() == timedelta(0)
+    assert [one.of_runs["decode_s"] for one in points] == [(2.0,), (3.5,)]
+    assert [(one.runs, one.left_out) for one in points] == [(1, 0), (1, 1)]
+    assert all(type(value) is float for one in points for value in one.values.values())
 
 
 def test_other_kinds_of_runs_are_no_points(store: Store) -> None:
