@@ -35,7 +35,13 @@ _UNITS_S = {"h": 3600, "m": 60, "min": 60, "s": 1}
 _BUDGET = re.compile(r"(?:\d+(?:\.\d+)?(?:h|min|m|s))+")
 
 
-class BudgetType(click.ParamType[timedelta]):
+if TYPE_CHECKING:
+    _TimeType = click.ParamType[timedelta]
+else:
+    _TimeType = click.ParamType  # older versions are not generic
+
+
+class BudgetType(_TimeType):
     """``6h``, ``90min``, ``1h30m``."""
 
     name = "TIME"

@@ -93,7 +93,8 @@ def joined(shape: TableShape, ours: Row, theirs: Row) -> Row | None:
     if not differ <= {*changing, *described}:
         return None
     rank = {"session": state_rank, "alert": alert_rank}.get(shape.name)
-    made = list(ours if rank is None else max((ours, theirs), key=lambda row: rank(row, shape)))
+    later = ours if rank is None or rank(ours, shape) >= rank(theirs, shape) else theirs
+    made = list(later)
     for place in map(shape.at, described):
         made[place] = _greater(ours[place], theirs[place])
     if shape.name == "artifact":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import make_store_records as make
 import pytest
@@ -69,7 +70,7 @@ def test_a_skipped_run_is_no_measurement(tmp_path: Path) -> None:
         nights = store_nights(store, [(CELL, [[1.0], [1.0]]), (OTHER, [[1.0]])])
         machine = make.machine().id
         later = store.start_session(make.session(machine, later_s=9 * DAY_S))
-        skipped = {
+        skipped: dict[str, Any] = {
             "status": "skipped",
             "reason": "no room",
             "samples": (),
