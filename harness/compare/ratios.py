@@ -199,6 +199,9 @@ def _not_comparable(a: Row, b: Row, metric: str) -> str | None:
     relative = metric.startswith(("kld", "perplexity", "same_top", "delta_p"))
     if relative and a["quality_reference"] != b["quality_reference"]:
         return "the sides have different quality references"
+    scored = ("scored_positions", "score_window")
+    if relative and any(a[key] != b[key] for key in scored):
+        return "the sides' quality rests on different positions of the text"
     if metric.startswith("speedup") and a["speed_baseline"] != b["speed_baseline"]:
         return "the sides have different speed baselines"
     return None

@@ -95,6 +95,14 @@ def recommend(
         for row in candidates
         if (lacking := [key for key in needed if row[key] is None])
     ]
+    # Divergences over other positions do not compare: only rows that rest on what most do are candidates.
+    if "kld_mean" in needed:
+        unknown += [
+            Excluded(row, f"KLD: it rests on {row.other_positions}")
+            for row in candidates
+            if row.other_positions is not None and all(row[key] is not None for key in needed)
+        ]
+        candidates = [row for row in candidates if row.other_positions is None]
     possible = [row for row in candidates if all(row[key] is not None for key in needed)]
     figures = [{key: float(row[key]) for key in needed} for row in possible]
     place, decided = _choose(figures, preference, counted)

@@ -191,15 +191,30 @@ def score_record(
         errors=errors,
         method="exact" if scoring.exact else SKETCH_METHOD,
         cells=cells,
-        verdict=verdict_of(result, precision, max_kld),
+        verdict=verdict_of(result, spec, precision, max_kld),
         details=details,
     )
 
 
-def verdict_of(result: ScoreResult, precision: str, max_kld: float | None) -> VerdictRecord:
+def _first_not_finite(result: ScoreResult, spec: ScoreSpec) -> str | None:
+    """The window, and the token in it counted from 0, whose logits are the first that are not all finite."""
+    number = result.details.get("first_non_finite")
+    if not isinstance(number, int):
+        return None
+    place, position = divmod(number, spec.window - 1 - spec.score_from)
+    return f"at token {spec.score_from + position} of window {result.windows[place].window}"
+
+
+def verdict_of(result: ScoreResult, spec: ScoreSpec, precision: str, max_kld: float | None) -> VerdictRecord:
     """Whether the artifact computes the model's function."""
     positions = sum(window.positions for window in result.windows)
     sums = [window.kld_sum for window in result.windows if window.kld_sum is not None]
     kld = sum(sums) / positions if positions and sums and len(sums) == len(result.windows) else None
-    broken = artifact_broken(finite=result.finite, kld=kld, max_kld=max_kld, precision=precision)
+    broken = artifact_broken(
+        finite=result.finite,
+        first=_first_not_finite(result, spec),
+        kld=kld,
+        max_kld=max_kld,
+        precision=precision,
+    )
     return VerdictRecord("broken", broken) if broken else VerdictRecord("ok")

@@ -268,6 +268,7 @@ class ScoreFacts:
         hints: the framework's settings in force while scoring.
         quantiles: statistics over positions that are no sums, by metric: ``kld_median``, ``kld_p99`` ...
         errors: their standard errors, where known.
+        window_tokens: tokens of a window; None where it is not known.
     """
 
     windows: tuple[WindowFacts, ...]
@@ -276,6 +277,7 @@ class ScoreFacts:
     hints: Mapping[str, str] = field(default_factory=dict)
     quantiles: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
+    window_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

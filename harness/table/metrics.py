@@ -272,6 +272,10 @@ def _all() -> tuple[Metric, ...]:
           "Tool that measured, where the session was imported."),
         m("imported", "Imported", "provenance", "", None, as_imported,
           "Another tool's figures by its own names and definitions: `value`, `statistic`, `n`, `stddev` of each."),
+        m("scored_positions", "Positions", "state", "positions", None, as_count,
+          "Positions of the text that quality rests on: figures over other positions do not compare."),
+        m("score_window", "Window", "state", "tokens", None, as_count,
+          "Tokens of a scored window, of which the first are context only."),
     )  # fmt: skip
 
 

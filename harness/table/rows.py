@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -80,6 +81,8 @@ class Row:
         basis: of figures that are a median over runs: the value of each run that has one, by key and run id; of
             ``memory_reduction`` the runs' own bytes, from which it is computed.
         left_out: timed runs that no figure rests on, and why, by run id.
+        other_positions: what its quality rests on, where that is not what the quality of most rows of its session
+            rests on: the two do not compare.
         baseline: place of the speed baseline's row among the rows that `comparison_rows` gave; None: there is none.
     """
 
@@ -89,6 +92,7 @@ class Row:
     basis: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     baseline: int | None = None
+    other_positions: str | None = None
 
     def __getitem__(self, key: str) -> Any:
         return self.values[key]
@@ -107,6 +111,7 @@ class _Draft:
     basis: dict[str, dict[str, float]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     baseline: int | None = None
+    other_positions: str | None = None
 
     def put(self, key: str, value: float | None, why_not: str) -> None:
         if value is None or not math.isfinite(value):
@@ -132,7 +137,29 @@ def comparison_rows(facts: SessionFacts, *, with_suspect: bool = False) -> list[
     drafts = [_draft(facts, cell, with_suspect) for cell in facts.cells]
     for draft in drafts:
         _compare(draft, drafts)
+    _tell_other_positions(drafts)
     return [_row(draft) for draft in drafts]
+
+
+def _tell_other_positions(drafts: Sequence[_Draft]) -> None:
+    scored = [_scored(draft) for draft in drafts]
+    counts = Counter(one for one in scored if one is not None)
+    if len(counts) < 2:
+        return
+    usual = max(counts, key=lambda one: (counts[one], one))
+    for draft, own in zip(drafts, scored, strict=True):
+        if own is not None and own != usual:
+            draft.other_positions = f"{_positions(own)}, of most rows {_positions(usual)}"
+
+
+def _scored(draft: _Draft) -> tuple[int, int] | None:
+    positions = draft.values["scored_positions"]
+    return None if positions is None else (positions, draft.values["score_window"] or 0)
+
+
+def _positions(scored: tuple[int, int]) -> str:
+    positions, window = scored
+    return f"{positions:,} positions" + (f" in windows of {window}" if window else "")
 
 
 def _draft(facts: SessionFacts, cell: CellFacts, with_suspect: bool) -> _Draft:
@@ -546,11 +573,13 @@ def _quality(draft: _Draft) -> None:
         why = draft.cell.score_reason or draft.values["reason"] or "the artifact was not scored"
         if draft.cell.synthetic:
             why = SYNTHETIC
-        for key in ("perplexity", "perplexity_ratio", "kld_mean", "same_top", "quality_reference", *_DETAILS):
+        for key in (*QUALITY_KEYS, "quality_reference", "scored_positions", "score_window"):
             draft.notes[key] = why
         return
     windows = score.windows
     counts = [window.positions for window in windows]
+    draft.values["scored_positions"] = sum(counts)
+    draft.put("score_window", score.window_tokens, "stored by a version that did not tell")
     nll = [window.nll_sum for window in windows]
     bounds = estimates.ratio_interval(nll, counts)
     draft.put("perplexity", _exp(_mean(nll, counts)), "the log-likelihoods are not finite")
@@ -733,4 +762,6 @@ def _baseline(draft: _Draft, drafts: Sequence[_Draft]) -> tuple[_Draft | None, s
 def _row(draft: _Draft) -> Row:
     draft.values["intervals"] = draft.intervals
     hints = draft.runs[0].hints if draft.runs else draft.cell.score.hints if draft.cell.score else {}
-    return Row(draft.values, draft.notes, hints, draft.basis, draft.left_out, draft.baseline)
+    return Row(
+        draft.values, draft.notes, hints, draft.basis, draft.left_out, draft.baseline, draft.other_positions
+    )

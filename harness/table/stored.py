@@ -340,6 +340,7 @@ def score_facts(score: stored.ScoreFacts) -> shown.ScoreFacts:
         hints=score.hints,
         quantiles=_quantiles(score),
         errors=score.errors,
+        window_tokens=score.window_tokens,
     )
 
 

@@ -19,7 +19,7 @@ from harness.table import imported
 from harness.table.claims import claim_for
 from harness.table.facts import About
 from harness.table.metrics import METRICS, as_fallbacks
-from harness.table.rows import BASELINE_SUSPECT, Row
+from harness.table.rows import BASELINE_SUSPECT, QUALITY_KEYS, Row
 from harness.table.task_lines import task_lines
 from harness.table.where import columns as column_names
 from harness.table.where import parse_where
@@ -44,7 +44,7 @@ DEFAULT_COLUMNS: tuple[str, ...] = tuple(
     if metric.kind != "identity"
 )
 
-SUSPECT, BROKEN, PARTIAL, FELL_BACK, MISSING = "†", "‡", "*", "§", "–"
+SUSPECT, BROKEN, PARTIAL, FELL_BACK, OTHER_POSITIONS, MISSING = "†", "‡", "*", "§", "¶", "–"
 
 #: Figures that a spoiled run spoils.
 _TIMED = frozenset(
@@ -319,6 +319,8 @@ def figure_text(row: Row, key: str) -> str:
         text += BROKEN
     if key == "bits_per_weight" and row["fallbacks"]:
         text += FELL_BACK
+    if row.other_positions is not None and key in QUALITY_KEYS:
+        text += OTHER_POSITIONS
     return text
 
 
@@ -421,6 +423,11 @@ def _marks(rows: Sequence[Row]) -> list[str]:
     fallen = [(_fell_back(row), label(row)) for row in rows if row["fallbacks"]]
     lines += [
         f"{FELL_BACK} {'; '.join(dict.fromkeys(names))}: {text}" for text, names in _grouped(fallen).items()
+    ]
+    elsewhere = [(row.other_positions, label(row)) for row in rows if row.other_positions is not None]
+    lines += [
+        f"{OTHER_POSITIONS} {'; '.join(dict.fromkeys(names))}: quality rests on {text}: the two do not compare"
+        for text, names in _grouped(elsewhere).items()
     ]
     emulated = [label(row) for row in rows if row["emulated"]]
     if emulated:

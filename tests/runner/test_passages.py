@@ -19,7 +19,8 @@ from harness.runner.passages import (
     read_positions,
     worst_passages,
 )
-from harness.worker.protocol import ScoreSpec
+from harness.runner.scoring import verdict_of
+from harness.worker.protocol import ScoreResult, ScoreSpec, WindowScore
 from harness.worker.scoring import POSITION
 
 TEXT = ("All that is gold does not glitter, not all those who wander are lost. " * 8).encode()
@@ -123,3 +124,14 @@ def test_errors_are_near_the_spread_of_the_statistic_over_fresh_texts() -> None:
 def test_one_window_has_no_error() -> None:
     assert quantile_errors([positions(np.ones(9))]) == {}
     assert quantile_errors([positions(np.full(9, np.nan))] * 3) == {}
+
+
+@pytest.mark.parametrize(
+    ("first", "where"),
+    [(0, "at token 64 of window 0"), (62, "at token 126 of window 0"), (63, "at token 64 of window 1")],
+)
+def test_a_broken_verdict_names_where_the_first_logit_is_that_is_no_number(first: int, where: str) -> None:
+    windows = [WindowScore(number, 0, 0.0, None, None, None) for number in range(3)]
+    result = ScoreResult(windows, None, False, 256, {"first_non_finite": first})
+    found = verdict_of(result, spec(), "int4", None)
+    assert (found.verdict, found.reason) == ("broken", f"some logits are not finite numbers, first {where}")

@@ -24,7 +24,9 @@ from harness.table.facts import (
 )
 from harness.table.metrics import ROW_KEYS
 from harness.table.power import detectable_errors
+from harness.table.render import render
 from harness.table.rows import NOT_RUN, Row, comparison_rows, status_of
+from harness.table.view import OTHER_POSITIONS, figure_text
 
 ISSUE_KEYS = [
     "framework", "model", "precision", "recipe", "device", "workload", "status", "reason", "runs",
@@ -45,6 +47,7 @@ ISSUE_KEYS = [
     "mbu_decode", "mfu_prefill",
     "kld_detectable", "perplexity_ratio_detectable",
     "source", "imported",
+    "scored_positions", "score_window",
 ]  # fmt: skip
 
 HALF = cell("llamacpp", "fp16", "F16", runs=(run("b1", 0.1, 20, 500), run("b2", 0.1, 20, 500)))
@@ -376,3 +379,30 @@ def test_the_order_of_runs_changes_nothing(runs: list[RunFacts]) -> None:
     shuffled = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=tuple(runs)))
     ordered = row_of(cell("llamacpp", "int4", "Q4_K_M", runs=tuple(sorted(runs, key=lambda each: each.id))))
     assert shuffled.values == ordered.values
+
+
+def scored(framework: str, windows: int, window_tokens: int) -> CellFacts:
+    one = score(0.1, 90, 0.0)
+    shown = replace(one, windows=one.windows[:windows], window_tokens=window_tokens)
+    artifact = ArtifactFacts(framework, 9, 2.0, "ok")
+    return cell(framework, "int4", "x", artifact=artifact, runs=(run(framework, 0.1, 20, 500),), score=shown)
+
+
+def test_quality_over_other_positions_than_most_is_marked() -> None:
+    rows = comparison_rows(
+        session(scored("a", 2, 256), scored("b", 2, 256), scored("c", 1, 256), scored("d", 2, 64))
+    )
+    assert [(row["scored_positions"], row["score_window"]) for row in rows] == [
+        (200, 256), (200, 256), (100, 256), (200, 64),
+    ]  # fmt: skip
+    assert [row.other_positions for row in rows] == [
+        None,
+        None,
+        "100 positions in windows of 256, of most rows 200 positions in windows of 256",
+        "200 positions in windows of 64, of most rows 200 positions in windows of 256",
+    ]
+    assert figure_text(rows[0], "kld_mean")[-1] != OTHER_POSITIONS
+    assert figure_text(rows[2], "kld_mean")[-1] == OTHER_POSITIONS
+    assert figure_text(rows[2], "decode_tps")[-1] != OTHER_POSITIONS
+    text = render(rows, [], "markdown")
+    assert "the two do not compare" in text
