@@ -81,7 +81,7 @@ def _wanted(plan: Plan, framework: str) -> dict[str, str]:
 
 
 def _pinned(requirements: Requirements) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for requirement in top_level(requirements):
         exact = [one.version for one in requirement.specifier if one.operator == "=="]
         if len(exact) == 1 and not exact[0].endswith("*"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import make_store_records as make
 import pytest
@@ -69,7 +70,7 @@ def test_a_skipped_run_is_no_measurement(tmp_path: Path) -> None:
         nights = store_nights(store, [(CELL, [[1.0], [1.0]]), (OTHER, [[1.0]])])
         machine = make.machine().id
         later = store.start_session(make.session(machine, later_s=9 * DAY_S))
-        skipped = {
+        skipped: dict[str, Any] = {
             "status": "skipped",
             "reason": "no room",
             "samples": (),
@@ -79,7 +80,7 @@ def test_a_skipped_run_is_no_measurement(tmp_path: Path) -> None:
         }
         store.record_run(make.run(later, CELL.id, **skipped))
         assert store.last_measured(machine) == {CELL.id: nights[1], OTHER.id: nights[0]}
-        store.record_run(make.run(later, CELL.id, 1, **{**skipped, "status": "failed"}))
+        store.record_run(make.run(later, CELL.id, 1, **(skipped | {"status": "failed"})))
         assert store.last_measured(machine)[CELL.id] == later
         assert store.last_measured("elsewhere") == {}
         assert store.began_at(later) == make.BEGAN + timedelta(days=9)
