@@ -53,12 +53,13 @@ def _by_words(words: str, cells: Sequence[CellRecord]) -> list[CellRecord]:
 
     # Cells of other tools have names like ours, and are reached by their ids.
     measured = [one for one in cells if one.source is None]
-    planned = {one.id: PlannedCell(cell_of(one), None, None, settings) for one in measured}
-    exact = [one for one in measured if planned[one.id].cell.name == words.strip()]
+    planned = [PlannedCell(cell_of(one), None, None, settings) for one in measured]
+    exact = [one for one, plan in zip(measured, planned, strict=True) if plan.cell.name == words.strip()]
     if exact or not measured:
         return exact
-    chosen = {one.cell.id for one in select(list(planned.values()), words)}
-    return [one for one in measured if one.id in chosen]
+    # By place: what is stored keeps its id, whatever an id is made of today.
+    chosen = {id(one) for one in select(planned, words)}
+    return [one for one, plan in zip(measured, planned, strict=True) if id(plan) in chosen]
 
 
 def _only(store: Store, words: str, found: Sequence[CellRecord]) -> CellRecord:

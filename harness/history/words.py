@@ -27,7 +27,7 @@ def moved(metric: str, before: float, after: float, ratio: float | None) -> str:
 
 def sureness(confidence: float) -> str:
     """``99.98 %``, rounded down."""
-    return f"{int(confidence * 1_000_000) / 10_000:.4g} %" if confidence < 0.9999 else "> 99.99 %"
+    return f"{int(confidence * 10_000) / 100:.2f} %" if confidence < 0.9999 else "> 99.99 %"
 
 
 def worth(metric: str, direction: str) -> Worth:

@@ -288,13 +288,13 @@ def run(connection: Connection, record: records.RunRecord, metrics: dict[str, in
     return True
 
 
-def _columns(record: Any) -> dict[str, Any]:
+def _columns(record: object) -> dict[str, Any]:
     """A record of plain values by column: `asdict` copies each of them, which takes longer than storing them."""
     return {name: getattr(record, name) for name in _fields(type(record))}
 
 
 @functools.cache
-def _fields(kind: type[Any]) -> tuple[str, ...]:
+def _fields(kind: Any) -> tuple[str, ...]:
     return tuple(one.name for one in fields(kind))
 
 

@@ -109,6 +109,7 @@ def test_the_database_may_be_named_before_the_command(
     with pytest.raises(SystemExit) as ended:
         main(["alerts", "--db", str(database), "ack", alert["id"], "--note", "seen"])
     assert ended.value.code == 0
+    assert "is acknowledged" in capsys.readouterr().out
     assert listed(capsys, database)[0]["state"] == "acknowledged"
 
 

@@ -99,17 +99,15 @@ def test_a_change_that_is_not_sure_enough_among_many_waits_and_is_raised_when_it
 
 
 def test_the_more_series_there_are_the_surer_a_change_has_to_be(store: Store) -> None:
-    """Five nights after the step: enough in a series alone, not among fifteen."""
-    values = stepped(15, 10, 1.02)
+    values = stepped(20, 10, 1.02)
     alone = make.machine(cpu_model="alone")
     store_nights(store, [(CELL, values)], machine=alone)
-    (seen,) = look(store, alone.id, NOW, metrics=["decode_tps"]).raised
-    chance = 1 - seen.alert.confidence
-    assert 0.05 / 200 < chance <= 0.01
-    many = [make.cell(workload=f"pp32+tg{16 + n}") for n in range(int(0.05 / chance) + 1)]
-    store_nights(store, [(CELL, values), *((one, steady(15, runs=1)) for one in many)])
-    among = look(store, MACHINE.id, NOW, metrics=["decode_tps"])
-    assert among.raised == ()
+    (seen,) = look(store, alone.id, NOW, metrics=["decode_tps"], rate=1e-9).waiting
+    rate = 2 * (1 - seen.alert.confidence)
+    assert len(look(store, alone.id, NOW, metrics=["decode_tps"], rate=rate).raised) == 1
+    store_nights(store, [(CELL, values), *((one, steady(20)) for one in OTHERS)])
+    among = look(store, MACHINE.id, NOW, metrics=["decode_tps"], rate=rate)
+    assert (among.raised, among.series) == ((), 3)
     assert [one.alert.cell_id for one in among.waiting] == [CELL.id]
 
 

@@ -80,7 +80,7 @@ def test_a_skipped_run_is_no_measurement(tmp_path: Path) -> None:
         }
         store.record_run(make.run(later, CELL.id, **skipped))
         assert store.last_measured(machine) == {CELL.id: nights[1], OTHER.id: nights[0]}
-        store.record_run(make.run(later, CELL.id, 1, **{**skipped, "status": "failed"}))
+        store.record_run(make.run(later, CELL.id, 1, **(skipped | {"status": "failed"})))
         assert store.last_measured(machine)[CELL.id] == later
         assert store.last_measured("elsewhere") == {}
         assert store.began_at(later) == make.BEGAN + timedelta(days=9)

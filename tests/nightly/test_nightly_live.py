@@ -99,7 +99,9 @@ def test_what_the_budget_had_no_room_for_is_stored_as_skipped_and_not_taken_up_a
 
 def test_a_rule_for_the_number_of_runs_ends_with_the_budget(lab: Lab) -> None:
     lab.suite(
-        BARE.replace("runs: 2", "runs: {width: 0.0001, min: 2, max: 50}").replace("[fp16, int4]", "fp16")
+        BARE.replace("runs: 2", "runs: {auto: {width: 0.0000001, min: 2, max: 50}}").replace(
+            "[fp16, int4]", "fp16"
+        )
     )
     spent(lab, wish(budget=timedelta(hours=6)), Clock(timedelta(hours=7), after=2))
     assert lab.query("SELECT ended_by, runs FROM cell_stop") == [("cap", 2)]

@@ -10,6 +10,7 @@ import pytest
 from make_store_series import steady, stepped, store_nights
 
 from harness.history.alerts import look
+from harness.history.words import sureness
 from harness.nightly.morning import Morning, morning
 from harness.nightly.night import Night
 from harness.nightly.pace import Cooled
@@ -75,7 +76,7 @@ def test_the_report_says_what_moved_since_when_how_sure_and_what_changed_with_it
         "decode_tps",
         ", worse",
         "2026-12-05 06:12 (session 20261205T0612-",
-        "> 99.99 %",
+        sureness(first.night.look.raised[0].alert.confidence),
         "package llama-cpp-python 0.3.36 -> 0.3.37",
     ):
         assert word in row

@@ -61,9 +61,9 @@ def test_a_cell_that_no_budget_has_room_for_says_so() -> None:
     ],
 )
 def test_urgency_is_counted_in_nights(candidate: Candidate, nights: float, why: str) -> None:
-    found, told = urgency(candidate, NOW)
+    found, words = urgency(candidate, NOW)
     assert found == pytest.approx(nights)
-    assert told == why
+    assert words == why
 
 
 def test_every_cell_comes_round_however_many_are_changed_and_noisy_every_night() -> None:
