@@ -92,7 +92,7 @@ def documented(text: str) -> dict[str, Section]:
 def in_blocks(text: str) -> Iterator[list[str]]:
     """The words of every ``edgebench ...`` command in a code block, fenced or indented."""
     for _, block in _FENCE.findall(text):
-        yield from _commands(block.splitlines())
+        yield from _commands(block.replace("\\\n", " ").splitlines())
     yield from _commands(_INDENTED.findall(_FENCE.sub("", text)))
 
 
@@ -107,7 +107,8 @@ def _commands(lines: list[str]) -> Iterator[list[str]]:
         for part in re.split(r"&&|\|\||;|\||\s#|\s{3,}", line.replace("\\|", "/")):
             words = part.strip().removeprefix("$ ")
             if words.startswith("edgebench "):
-                yield shlex.split(words.partition(" > ")[0])[1:]
+                # A script's own arguments are any words.
+                yield [word for word in shlex.split(words.partition(" > ")[0])[1:] if word != "$@"]
 
 
 def resolve(words: list[str]) -> tuple[str, list[str]]:

@@ -73,7 +73,7 @@ def test_every_command_of_an_example_is_one_that_the_program_accepts(name: str) 
     found = list(in_blocks(f"```\n{script}\n```\n"))
     assert "gate" in {words[0] for words in found}
     for words in found:
-        command_name, rest = resolve([word for word in words if word != "$@"])
+        command_name, rest = resolve(words)
         try:
             commands()[command_name].make_context(command_name, rest).close()
         except click.ClickException as error:

@@ -358,7 +358,7 @@ def test_every_output_tells_a_baselines_verdicts(name: str) -> None:
         "cell": "one", "metric": "decode_tps", "title": "Decode t/s", "verdict": "regression", "ratio": 0.5, "low": 0.4,
         "high": 0.6, "sessions": 4, "runs": 3, "detectable": 0.2, "paired_detectable": 0.051, "reason": "beyond",
     }  # fmt: skip
-    sides: dict[str, Any] = {"base": {"words": [], "text": "stored, ==1.0", "session": None}}
+    sides: dict[str, dict[str, Any]] = {"base": {"words": [], "text": "stored, ==1.0", "session": None}}
     document = alone("baseline", [row], suite="s", machine="m", sides=sides, notes=["a note"])
     assert document["exit_status"] == 1
     text = FORMATS[name](document)

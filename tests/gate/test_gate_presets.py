@@ -367,7 +367,7 @@ def test_a_suite_is_measured_with_the_references_that_its_cells_need(lab: Lab) -
     ("words", "told"),
     [
         (("--preset", "edge-ready"), "no suite"),
-        (("fake.yaml", "--preset", "edgy"), "edge-ready"),
+        (("fake.yaml", "--preset", "edgy"), "no preset"),
         (("fake.yaml", "--preset", "edge-ready", "--head", "recipe=FP32"), "--head"),
         (("fake.yaml", "--preset", "edge-ready", "--session", "2"), "SUITE"),
         (("fake.yaml", "--presets", "mine.yaml", "--same"), "--presets"),
