@@ -7,6 +7,7 @@ a call that failed stored nothing and says in a sentence why.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -398,7 +399,7 @@ class Store:
         Raises:
             LookupError: no such cell.
         """
-        with self._reading() as connection:
+        with _collector_paused(), self._reading() as connection:
             return history(connection, cell_id, machine_id, metrics, since=since, until=until)
 
     def surroundings(
@@ -564,3 +565,15 @@ def _check_path(path: Path, *, read_only: bool) -> None:
             f"{path} is read-only",
             next_step="make the file and its folder writable, or name another database with --db",
         )
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Without the collector of garbage in cycles: thousands of new rows make none and have it search all that lives."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
