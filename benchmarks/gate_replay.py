@@ -1,6 +1,6 @@
 """A/A gates replayed from a stored pool of processes of one real cell: how often the gate cries wolf on real noise.
 
-    edgebench run benchmarks/gate_suites/pool.yaml --db pool.db      # gathers the pool: 400 processes, one after another
+    edgebench run benchmarks/gate_suites/pool.yaml --db pool.db    # gathers 400 processes, one after another
     python benchmarks/gate_replay.py --replay pool.db
 
 The pool is what an ordinary session stored; each value is the table's. A replayed cell takes a run of 60 consecutive
