@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gate_power import ALARMS, Scenario, normal, one_gate
+from gate_noise import ALARMS, Scenario, normal, one_gate
 from harness.gate.design import Design, Limits, Rules
 from harness.gate.metrics import DEFAULTS
 from harness.gate.verdict import exit_status, of_track
