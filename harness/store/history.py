@@ -54,18 +54,19 @@ class HistoryPoint(NamedTuple):
 _Values = dict[int, float]
 
 
-#: A run's key, version, and whether it counts: a plain tuple, since ten years are ten thousand of them and more.
-_Run = tuple[int, str | None, bool]
+#: Keys of runs: those that count, and those that are left out.
+_Keys = tuple[list[int], list[int]]
 
 
 class _Runs:
-    """The last attempts of the runs, as lists by session in the order of their indexes.
+    """The last attempts of the runs by session and framework version, in the order of their indexes.
 
-    And by metric of the samples the value of each run's repetition, and all of them where there are several.
+    And by metric of the samples the value of each run's repetition, and all of them where there are several. Ten years
+    are ten thousand runs and more: an object for each would take longer than finding them.
     """
 
     def __init__(self, metrics: Iterable[int]) -> None:
-        self.of_session: dict[str, list[_Run]] = {}
+        self.of_session: dict[str, dict[str | None, _Keys]] = {}
         self.values: dict[int, _Values] = {metric: {} for metric in metrics}
         self.several: dict[int, dict[int, list[float]]] = {metric: {} for metric in metrics}
 
@@ -137,7 +138,7 @@ def _began(connection: Connection, wanted: Select[tuple[str]]) -> dict[str, date
     rows = _rows(connection, query)
     if connection.dialect.name == "sqlite":  # a text without its zone, which is UTC
         read = datetime.fromisoformat
-        return {session_id: None if at is None else read(at).replace(tzinfo=UTC) for session_id, at in rows}
+        return {session_id: None if at is None else read(f"{at}+00:00") for session_id, at in rows}
     return {session_id: None if at is None else at.astimezone(UTC) for session_id, at in rows}
 
 
@@ -176,15 +177,20 @@ def _runs(connection: Connection, mine: tuple[ColumnElement[bool], ...], metrics
     )
     found = _Runs(metrics)
     newest = newest_index = newest_session = None
-    of_session: list[_Run] = []
+    versions: dict[str | None, _Keys] = {}
+    keys: list[int] = []
     for key, session_id, index, counts, version, metric, value in _rows(connection, query):
         if key != newest:
             if session_id != newest_session:
-                of_session = found.of_session[session_id] = []
+                versions = found.of_session[session_id] = {}
             elif index == newest_index:  # another attempt of the same run: only the last one counts
-                of_session.pop()
+                keys.pop()
             newest, newest_index, newest_session = key, index, session_id
-            of_session.append((key, version, counts == 1))
+            of_version = versions.get(version)
+            if of_version is None:
+                of_version = versions[version] = ([], [])
+            keys = of_version[0 if counts else 1]
+            keys.append(key)
         if metric is None:
             continue
         known = found.values[metric]
@@ -241,32 +247,22 @@ def _points(
 ) -> list[HistoryPoint]:
     """One point for each session and version, in the order of time; versions in the order of their runs."""
     points = []
-    of_session = runs.of_session.get
+    of_session, make = runs.of_session.get, tuple.__new__  # a named tuple's own takes twice as long
     for session_id, started_at in began.items():
-        mine = of_session(session_id)
-        if mine is None:
-            continue
-        counted: dict[str | None, list[int]] = {}
-        left_out: dict[str | None, int] = {}
-        for key, version, counts in mine:
-            if version not in counted:
-                counted[version] = []
-                left_out[version] = 0
-            if counts:
-                counted[version].append(key)
-            else:
-                left_out[version] += 1
-        for version, keys in counted.items():
+        for version, (keys, left_out) in of_session(session_id, _NO_VERSIONS).items():
+            if not keys and not left_out:  # attempts that others came after
+                continue
             of_runs: dict[str, tuple[float, ...]] = {}
             middles: dict[str, float | None] = {}
             for metric, known in values.items():
-                some = [known[key] for key in keys if key in known]
-                of_runs[metric] = tuple(some)
+                some = of_runs[metric] = tuple([known[key] for key in keys if key in known])
                 middles[metric] = _median(some) if some else None
-            points.append(
-                HistoryPoint(session_id, started_at, version, len(keys), left_out[version], middles, of_runs)
-            )
+            point = (session_id, started_at, version, len(keys), len(left_out), middles, of_runs)
+            points.append(make(HistoryPoint, point))
     return points
+
+
+_NO_VERSIONS: Mapping[str | None, _Keys] = {}
 
 
 def _median(values: Sequence[float]) -> float:

@@ -132,7 +132,11 @@ def test_points_are_in_the_order_of_time_and_of_one_machine(store: Store) -> Non
 def test_points_are_alike_on_every_database(any_database: str) -> None:
     with Store.open(any_database) as opened:
         store = made(opened)
-        first = night(store, 0, [{"decode_s": (3.0, 4.0)}, {"decode_s": (1.0,), "validity": "suspect"}])
+        first = night(
+            store,
+            0,
+            [{"decode_s": (3.0, 4.0)}, {"decode_s": (1.0,), "validity": "suspect", "flags": ["steal"]}],
+        )
         second = night(store, 1, [{"decode_s": (2.0,)}])
         with store.writing() as connection:  # only imports write such sessions
             connection.execute(text("UPDATE session SET started_at = NULL WHERE id = :id"), {"id": second})
