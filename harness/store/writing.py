@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects import sqlite
@@ -18,6 +18,9 @@ from sqlalchemy.dialects import sqlite
 from harness.store import evaluations, ids, records, traces
 from harness.store.evaluation_records import EvaluationRecord
 from harness.store.tables import table
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -288,14 +291,15 @@ def run(connection: Connection, record: records.RunRecord, metrics: dict[str, in
     return True
 
 
-def _columns(record: object) -> dict[str, Any]:
+def _columns(record: DataclassInstance) -> dict[str, Any]:
     """A record of plain values by column: `asdict` copies each of them, which takes longer than storing them."""
-    return {name: getattr(record, name) for name in _fields(type(record))}
+    kind = type(record)
+    if kind not in _COLUMNS:
+        _COLUMNS[kind] = tuple(one.name for one in fields(record))
+    return {name: getattr(record, name) for name in _COLUMNS[kind]}
 
 
-@functools.cache
-def _fields(kind: Any) -> tuple[str, ...]:
-    return tuple(one.name for one in fields(kind))
+_COLUMNS: dict[type[DataclassInstance], tuple[str, ...]] = {}
 
 
 def _run_row(record: records.RunRecord) -> dict[str, Any]:
