@@ -273,11 +273,12 @@ def run(connection: Connection, record: records.RunRecord, metrics: dict[str, in
     if key is None:
         return False
     _samples(connection, key, record.samples, metrics)
-    for name, below in (
+    below_it: tuple[tuple[str, Sequence[DataclassInstance]], ...] = (
         ("memory_reading", record.memory),
         ("energy_reading", record.energy),
         ("statistic", record.statistics),
-    ):
+    )
+    for name, below in below_it:
         rows = [{"run_key": key, "position": position, **_columns(one)} for position, one in enumerate(below)]
         insert_missing(connection, name, rows)
     if record.timeline is not None:
