@@ -74,12 +74,14 @@ class LinesReader:
         if not isinstance(header, dict) or MARK not in header:
             raise self._wrong("it is no export of edgebench")
         version, revision = header.get("edgebench_version"), header.get("schema")
-        if header[MARK] != VERSION or not isinstance(revision, str) or revision not in schema.REVISIONS:
+        if not isinstance(revision, str):
+            raise self._wrong("it names no schema")
+        if header[MARK] != VERSION or revision not in schema.REVISIONS:
             raise EdgebenchError(
                 f"{path} was written by edgebench {version} (schema {revision}), which this version cannot read",
                 next_step="pip install --upgrade edgebench",
             )
-        self.schema = str(revision)
+        self.schema = revision
 
     def rows(self, shape: Shape) -> Iterator[tuple[TableShape, Row]]:
         """Every row with its table.

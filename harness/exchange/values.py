@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import BigInteger, SmallInteger
+
 from harness.exchange.shape import Field, Kind, TableShape
 from harness.store.ids import canonical_json
 
@@ -31,6 +33,10 @@ _TYPES: dict[Kind, frozenset[type]] = {
     "json": frozenset({str}),
 }
 _NONE = frozenset({type(None)})
+#: Of whole numbers; the others have 32.
+_BITS: tuple[tuple[type, int], ...] = ((BigInteger, 64), (SmallInteger, 16))
+#: Figures that no record takes unless they are numbers.
+_FINITE = frozenset({("sample", "value"), ("statistic", "value"), ("statistic", "stddev")})
 
 
 def sound(shape: TableShape, rows: Sequence[Row]) -> list[Row]:
@@ -127,6 +133,8 @@ def _text_in(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("no text")
     value.encode()
+    if "\0" in value:
+        raise ValueError("a zero character, which no server keeps")
     return value
 
 
@@ -174,10 +182,26 @@ def from_json(shape: TableShape, made: Any) -> Row:
             row.append(None)
             continue
         try:
-            row.append(_IN[field.kind](value))
+            made_in = _IN[field.kind](value)
+            _check_range(shape, field, made_in)
+            row.append(made_in)
         except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as error:
             raise ValueError(f"{shape.name}.{field.name} holds no {field.kind}: {error}") from None
     return tuple(row)
+
+
+def _check_range(shape: TableShape, field: Field, value: Any) -> None:
+    """Refuse what the column's type, or the record that it is of, never holds.
+
+    Raises:
+        ValueError: a whole number that is too large for it, or a figure that is no number.
+    """
+    if field.kind == "int":
+        bits = next((bits for kind, bits in _BITS if isinstance(field.column.type, kind)), 32)
+        if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+            raise ValueError(f"no whole number of {bits} bits")
+    elif (shape.name, field.name) in _FINITE and not math.isfinite(value):
+        raise ValueError(f"{value} is no figure")
 
 
 # -- SQLite ---------------------------------------------------------------------------------------------------------
