@@ -43,7 +43,7 @@ def test_an_export_cannot_be_given_another_machine(lab: Lab) -> None:
         ("sample", "value", "inf"),
         ("run", "attempt", 2**62),
         ("sample", "repetition", 2**15),
-        ("session", "suite_name", "a\0b"),
+        ("session", "suite", "a\0b"),
     ],
 )
 def test_a_value_that_no_database_of_ours_holds_is_refused_with_its_line(
