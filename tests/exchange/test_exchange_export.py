@@ -96,8 +96,9 @@ def test_a_program_reads_the_lines_without_this_one(source: Path, tmp_path: Path
 
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "text": st.text(st.characters(exclude_categories=["Cs"])),
-    "int": st.integers(-(2**63), 2**63 - 1),
+    "text": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    # The smallest whole numbers of any column; larger ones are refused by the column's type.
+    "int": st.integers(-(2**15), 2**15 - 1),
     "float": st.floats(allow_nan=False),
     "bool": st.booleans(),
     "time": st.datetimes(timezones=st.just(UTC)),
@@ -117,8 +118,11 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 @given(data=st.data())
 def test_every_row_comes_back_from_its_line(data: st.DataObject) -> None:
     shape = data.draw(st.sampled_from(list(SHAPE)))
+    kinds = dict(VALUES)
+    if shape.name in ("sample", "statistic"):
+        kinds["float"] = st.floats(allow_nan=False, allow_infinity=False)
     row = tuple(
-        data.draw(st.none() | VALUES[field.kind] if field.nullable else VALUES[field.kind])
+        data.draw(st.none() | kinds[field.kind] if field.nullable else kinds[field.kind])
         for field in shape.fields
     )
     line = json.dumps(values.to_json(shape, row), ensure_ascii=False, allow_nan=False)
