@@ -83,7 +83,7 @@ Exit status 0: pass; 1: a confirmed regression, a broken or missing cell, a rule
     type=click.IntRange(8, 1000),
     default=30,
     show_default=True,
-    help="Pairs of one cell at most, confirmation included.",
+    help="Pairs of one cell at most, confirmation included. Fewer than 11 confirm nothing: no regression can be told.",
 )
 @click.option("--runs", type=RunsType(), help="With --preset or --baseline: processes per cell.")
 @click.option("--with-suspect", is_flag=True, help="Count runs that something could have spoiled too.")

@@ -129,6 +129,7 @@ class Design(Generic[Cell]):
         }
         self.stage: Stage = "screen"
         self._pairs = dict.fromkeys(self.tracks, 0)
+        self._given_up: set[Cell] = set()
         if not self.tracks:
             self.stage = "done"
 
@@ -155,7 +156,7 @@ class Design(Generic[Cell]):
 
     def give_up(self, cell: Cell) -> None:
         """No more pairs can be had of a cell: what it has is judged."""
-        self._pairs[cell] = self.rules.max_pairs
+        self._given_up.add(cell)
 
     def pairs(self, cell: Cell) -> int:
         """Pairs taken of a cell."""
@@ -166,8 +167,11 @@ class Design(Generic[Cell]):
 
     # -- the screen ---------------------------------------------------------------------------------------------------
 
+    def _ended(self, cell: Cell) -> bool:
+        return cell in self._given_up or self._pairs[cell] >= self.rules.max_pairs
+
     def _wants(self, cell: Cell) -> bool:
-        if self._pairs[cell] >= self.rules.max_pairs:
+        if self._ended(cell):
             return False
         if self.stage == "confirm":
             return any(self._open(track) for track in self.tracks[cell].values())
@@ -244,7 +248,7 @@ class Design(Generic[Cell]):
     def _look(self, cell: Cell) -> None:
         """After each fresh pair: at the looks' numbers of pairs, and at the last pair that may be taken."""
         levels = dict(self.rules.looks)
-        ended = self._pairs[cell] >= self.rules.max_pairs
+        ended = self._ended(cell)
         for track in self.tracks[cell].values():
             if self._open(track) and (ended or len(track.confirm) in levels):
                 self._decide(

@@ -110,6 +110,7 @@ def test_a_cell_that_is_given_up_is_judged_by_what_it_has() -> None:
         design.add("a", {"decode_tps": -0.2})
     design.give_up("a")
     assert design.wanted() == []
+    assert design.pairs("a") == 3
     track = design.tracks["a"]["decode_tps"]
     assert track.confirmed is not True, "nothing fails without fresh pairs"
 
