@@ -174,9 +174,14 @@ def _look(engine: Engine, place: Place) -> Found:
 
 def _classify(connection: Connection, place: Place) -> Found:
     revision = _revision(connection, place)
+    names: set[str] = set()
     if revision is None:
         # Looked up by name: what else a shared server holds is not ours to judge; an SQLite file is one program's.
         names = set(inspect(connection).get_table_names())
+        if "alembic_version" in names:
+            # Made by another process since: a statement that fails sees no state that the next one would see too.
+            revision = _revision(connection, place)
+    if revision is None:
         if names and (place.is_sqlite or names & metadata.tables.keys()):
             raise EdgebenchError(
                 f"{place} is a database, but not one of edgebench's",

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import make_store_records as make
 import pytest
@@ -271,6 +272,22 @@ def test_a_database_of_a_newer_version_is_refused_with_the_version_that_reads_it
         Store.open(database)
     assert "edgebench>=0.2.0" in caught.value.next_step
     assert query(database, "SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+def test_tables_that_another_process_makes_between_two_looks_are_no_strangers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "edgebench.db"
+    Store.open(path).close()
+    found, looked = schema._revision, []
+
+    def late(*where: Any) -> str | None:
+        looked.append(where)
+        return None if len(looked) == 1 else found(*where)
+
+    monkeypatch.setattr(schema, "_revision", late)
+    with Store.open(path, read_only=True) as store:
+        assert store.info()["rows"]["run"] == 0
 
 
 def test_what_a_newer_database_calls_its_version_is_no_part_of_a_command(
