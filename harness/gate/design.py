@@ -129,6 +129,7 @@ class Design(Generic[Cell]):
         }
         self.stage: Stage = "screen"
         self._pairs = dict.fromkeys(self.tracks, 0)
+        self._given_up: set[Cell] = set()
         if not self.tracks:
             self.stage = "done"
 
@@ -155,7 +156,7 @@ class Design(Generic[Cell]):
 
     def give_up(self, cell: Cell) -> None:
         """No more pairs can be had of a cell: what it has is judged."""
-        self._pairs[cell] = self.rules.max_pairs
+        self._given_up.add(cell)
 
     def pairs(self, cell: Cell) -> int:
         """Pairs taken of a cell."""
@@ -167,7 +168,7 @@ class Design(Generic[Cell]):
     # -- the screen ---------------------------------------------------------------------------------------------------
 
     def _wants(self, cell: Cell) -> bool:
-        if self._pairs[cell] >= self.rules.max_pairs:
+        if cell in self._given_up or self._pairs[cell] >= self.rules.max_pairs:
             return False
         if self.stage == "confirm":
             return any(self._open(track) for track in self.tracks[cell].values())

@@ -110,8 +110,19 @@ def test_a_cell_that_is_given_up_is_judged_by_what_it_has() -> None:
         design.add("a", {"decode_tps": -0.2})
     design.give_up("a")
     assert design.wanted() == []
+    assert design.pairs("a") == 3, "what was not taken is not counted"
     track = design.tracks["a"]["decode_tps"]
     assert track.confirmed is not True, "nothing fails without fresh pairs"
+
+
+def test_a_cell_that_is_given_up_while_it_is_confirmed_is_judged_by_its_fresh_pairs() -> None:
+    design = Design({"a": {"decode_tps": LIMITS}})
+    while design.wanted() and len(design.tracks["a"]["decode_tps"].confirm) < 6:
+        design.add("a", {"decode_tps": -0.2})
+    design.give_up("a")
+    assert design.wanted() == []
+    track = design.tracks["a"]["decode_tps"]
+    assert (design.pairs("a"), len(track.confirm), track.confirmed) == (13, 6, True)
 
 
 def test_an_empty_gate_has_nothing_to_do() -> None:
