@@ -63,6 +63,16 @@ class Rules:
         """Pairs of the screen at most: the confirmation needs the most of them."""
         return max(self.screen_min, self.max_pairs // 4)
 
+    @property
+    def least_pairs(self) -> int:
+        """The fewest `max_pairs` that can confirm a change: fresh pairs of one sign have to be rare enough."""
+        fresh = next(pairs for pairs in itertools.count(1) if 2.0**-pairs <= self.last_level(pairs))
+        return self.screen_min + fresh
+
+    def last_level(self, fresh: int) -> float:
+        """Level of the last look after so many fresh pairs: that of looks that were never taken is its own too."""
+        return self.last_alpha + sum(alpha for pairs, alpha in self.looks if pairs >= fresh)
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -248,20 +258,14 @@ class Design(Generic[Cell]):
         ended = self._pairs[cell] >= self.rules.max_pairs
         for track in self.tracks[cell].values():
             if self._open(track) and (ended or len(track.confirm) in levels):
-                self._decide(
-                    track, self._last_level(track) if ended else levels[len(track.confirm)], last=ended
-                )
-
-    def _last_level(self, track: Track) -> float:
-        """The level of looks that were never taken is the last one's too."""
-        missed = [alpha for pairs, alpha in self.rules.looks if pairs >= len(track.confirm)]
-        return self.rules.last_alpha + sum(missed)
+                fresh = len(track.confirm)
+                self._decide(track, self.rules.last_level(fresh) if ended else levels[fresh], last=ended)
 
     def _last_looks(self) -> None:
         """Metrics whose pairs ended before they were all taken."""
         for track in self._all():
             if self._open(track):
-                self._decide(track, self._last_level(track), last=True)
+                self._decide(track, self.rules.last_level(len(track.confirm)), last=True)
 
     def _decide(self, track: Track, alpha: float, *, last: bool) -> None:
         if not track.confirm:

@@ -125,6 +125,16 @@ def test_a_cell_that_is_given_up_while_it_is_confirmed_is_judged_by_its_fresh_pa
     assert (design.pairs("a"), len(track.confirm), track.confirmed) == (13, 6, True)
 
 
+def test_a_change_can_be_confirmed_with_the_fewest_pairs_and_with_none_fewer() -> None:
+    least = Rules().least_pairs
+    assert least == 11
+    confirmed = [
+        fed({"a": [-0.5]}, Rules(max_pairs=pairs)).tracks["a"]["decode_tps"].confirmed
+        for pairs in (least - 1, least)
+    ]
+    assert confirmed == [False, True]
+
+
 def test_an_empty_gate_has_nothing_to_do() -> None:
     assert Design[str]({}).wanted() == []
 
