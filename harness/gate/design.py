@@ -63,16 +63,6 @@ class Rules:
         """Pairs of the screen at most: the confirmation needs the most of them."""
         return max(self.screen_min, self.max_pairs // 4)
 
-    @property
-    def least_pairs(self) -> int:
-        """The fewest `max_pairs` that can confirm a change: fresh pairs of one sign have to be rare enough."""
-        fresh = next(pairs for pairs in itertools.count(1) if 2.0**-pairs <= self.last_level(pairs))
-        return self.screen_min + fresh
-
-    def last_level(self, fresh: int) -> float:
-        """Level of the last look after so many fresh pairs: that of looks that were never taken is its own too."""
-        return self.last_alpha + sum(alpha for pairs, alpha in self.looks if pairs >= fresh)
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -177,8 +167,11 @@ class Design(Generic[Cell]):
 
     # -- the screen ---------------------------------------------------------------------------------------------------
 
+    def _ended(self, cell: Cell) -> bool:
+        return cell in self._given_up or self._pairs[cell] >= self.rules.max_pairs
+
     def _wants(self, cell: Cell) -> bool:
-        if cell in self._given_up or self._pairs[cell] >= self.rules.max_pairs:
+        if self._ended(cell):
             return False
         if self.stage == "confirm":
             return any(self._open(track) for track in self.tracks[cell].values())
@@ -255,17 +248,23 @@ class Design(Generic[Cell]):
     def _look(self, cell: Cell) -> None:
         """After each fresh pair: at the looks' numbers of pairs, and at the last pair that may be taken."""
         levels = dict(self.rules.looks)
-        ended = self._pairs[cell] >= self.rules.max_pairs
+        ended = self._ended(cell)
         for track in self.tracks[cell].values():
             if self._open(track) and (ended or len(track.confirm) in levels):
-                fresh = len(track.confirm)
-                self._decide(track, self.rules.last_level(fresh) if ended else levels[fresh], last=ended)
+                self._decide(
+                    track, self._last_level(track) if ended else levels[len(track.confirm)], last=ended
+                )
+
+    def _last_level(self, track: Track) -> float:
+        """The level of looks that were never taken is the last one's too."""
+        missed = [alpha for pairs, alpha in self.rules.looks if pairs >= len(track.confirm)]
+        return self.rules.last_alpha + sum(missed)
 
     def _last_looks(self) -> None:
         """Metrics whose pairs ended before they were all taken."""
         for track in self._all():
             if self._open(track):
-                self._decide(track, self.rules.last_level(len(track.confirm)), last=True)
+                self._decide(track, self._last_level(track), last=True)
 
     def _decide(self, track: Track, alpha: float, *, last: bool) -> None:
         if not track.confirm:

@@ -56,6 +56,7 @@ def spec(concurrency: int = 1) -> TimedSpec:
     return TimedSpec(8, 2, 0, 2, 1, 3, concurrency)
 
 
+@pytest.mark.alone
 def test_tokens_are_stamped_as_they_arrive(server: Scripted, gguf: Path) -> None:
     (stream,) = load(server, gguf).stream([PROMPT], 3)
     assert (stream.tokens, stream.tokens_each) == (3, [1, 1, 1])

@@ -340,6 +340,7 @@ def test_every_output_tells_a_stored_sessions_verdicts(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("_no_run_is_suspect")
+@pytest.mark.alone
 def test_a_suite_is_measured_with_the_references_that_its_cells_need(lab: Lab) -> None:
     lab.script({"decode": [{"do": "wait", "seconds": 0.1}]})
     lab.suite(SUITE.replace("runs: 2", "runs: 2\nrepetitions: 1\nwarmups: 0"))

@@ -170,5 +170,6 @@ def test_the_plot_is_of_every_run(database: Path, tmp_path: Path, capsys: pytest
     )
     chart = json.loads(out.read_text(encoding="utf-8"))
     assert "decode_tps" in json.dumps(chart)
-    dots = chart["layer"][1]["data"]["values"]
+    data = chart["layer"][1]["data"]
+    dots = data["values"] if "values" in data else chart["datasets"][data["name"]]
     assert [one["index"] for one in dots] == [night for night in range(30) for _ in range(2)]

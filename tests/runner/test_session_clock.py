@@ -56,6 +56,10 @@ def test_every_module_that_reads_the_clock_is_watched_here() -> None:
         "harness.store.schema.datetime",
         "harness.runner.benching.datetime",
         "harness.evaluation.chat.datetime",
+        # When somebody looked at an alert, and until what time of day a night may go on, a reboot between.
+        "harness.cli.alerts_command.datetime",
+        "harness.nightly.night.datetime",
+        "harness.nightly.pace.datetime",
     }
     reading = {
         ".".join(("harness", *path.relative_to(root).with_suffix("").parts, "datetime"))
