@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from harness.gate.design import Design, Limits, Rules
+from harness.gate.design import Design, Rules
 from harness.gate.metrics import DEFAULTS, GateMetric
 
 Floats = npt.NDArray[np.float64]
@@ -22,8 +22,8 @@ Floats = npt.NDArray[np.float64]
 Noise = Callable[[np.random.Generator, int], Floats]
 
 METRIC = DEFAULTS["decode_tps"]
-#: What the benchmarks demand of a gate: false alarms at most this share of gates, this power within so many pairs.
-ALARMS, POWER, PAIRS = 0.01, 0.95, 30
+#: What the benchmarks demand of a gate: false alarms at most this share of gates, this power within the design's pairs.
+ALARMS, POWER = 0.01, 0.95
 #: The injected slowdown: tokens/s times this.
 SLOWDOWN = 0.95
 
@@ -105,8 +105,7 @@ def judged(
         Whether the first cell is a confirmed regression, whether anything else is (without an effect: the first one
         too), and the pairs of the first cell.
     """
-    limits = Limits(metric.log_margin, metric.log_gain, metric.log_wanted)
-    design: Design[int] = Design({cell: {metric.name: limits} for cell in range(len(draws))}, rules)
+    design: Design[int] = Design({cell: {metric.name: metric.limits} for cell in range(len(draws))}, rules)
     while wanted := design.wanted():
         for cell in wanted:
             base, head = draws[cell][:, design.pairs(cell)]

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
+from typing import TypedDict
 
 import numpy as np
 from rich.console import Console
@@ -22,8 +22,32 @@ from gate_noise import ALARMS, POWER, SLOWDOWN, Scenario, one_gate, scenarios
 from harness.gate.design import Rules
 
 
-def measure(scenario: Scenario, gates: int, seed: int, rules: Rules) -> dict[str, float | str | int]:
-    """False alarms without an effect; power and median pairs at 5 % fewer tokens/s."""
+class Row(TypedDict):
+    """What became of one scenario; see `measure`."""
+
+    scenario: str
+    cells: int
+    gates: int
+    false_alarms: float
+    power: float
+    pairs_median: float | None
+    pairs_idle_median: float
+    demanded: bool
+
+
+def measure(scenario: Scenario, gates: int, seed: int, rules: Rules) -> Row:
+    """One scenario's row.
+
+    Args:
+        scenario: noise and number of cells.
+        gates: how many without an effect, and as many with one cell at `SLOWDOWN` of its tokens/s.
+        seed: of the noise.
+        rules: the design's numbers.
+
+    Returns:
+        Shares of gates with a false alarm (without the slowdown) and that found it; median pairs of the slowed cell
+        where it was found (None: never), and of the same cell without it.
+    """
     random = np.random.default_rng([seed, scenario.cells, len(scenario.name)])
     quiet = [one_gate(scenario, random, 1.0, rules) for _ in range(gates)]
     slow = [one_gate(scenario, random, SLOWDOWN, rules) for _ in range(gates)]
@@ -34,7 +58,7 @@ def measure(scenario: Scenario, gates: int, seed: int, rules: Rules) -> dict[str
         "gates": gates,
         "false_alarms": sum(alarm for _, alarm, _ in quiet) / gates,
         "power": sum(found for found, _, _ in slow) / gates,
-        "pairs_median": float(np.median(pairs)) if pairs else math.nan,
+        "pairs_median": float(np.median(pairs)) if pairs else None,
         "pairs_idle_median": float(np.median([used for _, _, used in quiet])),
         "demanded": scenario.demanded,
     }
@@ -56,23 +80,22 @@ def main() -> int:
         rows.append(measure(scenario, arguments.gates, arguments.seed, Rules()))
         print(f"{scenario.name}, {scenario.cells} cells", file=sys.stderr)
     held = all(
-        float(row["false_alarms"]) <= ALARMS and (not row["demanded"] or float(row["power"]) >= POWER)
-        for row in rows
+        row["false_alarms"] <= ALARMS and (not row["demanded"] or row["power"] >= POWER) for row in rows
     )
     if arguments.json:
-        print(json.dumps({"rows": rows, "held": held}))
+        print(json.dumps({"rows": rows, "held": held}, allow_nan=False))
     else:
         table = Table(
             "noise", "cells", "gates", "false alarms", "5 % found", "pairs (median)", "pairs without effect"
         )
         for row in rows:
             table.add_row(
-                str(row["scenario"]),
+                row["scenario"],
                 str(row["cells"]),
                 str(row["gates"]),
-                f"{100 * float(row['false_alarms']):.2f} %",
-                f"{100 * float(row['power']):.1f} %",
-                f"{row['pairs_median']:g}",
+                f"{100 * row['false_alarms']:.2f} %",
+                f"{100 * row['power']:.1f} %",
+                "–" if row["pairs_median"] is None else f"{row['pairs_median']:g}",
                 f"{row['pairs_idle_median']:g}",
             )
         Console().print(table)

@@ -49,7 +49,7 @@ def document(
         suite: its title.
         machine: the machine, for people.
         allow_missing: whether missing cells fail the gate.
-        lonely: cells that only one side has, in words.
+        lonely: cells that only head has, in words.
         advice: what could make this machine more reliable, in sentences.
     """
     status = exit_status([one.verdict for one in judged], allow_missing=allow_missing)

@@ -67,8 +67,8 @@ def run_gate(
     if not request.same:
         check_sides(sides)
     plans = {name: plan_side(sides[name], request.run, cache_dir) for name in NAMES}
-    pairs, lonely = pair_cells(plans, sides)
-    if not pairs:
+    cells = pair_cells(plans, sides)
+    if not cells.pairs:
         raise UsageError(
             "base and head have no cell in common that can run here",
             next_step="see the plan: `edgebench run SUITE --dry-run`; the two sides need the same frameworks, models, "
@@ -77,7 +77,7 @@ def run_gate(
     runner = PairedRunner(
         plans,
         sides,
-        pairs,
+        cells.pairs,
         request.metrics,
         store=store,
         entries=plans["head"].entries,
@@ -91,13 +91,13 @@ def run_gate(
     machine = describe_machine()
     counted = sum(pairing.design.pairs(key) for key in pairing.design.tracks)
     return document(
-        judge(pairing, request.metrics, store),
+        judge(pairing, cells.absent, request.metrics, store),
         pairing,
         sides,
         suite=plans["head"].suite.title,
         machine=machine.name or machine.cpu_model,
         allow_missing=request.allow_missing,
-        lonely=lonely,
+        lonely=[f"{key} (only in head)" for key in cells.added],
         advice=_advice() if unreliable(list(pairing.cells.values()), counted) else [],
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from harness.gate import accuracy
 from harness.gate.metrics import GateMetric
 from harness.gate.paired import PairedCell, Pairing
-from harness.gate.sides import NAMES, Name
+from harness.gate.sides import NAMES, AbsentCell, Name
 from harness.gate.verdict import Verdict, of_track
 from harness.store import Store
 from harness.store.facts import CellFacts
@@ -25,20 +25,22 @@ class Judged:
     Attributes:
         cell: its key, what both sides share.
         base_cell_id: cell of the base side.
-        head_cell_id: cell of the head side.
+        head_cell_id: cell of the head side, None where its plan has none.
         metric: a metric's name, or ``task metric``.
         verdict: the verdict.
     """
 
     cell: str
     base_cell_id: str
-    head_cell_id: str
+    head_cell_id: str | None
     metric: str
     verdict: Verdict
 
 
-def judge(pairing: Pairing, metrics: Mapping[str, GateMetric], store: Store) -> list[Judged]:
-    """All verdicts, cell by cell."""
+def judge(
+    pairing: Pairing, absent: Sequence[AbsentCell], metrics: Mapping[str, GateMetric], store: Store
+) -> list[Judged]:
+    """All verdicts, cell by cell; those that only base would have run come last."""
     facts = {
         name: {one.cell.id: one for one in store.session_facts(pairing.sessions[name]).cells}
         for name in NAMES
@@ -50,7 +52,18 @@ def judge(pairing: Pairing, metrics: Mapping[str, GateMetric], store: Store) -> 
         found += [
             Judged(key, ids["base"], ids["head"], metric, verdict) for metric, verdict in verdicts.items()
         ]
-    return found
+    return found + [of_absent(one) for one in absent]
+
+
+def of_absent(one: AbsentCell) -> Judged:
+    """A cell that base runs here and head does not is missing: it was not measured, because nothing can be paired."""
+    return Judged(
+        one.key,
+        one.base.id,
+        None if one.head is None else one.head.id,
+        "cell",
+        Verdict("missing", reason=f"base can run it here and head cannot: {one.reason}"),
+    )
 
 
 def _of_cell(
@@ -87,13 +100,18 @@ def _of_whole_cell(one: PairedCell) -> Verdict | None:
 
 
 def _of_process(pairing: Pairing, key: str, one: PairedCell, metric: GateMetric) -> Verdict:
-    if metric.name in one.metrics["base"] and metric.name not in one.metrics["head"]:
-        return Verdict("missing", reason="base has a figure and head has none")
-    track = pairing.design.tracks[key][metric.name]
-    if one.discarded and not track.screen:
+    if one.discarded and not pairing.design.pairs(key):
         worst = ", ".join(sorted(one.flags, key=lambda flag: -one.flags[flag])[:3])
         return Verdict("inconclusive", reason=f"every pair had a suspect run: {worst}")
-    return of_track(pairing.design, track, metric)
+    base, head = (metric.name in one.metrics[name] for name in NAMES)
+    if base and not head:
+        return Verdict("missing", reason="base has a figure and head has none")
+    if not base:
+        return Verdict(
+            "unmeasured",
+            reason="head has a figure and base has none" if head else "neither side has a figure",
+        )
+    return of_track(pairing.design, pairing.design.tracks[key][metric.name], metric)
 
 
 def unreliable(cells: Sequence[PairedCell], pairs: int) -> bool:

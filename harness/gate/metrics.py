@@ -1,6 +1,7 @@
 """What the gate judges: for each metric its kind, its practical margin and what it should be able to see.
 
-Owns the defaults; a presets file or the command line may change margins. Imports the table's registry. Contract: names
+Owns the defaults; a presets file or the command line may change margins. Imports the table's registry and the
+design's limits. Contract: names
 and directions are those of `harness.table.metrics`.
 """
 
@@ -10,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.gate.design import Limits
 from harness.table.metrics import METRICS
 
 #: One value per process; sums per scored window; right or wrong per item.
@@ -56,6 +58,11 @@ class GateMetric:
     def log_wanted(self) -> float:
         """The wanted change, as a size on the same scale."""
         return -math.log1p(-self.wanted) if self.higher_is_better else math.log1p(self.wanted)
+
+    @property
+    def limits(self) -> Limits:
+        """What the design judges it by."""
+        return Limits(self.log_margin, self.log_gain, self.log_wanted)
 
     def worsening(self, base: float, head: float) -> float:
         """Log ratio of a pair, below 0 where head is worse. Both must be above 0."""

@@ -190,10 +190,7 @@ class PairedRunner:
 
     def _limits(self) -> dict[str, dict[str, Limits]]:
         """The cells that both sides can time."""
-        limits = {
-            name: Limits(metric.log_margin, metric.log_gain, metric.log_wanted)
-            for name, metric in self._metrics.items()
-        }
+        limits = {name: metric.limits for name, metric in self._metrics.items()}
         return {key: limits for key, one in self._cells.items() if not one.missing and not one.broken}
 
     def _take_pairs(self, design: Design[str]) -> None:

@@ -109,6 +109,38 @@ class CellPair:
         return self.base if name == "base" else self.head
 
 
+@dataclass(frozen=True, slots=True)
+class AbsentCell:
+    """A cell that base would run here and head would not.
+
+    Attributes:
+        key: in words, as of a pair.
+        base: its cell on the base side.
+        head: its cell on the head side, None where head's plan has none.
+        reason: why head does not run it.
+    """
+
+    key: str
+    base: Cell
+    head: Cell | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """The cells of two plans.
+
+    Attributes:
+        pairs: what both sides would run.
+        absent: what base alone would run.
+        added: keys of what head alone would run.
+    """
+
+    pairs: list[CellPair]
+    absent: list[AbsentCell]
+    added: list[str]
+
+
 def plan_side(side: Side, request: Request, cache_dir: Path) -> Plan:
     """The plan of one side; builds the wheels of its revisions, and nothing else.
 
@@ -133,8 +165,8 @@ def plan_side(side: Side, request: Request, cache_dir: Path) -> Plan:
     return replace(plan, cells=cells)
 
 
-def pair_cells(plans: Mapping[Name, Plan], sides: Mapping[Name, Side]) -> tuple[list[CellPair], list[str]]:
-    """The cells that both sides would run, and the names of those that only one of them has.
+def pair_cells(plans: Mapping[Name, Plan], sides: Mapping[Name, Side]) -> Paired:
+    """The cells that both sides would run, and those that only one of them would.
 
     Cells that neither can run here are left out: a machine's holes are no change.
     """
@@ -150,13 +182,25 @@ def pair_cells(plans: Mapping[Name, Plan], sides: Mapping[Name, Side]) -> tuple[
     for name, plan in plans.items():
         by_key[name] = {}
         for planned in plan.cells:
-            if planned.reason is None:
-                by_key[name][_key(planned.cell, recipes_differ, told)] = planned
+            key = _key(planned.cell, recipes_differ, told)
+            if planned.reason is None or key not in by_key[name]:
+                by_key[name][key] = planned
+    runnable = {
+        name: {key for key, one in found.items() if one.reason is None} for name, found in by_key.items()
+    }
     base, head = by_key["base"], by_key["head"]
-    pairs = [CellPair(key, base[key].cell, head[key].cell) for key in base if key in head]
-    lonely = [f"{key} (only in base)" for key in base if key not in head]
-    lonely += [f"{key} (only in head)" for key in head if key not in base]
-    return pairs, lonely
+    found = Paired([], [], [key for key in head if key in runnable["head"] - runnable["base"]])
+    for key in base:
+        other = head.get(key)
+        if key not in runnable["base"]:
+            continue
+        if other is None:
+            found.absent.append(AbsentCell(key, base[key].cell, None, "head's plan does not have it"))
+        elif other.reason is not None:
+            found.absent.append(AbsentCell(key, base[key].cell, other.cell, other.reason))
+        else:
+            found.pairs.append(CellPair(key, base[key].cell, other.cell))
+    return found
 
 
 def _key(cell: Cell, recipes_differ: bool, told: Collection[tuple[str, str]]) -> str:

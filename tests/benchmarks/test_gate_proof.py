@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import sys
 import zipfile
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 from gate_live import PATCHED, patched_wheel
-from gate_noise import between, judged
+from gate_noise import Scenario, between, judged, normal
+from gate_power import measure
 from gate_replay import stretch
 from gate_rules import RULES, others
 from harness.gate.design import Rules
@@ -48,6 +50,13 @@ def test_a_stretch_pairs_neighbours_and_uses_nothing_twice() -> None:
     assert len(set(both.ravel())) == 60
     assert (both[0] < both[1]).any()
     assert (both[0] > both[1]).any()
+
+
+def test_a_scenario_in_which_nothing_is_found_has_no_median() -> None:
+    # Four fresh pairs confirm nothing, whatever the noise.
+    row = measure(Scenario("CV 2 %", normal(0.02), 1), 2, 1, Rules(max_pairs=10))
+    assert (row["power"], row["pairs_median"]) == (0.0, None)
+    assert json.loads(json.dumps(row, allow_nan=False)) == row
 
 
 def test_the_interval_of_no_alarm_in_300() -> None:

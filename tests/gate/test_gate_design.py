@@ -115,6 +115,23 @@ def test_a_cell_that_is_given_up_is_judged_by_what_it_has() -> None:
     assert track.confirmed is not True, "nothing fails without fresh pairs"
 
 
+def test_a_cell_that_is_given_up_while_it_is_confirmed_is_judged_by_its_fresh_pairs() -> None:
+    design = Design({"a": {"decode_tps": LIMITS}})
+    while design.wanted() and len(design.tracks["a"]["decode_tps"].confirm) < 6:
+        design.add("a", {"decode_tps": -0.2})
+    design.give_up("a")
+    assert design.wanted() == []
+    track = design.tracks["a"]["decode_tps"]
+    assert (design.pairs("a"), len(track.confirm), track.confirmed) == (13, 6, True)
+
+
+def test_eleven_pairs_are_the_fewest_that_confirm() -> None:
+    confirmed = [
+        fed({"a": [-0.5]}, Rules(max_pairs=pairs)).tracks["a"]["decode_tps"].confirmed for pairs in (10, 11)
+    ]
+    assert confirmed == [False, True]
+
+
 def test_an_empty_gate_has_nothing_to_do() -> None:
     assert Design[str]({}).wanted() == []
 

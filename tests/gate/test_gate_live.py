@@ -97,6 +97,21 @@ def test_suspect_pairs_decide_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch)
     assert "left out" in result.out
 
 
+def test_a_machine_that_spoils_every_pair_is_told_what_harms_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.runner.record.verdict", lambda _window, **_: ("suspect", ["a hog"]))
+    monkeypatch.setattr(
+        "harness.gate.gate._advice", lambda: ["the governor is powersave: choose performance"]
+    )
+    lab.suite(SMALL)
+    words = ("--base", side(STEADY), "--same", "--max-pairs", "8", "--format", "json", "-q")
+    result = lab.run("gate", "fake.yaml", *words)
+    assert result.status == 3, result.err
+    assert [cell["pairs"] for cell in result.json["cells"]] == [0], "a pair that was left out is no pair"
+    assert result.json["advice"] == ["the governor is powersave: choose performance"]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -104,6 +106,16 @@ def test_a_detectable_change_is_found_about_as_often_as_asked() -> None:
     random = np.random.default_rng(7)
     found = [sign_flip(list(random.normal(size, 0.03, 12))) <= 0.05 for _ in range(600)]
     assert np.mean(found) == pytest.approx(0.8, abs=0.06)
+
+
+def test_a_detectable_change_has_students_points() -> None:
+    points = stats.t.ppf(0.975, 11) + stats.t.ppf(0.8, 11)
+    assert detectable(0.03, 12, 0.05, 0.8) == pytest.approx(points * 0.03 / math.sqrt(12))
+
+
+def test_the_design_does_not_load_what_takes_seconds() -> None:
+    script = "import sys, harness.gate.verdict; sys.exit('scipy.stats' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_the_spread_does_not_look_at_signs() -> None:
