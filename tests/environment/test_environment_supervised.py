@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -32,7 +33,10 @@ def run(command: list[str], log: Path, on_line: Callable[[str], None] = lambda _
 
 def all_end(ids: list[int]) -> bool:
     """Whether the processes end within some seconds; a zombie has ended, whoever fails to bury it."""
-    living = [psutil.Process(pid) for pid in ids if psutil.pid_exists(pid)]
+    living = []
+    for pid in ids:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+            living.append(psutil.Process(pid))
     _, alive = psutil.wait_procs([process for process in living if not is_zombie(process)], timeout=20)
     return not [process for process in alive if not is_zombie(process)]
 
