@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -72,6 +73,14 @@ def print_json(value: Any) -> None:
 def tell(text: str) -> None:
     """A line on standard error. What a database, a file or a library said in it is shown, not obeyed."""
     click.echo(printable(without_passwords(text)), err=True)
+
+
+def tell_interrupted(again: str, db: str) -> None:
+    """How to go on after Ctrl-C: the command again, with the database where it is not the usual one."""
+    if db != str(default_database()):
+        # An address may hold a password.
+        again += f" --db {shlex.quote(db)}" if "://" not in db else " and the same --db"
+    tell(f"interrupted; every finished run is stored. Go on with: {again}")
 
 
 def write_output(text: str, output: str | None) -> None:

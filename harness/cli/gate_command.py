@@ -15,6 +15,7 @@ from harness.cli.common import (
     db_option,
     models_option,
     parse_options,
+    tell,
     terminal_width,
     terminate_like_interrupt,
 )
@@ -173,15 +174,12 @@ def command(
     check_cache()
     with Store.open(db) as store:
         if store.upgraded:
-            click.echo(store.upgraded, err=True)
+            tell(store.upgraded)
         progress = progress_for(quiet=quiet)
         try:
             document = task(store, cache_dir(), progress)
         except KeyboardInterrupt:
-            click.echo(
-                "interrupted: no verdict; every finished run is stored in this gate's session or sessions",
-                err=True,
-            )
+            tell("interrupted: no verdict; every finished run is stored in this gate's session or sessions")
             return 130
     return _tell(document, outputs, format_)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import db_option, json_option, print_json, terminal_width
+from harness.cli.common import db_option, json_option, print_json, tell, terminal_width
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,15 +101,15 @@ def _of_file(csv_file: Path, out: Path | None, as_json: bool) -> None:
     else:
         _print_text(analysis, series)
     if series.left_out:
-        click.echo(f"{series.left_out} of {csv_file}'s rows have no value and are left out", err=True)
+        tell(f"{series.left_out} of {csv_file}'s rows have no value and are left out")
     if as_json and analysis.note:
-        click.echo(analysis.note, err=True)
+        tell(analysis.note)
     if out is not None:
         from harness.plot.history import history_chart
         from harness.plot.save import save_chart
 
         save_chart(history_chart(csv_file.name, series.index, series.values, analysis), out)
-        click.echo(str(out), err=True)
+        tell(str(out))
 
 
 def _of_cell(
@@ -144,7 +144,7 @@ def _of_cell(
         for line in _change_lines(found, analysis, causes):
             click.echo(line)
     if found.holes:
-        click.echo(f"{found.holes} sessions have no value of {wanted} that counts", err=True)
+        tell(f"{found.holes} sessions have no value of {wanted} that counts")
     if out is not None:
         from harness.plot.history import history_chart
         from harness.plot.save import save_chart
@@ -156,7 +156,7 @@ def _of_cell(
             ),
             out,
         )
-        click.echo(str(out), err=True)
+        tell(str(out))
 
 
 def _without_values(store: Store, cell_id: str, machine_id: str, metric: str, holes: int) -> UsageError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from datetime import timedelta
 from pathlib import Path
@@ -18,11 +17,13 @@ from harness.cli.common import (
     models_option,
     parse_options,
     print_json,
+    tell,
+    tell_interrupted,
     terminate_like_interrupt,
 )
 from harness.cli.run_command import RunsType
 from harness.errors import EdgebenchError
-from harness.paths import default_database
+from harness.model.quantities import duration_s
 
 EPILOG = """\b
 Examples:
@@ -31,8 +32,6 @@ Examples:
   edgebench nightly lab.yaml --budget 6h --report morning.md
   edgebench alerts                                what was raised, afterwards
 """
-_UNITS_S = {"h": 3600, "m": 60, "min": 60, "s": 1}
-_BUDGET = re.compile(r"(?:\d+(?:\.\d+)?(?:h|min|m|s))+")
 
 
 if TYPE_CHECKING:
@@ -50,12 +49,11 @@ class BudgetType(_TimeType):
         """Parse it."""
         if isinstance(value, timedelta):
             return value
-        text = str(value).strip().lower()
-        if not _BUDGET.fullmatch(text):
+        try:
+            seconds = duration_s(str(value).strip().lower())
+        except ValueError:
             self.fail(f"{value!r} is no time; write 6h, 90min or 1h30m", param, ctx)
-        parts = re.findall(r"(\d+(?:\.\d+)?)(h|min|m|s)", text)
-        seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
-        if not 0 < seconds <= 366 * 86_400:
+        if seconds > 366 * 86_400:
             self.fail(f"{value!r} is no time that a night can take", param, ctx)
         return timedelta(seconds=seconds)
 
@@ -165,21 +163,18 @@ def command(
     check_cache()
     with only_night(cache_dir()), Store.open(db) as store:
         if store.upgraded:
-            click.echo(store.upgraded, err=True)
+            tell(store.upgraded)
         progress = progress_for(quiet=quiet or as_json)
         warning = front.clock_warning(store)
         if warning is not None:
             progress.note(warning)
         if resume and unfinished_night(store, front.suite_title(suite)) is None:
-            click.echo(f"nothing to resume: no night of {suite} on this machine was interrupted", err=True)
+            tell(f"nothing to resume: no night of {suite} on this machine was interrupted")
             return 0
         try:
             night = spend(wish, store, cache_dir(), progress)
         except KeyboardInterrupt:
-            again = f"edgebench nightly {shlex.quote(suite)}"
-            if db != str(default_database()):
-                again += f" --db {shlex.quote(db)}" if "://" not in db else " and the same --db"
-            click.echo(f"interrupted; every finished run is stored. Go on with: {again}", err=True)
+            tell_interrupted(f"edgebench nightly {shlex.quote(suite)}", db)
             return 130
         found = morning(night, store, front.suite_title(suite))
         tables = [str(write_report(store, one).path) for one in night.sessions]
@@ -198,5 +193,5 @@ def command(
                 f"{report} cannot be written: {error.strerror}",
                 next_step="name another file with --report; what was measured is stored",
             ) from error
-        click.echo(str(report), err=True)
+        tell(str(report))
     return 1 if found.failed else 0

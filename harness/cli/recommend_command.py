@@ -55,7 +55,8 @@ Examples:
 )
 @click.option(
     "--session", "sessions", metavar="ID", multiple=True,
-    help="Among the rows of this session; may be repeated. Default: the newest one of each machine.",
+    help="Among the rows of this session; may be repeated. "
+    "Default: the newest one of each machine, among the newest 20.",
 )  # fmt: skip
 @click.option("--with-suspect", is_flag=True, help="Rows of which all runs are suspect may be chosen too.")
 @click.option("--matrix", is_flag=True, help="Print the framework selection matrix instead: platform x need.")

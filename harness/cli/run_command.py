@@ -17,11 +17,11 @@ from harness.cli.common import (
     parse_options,
     print_json,
     tell,
+    tell_interrupted,
     terminal_width,
     terminate_like_interrupt,
 )
 from harness.errors import UsageError
-from harness.paths import default_database
 
 if TYPE_CHECKING:
     from harness.runner.front import Plan
@@ -223,10 +223,7 @@ def command(
                 session_id, store, cache_dir(), progress, resumed=resume, trust_task_code=trust_task_code
             )
         except KeyboardInterrupt:
-            again = f"edgebench run {shlex.quote(suite)} --resume"
-            if db != str(default_database()):
-                again += f" --db {shlex.quote(db)}" if "://" not in db else " and the same --db"
-            tell(f"interrupted; every finished run is stored. Go on with: {again}")
+            tell_interrupted(f"edgebench run {shlex.quote(suite)} --resume", db)
             return 130
         return _report(store, session_id, outcome, as_json, told=not (quiet or as_json))
 

@@ -46,20 +46,12 @@ def chosen_cell(store: Store, words: str, machine_id: str | None) -> CellRecord:
 
 
 def _by_words(words: str, cells: Sequence[CellRecord]) -> list[CellRecord]:
-    from harness.runner.front import cell_of
-    from harness.suite import PlannedCell, RunSettings, select
-
-    settings = RunSettings(repetitions=1, warmups=0, timeout_s=0.0, memory_limit_bytes=None)
+    from harness.runner.stored_cells import matching
 
     # Cells of other tools have names like ours, and are reached by their ids.
     measured = [one for one in cells if one.source is None]
-    planned = [PlannedCell(cell_of(one), None, None, settings) for one in measured]
-    exact = [one for one, plan in zip(measured, planned, strict=True) if plan.cell.name == words.strip()]
-    if exact or not measured:
-        return exact
-    # By place: what is stored keeps its id, whatever an id is made of today.
-    chosen = {id(one) for one in select(planned, words)}
-    return [one for one, plan in zip(measured, planned, strict=True) if id(plan) in chosen]
+    exact = [one for one in measured if cell_named(one) == words.strip()]
+    return exact if exact or not measured else matching(measured, words)
 
 
 def _only(store: Store, words: str, found: Sequence[CellRecord]) -> CellRecord:

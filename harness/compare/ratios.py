@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.compare.sides import Side
+from harness.table.estimates import mover
 from harness.table.metrics import METRICS
 from harness.table.rows import EMULATED, Row
 
-Bounds = tuple[float, float]
 #: Whether a recipe is its framework's default of its precision, by (framework, recipe).
 IsDefault = Callable[[str, str], bool]
 
@@ -205,23 +205,6 @@ def _not_comparable(a: Row, b: Row, metric: str) -> str | None:
     if metric.startswith("speedup") and a["speed_baseline"] != b["speed_baseline"]:
         return "the sides have different speed baselines"
     return None
-
-
-def mover(a: float, of_a: Sequence[float] | None, b: float, of_b: Sequence[float] | None) -> Bounds | None:
-    """The 95 % interval of b / a from the intervals of two independent figures.
-
-    The method of variance estimates recovery on logarithms (Donner and Zou, Statistical Methods in Medical Research 21,
-    2012): each side's distance to its bound, in quadrature.
-
-    Returns:
-        None where a figure has no interval, or one that reaches 0.
-    """
-    if of_a is None or of_b is None or min(of_a[0], of_b[0]) <= 0:
-        return None
-    log = math.log(b / a)
-    down = math.hypot(math.log(b / of_b[0]), math.log(of_a[1] / a))
-    up = math.hypot(math.log(of_b[1] / b), math.log(a / of_a[0]))
-    return math.exp(log - down), math.exp(log + up)
 
 
 def geometric_mean(ratios: Iterable[Ratio]) -> Mean:

@@ -16,8 +16,7 @@ from harness.compare.ratios import IDENTITY, Comparison, Mean, Pair, Ratio
 from harness.compare.sides import Side
 from harness.safe_text import finite, json_text, printable
 from harness.table.metrics import METRICS
-from harness.table.rows import Row
-from harness.table.view import Column, Section, View
+from harness.table.view import Column, Section, View, row_name, shown, some_of
 
 _HEADS = (
     Column("cell", "Cell", False),
@@ -28,8 +27,6 @@ _HEADS = (
     Column("interval", "95 %", True),
     Column("change", "B is", False),
 )
-#: Cells named for one reason; `--json` has all.
-_NAMED = 3
 _KEYS = (
     "cell",
     "metric",
@@ -52,10 +49,10 @@ def view_of(found: Comparison) -> View:
     groups = []
     for pair in found.pairs:
         groups.append(len(body))
-        shown = [(metric, one) for metric, one in pair.ratios.items() if one.ratio is not None]
+        compared = [(metric, one) for metric, one in pair.ratios.items() if one.ratio is not None]
         name = cell_name(pair, found)
         body += [
-            (name if place == 0 else "", *_line(metric, one)) for place, (metric, one) in enumerate(shown)
+            (name if place == 0 else "", *_line(metric, one)) for place, (metric, one) in enumerate(compared)
         ]
     sections = (
         Section("Geometric mean over common cells", tuple(_means(found))),
@@ -63,13 +60,8 @@ def view_of(found: Comparison) -> View:
         Section("Sides", tuple(_side(name, side) for name, side in (("A", found.a), ("B", found.b)))),
         Section("Reading", tuple(_reading(found))),
     )
-    return View(
-        printable(f"{found.b.words} against {found.a.words}"),
-        _HEADS,
-        tuple(tuple(map(printable, row)) for row in body),
-        tuple(Section(one.title, tuple(map(printable, one.lines))) for one in sections if one.lines),
-        tuple(groups[1:]),
-    )
+    title = f"{found.b.words} against {found.a.words}"
+    return shown(View(title, _HEADS, tuple(body), sections, tuple(groups[1:])))
 
 
 def cell_name(pair: Pair, found: Comparison) -> str:
@@ -87,12 +79,12 @@ def cell_name(pair: Pair, found: Comparison) -> str:
 
 def _line(metric: str, one: Ratio) -> tuple[str, ...]:
     about = METRICS[metric]
-    shown = [about.format(value) if value is not None else "" for value in (one.a, one.b)]
+    figures = [about.format(value) if value is not None else "" for value in (one.a, one.b)]
     interval = f"{one.low:.4g} to {one.high:.4g}" if one.low is not None and one.high is not None else ""
     change = "" if one.better is None else ("better" if one.better else "worse")
     if one.low is None:
         change = "unknown: a side has no interval"
-    return (about.title, *shown, f"{one.ratio:.4g}", interval, change or "not told apart")
+    return (about.title, *figures, f"{one.ratio:.4g}", interval, change or "not told apart")
 
 
 def _means(found: Comparison) -> Iterator[str]:
@@ -115,22 +107,13 @@ def _holes(found: Comparison) -> Iterator[str]:
                     cell_name(pair, found)
                 )
     for reason, cells in reasons.items():
-        where = "every common cell" if len(cells) == len(found.pairs) else _some(cells)
+        where = "every common cell" if len(cells) == len(found.pairs) else some_of(cells)
         yield f"{reason} ({where})"
     left_out: dict[str, list[str]] = {}
     for name, row, reason in found.left_out:
-        left_out.setdefault(f"{name}: {reason}", []).append(_row_name(row))
+        left_out.setdefault(f"{name}: {reason}", []).append(row_name(row, IDENTITY))
     for reason, cells in left_out.items():
-        yield f"{reason}: {_some(cells)}"
-
-
-def _some(cells: list[str]) -> str:
-    more = len(cells) - _NAMED
-    return "; ".join(cells[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
-
-
-def _row_name(row: Row) -> str:
-    return " ".join(str(row[key]) for key in IDENTITY if not (key == "options" and row[key] == "defaults"))
+        yield f"{reason}: {some_of(cells)}"
 
 
 def _side(name: str, side: Side) -> str:
@@ -176,7 +159,7 @@ def json_of(found: Comparison) -> str:
             ],
             "geometric_means": {metric: asdict(mean) for metric, mean in found.means.items()},
             "left_out": [
-                {"side": name.lower(), "cell": _row_name(row), "reason": reason}
+                {"side": name.lower(), "cell": row_name(row, IDENTITY), "reason": reason}
                 for name, row, reason in found.left_out
             ],
         }

@@ -83,6 +83,12 @@ def top_level(requirements: Requirements) -> tuple[Requirement, ...]:
     return tuple(requirement for requirement in parsed if applies(requirement))
 
 
+def exact_version(requirement: Requirement) -> str | None:
+    """The one version that ``==`` asks for; None: it asks for several, or for none."""
+    exact = [one.version for one in requirement.specifier if one.operator == "=="]
+    return exact[0] if len(exact) == 1 and not exact[0].endswith("*") else None
+
+
 def distributions(requirements: Requirements) -> frozenset[str]:
     """Canonical names of every distribution that is pinned for here, at the top level or in the lock."""
     names = {canonicalize_name(requirement.name) for requirement in top_level(requirements)}

@@ -25,11 +25,11 @@ from harness.exchange.reading import (
     Reader,
     RunKey,
     Selection,
-    batches,
 )
 from harness.exchange.shape import TableShape
 from harness.exchange.values import Row
 from harness.labels import device_label
+from harness.store.batches import batches
 from harness.table.where import parse_where
 
 #: What ``--where`` may name: columns of a cell.

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.exchange.reading import RUNS_AT_ONCE, Reader, RunKey, batches
+from harness.exchange.reading import RUNS_AT_ONCE, Reader, RunKey
 from harness.exchange.shape import Kind, TableShape
 from harness.exchange.values import Row
+from harness.store.batches import batches
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ from harness.exchange.reading import (
     SESSIONS_AT_ONCE,
     Reader,
     RunKey,
-    batches,
     runs_at_once,
 )
 from harness.exchange.shape import TableShape
@@ -34,6 +33,7 @@ from harness.exchange.values import Row
 from harness.exchange.writing import Writer
 from harness.files import Progress, silent
 from harness.store import Store, schema
+from harness.store.batches import batches
 from harness.store.writing import metric_keys
 
 #: Runs of the sessions that one transaction holds, at least: others wait for about a second, and a commit is worth it.

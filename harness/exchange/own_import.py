@@ -16,13 +16,14 @@ from sqlalchemy import Connection, MetaData
 
 from harness.exchange import merging
 from harness.exchange.json_lines import MARK, LinesReader
-from harness.exchange.reading import ROWS_AT_ONCE, Reader, batches
+from harness.exchange.reading import ROWS_AT_ONCE, Reader
 from harness.exchange.shape import Shape, TableShape
 from harness.exchange.source import opened
 from harness.exchange.values import Row
 from harness.exchange.writing import Writer
 from harness.files import Progress, silent
 from harness.store import Store, engine, schema
+from harness.store.batches import batches
 
 _SQLITE = b"SQLite format 3\x00"
 

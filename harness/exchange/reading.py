@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import JSON, Connection, Text, cast, func, select, tuple_, type_coerce
 from sqlalchemy.sql import Select
@@ -20,6 +19,7 @@ from harness.errors import EdgebenchError
 from harness.exchange import values
 from harness.exchange.shape import Shape, TableShape
 from harness.exchange.values import Row
+from harness.store.batches import batches
 from harness.store.engine import Place, explained
 
 #: Sessions, and runs, whose rows are read at once; runs of tables that hold packed numbers, some of them large.
@@ -29,17 +29,8 @@ LARGE_AT_ONCE = 64
 #: Rows that are compared or written at once.
 ROWS_AT_ONCE = 500
 
-T = TypeVar("T")
-
 #: A run's id with its key in this database.
 RunKey = tuple[str, int]
-
-
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of at most so many."""
-    remaining = iter(items)
-    while some := list(islice(remaining, size)):
-        yield some
 
 
 @dataclass(frozen=True)

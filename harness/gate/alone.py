@@ -9,20 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.gate.document import ORDER as CHANGES
+from harness.gate.verdict import UNDECIDED, status_of, summary
+
 #: Every verdict that such a gate may give, in the order in which they are told.
-ORDER = (
-    "fail",
-    "regression",
-    "broken",
-    "missing",
-    "inconclusive",
-    "improvement",
-    "pass",
-    "unmeasured",
-)
-_FAILING = ("fail", "regression", "broken", "missing")
-PASSED, FAILED, UNDECIDED = 0, 1, 3
-_SUMMARIES = {PASSED: "pass", FAILED: "fail", UNDECIDED: "inconclusive"}
+ORDER: tuple[str, ...] = ("fail", *CHANGES)
 
 
 def alone(
@@ -50,14 +41,14 @@ def alone(
     """
     ordered = sorted((dict(row) for row in rows), key=lambda row: ORDER.index(row["verdict"]))
     counts = {word: sum(row["verdict"] == word for row in ordered) for word in ORDER}
-    failing = sum(counts[word] for word in _FAILING if word != "missing" or not allow_missing)
-    status = FAILED if failing else UNDECIDED if counts["inconclusive"] or not ordered else PASSED
-    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "nothing to judge"
+    given = {word for word, count in counts.items() if count}
+    status = status_of(given, allow_missing=allow_missing) if given else UNDECIDED
+    word, line = summary(counts, status)
     return {
         "kind": kind,
-        "verdict": _SUMMARIES[status],
+        "verdict": word,
         "exit_status": status,
-        "summary": f"{_SUMMARIES[status]}: {told}",
+        "summary": line,
         "suite": suite,
         "machine": machine,
         "sides": {name: dict(side) for name, side in sides.items()},

@@ -1,8 +1,8 @@
 """Head's one session against stored sessions: what varies between sessions enters the test.
 
-Owns the variance components, the comparison and the verdicts of a stored baseline. Imports scipy. Contract: pure;
-values are logarithms of a metric turned so that more is better, one per process, grouped by session; at least three
-stored sessions, else nothing is said of how far sessions vary.
+Owns the variance components, the comparison and the verdicts of a stored baseline. Imports scipy.special: scipy.stats
+takes seconds to load. Contract: pure; values are logarithms of a metric turned so that more is better, one per process,
+grouped by session; at least three stored sessions, else nothing is said of how far sessions vary.
 
 A session shifts all of its processes alike (another temperature, another kernel, other neighbours). Let the value of a
 process be ``level + session + process``. The variance of the means of stored sessions estimates what a session's mean
@@ -18,7 +18,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from harness.gate.design import Rules
 from harness.gate.metrics import GateMetric
@@ -59,20 +59,20 @@ class Comparison:
         if self.error == 0.0:
             return float(not (distance < 0 if below else distance > 0))
         score = distance / self.error
-        return float(stats.t.cdf(score, self.freedom) if below else stats.t.sf(score, self.freedom))
+        return float(stdtr(self.freedom, score if below else -score))
 
     def interval(self) -> tuple[float, float] | None:
         """Of the shift, 95 %; None with too few sessions."""
         if self.error is None:
             return None
-        half = self.error * float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom))
+        half = self.error * float(stdtrit(self.freedom, (1 + CONFIDENCE) / 2))
         return self.shift - half, self.shift + half
 
     def detectable(self, limit: float, level: float, power: float) -> float | None:
         """The smallest worsening that would be found beyond the limit at this level with this power, above 0."""
         if self.error is None:
             return None
-        points = float(stats.t.ppf(1 - level, self.freedom) + stats.t.ppf(power, self.freedom))
+        points = float(stdtrit(self.freedom, 1 - level) + stdtrit(self.freedom, power))
         return abs(limit) + points * self.error
 
     def paired_detectable(self, limit: float, rules: Rules) -> float | None:

@@ -19,9 +19,10 @@ from harness.gate.figures import FIGURES, Figure, figures_of
 from harness.gate.presets import Preset, Rule
 from harness.runner.front import Plan, Request, begin_session, carry_out, cell_of, make_plan
 from harness.runner.progress import SessionProgress
+from harness.runner.stored_cells import matching
 from harness.store import Store
 from harness.store.facts import CellFacts
-from harness.suite import PlannedCell, RunSettings, select
+from harness.suite import PlannedCell, select
 from harness.table import Row, comparison_rows
 from harness.table.stored import session_facts
 
@@ -69,12 +70,8 @@ def chosen_cells(store: Store, session_id: str, expression: str) -> set[str]:
     Raises:
         UsageError: the expression is wrong, or chooses none.
     """
-    stored = store.session_facts(session_id).cells
-    # How its runs were made chooses nothing.
-    settings = RunSettings(repetitions=1, warmups=0, timeout_s=0.0, memory_limit_bytes=None)
-    planned = [PlannedCell(cell_of(one.cell), one.reason, one.expected_s, settings) for one in stored]
-    chosen = {id(one) for one in select(planned, expression)}
-    return {facts.cell.id for facts, one in zip(stored, planned, strict=True) if id(one) in chosen}
+    stored = [one.cell for one in store.session_facts(session_id).cells]
+    return {one.id for one in matching(stored, expression)}
 
 
 def judge_session(

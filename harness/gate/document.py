@@ -13,9 +13,10 @@ from typing import Any
 from harness.gate.judge import Judged
 from harness.gate.paired import Pairing
 from harness.gate.sides import NAMES, Name, Side
-from harness.gate.verdict import FAILED, PASSED, UNDECIDED, Word, exit_status
+from harness.gate.verdict import Word, exit_status, summary
 from harness.table.metrics import METRICS
 
+#: Every verdict on a change, in the order in which they are told.
 ORDER: tuple[Word, ...] = (
     "regression",
     "broken",
@@ -25,8 +26,6 @@ ORDER: tuple[Word, ...] = (
     "pass",
     "unmeasured",
 )
-
-_SUMMARIES = {PASSED: "pass", FAILED: "fail", UNDECIDED: "inconclusive"}
 
 
 def document(
@@ -69,6 +68,7 @@ def document(
         del row["word"]
     rows.sort(key=lambda row: ORDER.index(row["verdict"]))
     counts: dict[str, int] = {word: sum(row["verdict"] == word for row in rows) for word in ORDER}
+    word, line = summary(counts, status)
     cells = [
         {
             "cell": key,
@@ -81,9 +81,9 @@ def document(
     ]
     return {
         "kind": "change",
-        "verdict": _SUMMARIES[status],
+        "verdict": word,
         "exit_status": status,
-        "summary": summary(counts, status),
+        "summary": line,
         "suite": suite,
         "machine": machine,
         "sides": {
@@ -100,9 +100,3 @@ def document(
         "lonely": list(lonely),
         "advice": list(advice),
     }
-
-
-def summary(counts: Mapping[str, int], status: int) -> str:
-    """One line: ``fail: 1 regression, 11 pass``."""
-    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    return f"{_SUMMARIES[status]}: {told or 'nothing to judge'}"

@@ -12,12 +12,12 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy.special import gammaincinv
 
 from harness.store.evaluations import EvaluationFacts, TaskFacts
 from harness.store.facts import CellFacts
 from harness.table import Row
-from harness.table.estimates import Bounds, median_interval, ratio_interval
+from harness.table.estimates import Bounds, median_interval, mover, ratio_interval
 from harness.table.metrics import METRICS, as_percent
 
 #: Figures of the table that one artifact has once and for all: they vary from run to run in nothing.
@@ -145,20 +145,12 @@ def _against(row: Row, baseline: Row | None, ratio: str, basis: str, *, with_sus
 def median_ratio_interval(own: Sequence[float], base: Sequence[float]) -> Bounds | None:
     """95 % interval of ``median(own) / median(base)`` of independent runs; None with fewer than two of either.
 
-    From the two medians' own intervals as the table shows them, joined on the scale of logarithms by recovering the
-    variances from the limits (Zou and Donner 2008): each end is as far from the ratio as both medians' distances to
-    their ends, added as independent errors are.
+    From the two medians' own intervals as the table shows them.
     """
     ends, base_ends = median_interval(own), median_interval(base)
     if ends is None or base_ends is None:
         return None
-    (low, high), (base_low, base_high) = ends, base_ends
-    if min(low, base_low) <= 0:
-        return None
-    middle, base_middle = math.log(statistics.median(own)), math.log(statistics.median(base))
-    below = math.hypot(middle - math.log(low), math.log(base_high) - base_middle)
-    above = math.hypot(math.log(high) - middle, base_middle - math.log(base_low))
-    return math.exp(middle - base_middle - below), math.exp(middle - base_middle + above)
+    return mover(statistics.median(base), base_ends, statistics.median(own), ends)
 
 
 def variation(values: Sequence[float], why_not: str) -> Figure:
@@ -175,7 +167,8 @@ def variation(values: Sequence[float], why_not: str) -> Figure:
         return Figure(n=count, reason=_FEW)
     value = statistics.stdev(values) / mean
     freedom = count - 1
-    low, high = (math.sqrt(freedom / float(stats.chi2.ppf(point, freedom))) for point in (0.975, 0.025))
+    # Points of chi-square are twice those of the gamma distribution with half the degrees of freedom.
+    low, high = (math.sqrt(freedom / (2 * float(gammaincinv(freedom / 2, at)))) for at in (0.975, 0.025))
     return Figure(value=value, low=value * low, high=value * high, n=count)
 
 

@@ -1,8 +1,7 @@
 """What the gate judges: for each metric its kind, its practical margin and what it should be able to see.
 
 Owns the defaults; a presets file or the command line may change margins. Imports the table's registry and the
-design's limits. Contract: names
-and directions are those of `harness.table.metrics`.
+design's limits. Contract: names and directions are those of `harness.table.metrics`.
 """
 
 from __future__ import annotations

@@ -14,16 +14,14 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from harness.gate import words
+from harness.gate.verdict import FAILING
 from harness.table.render_markdown import escape
 
 Document = Mapping[str, Any]
 
 #: Colours of verdicts on a terminal.
 _STYLES = {
-    "fail": "red",
-    "regression": "red",
-    "broken": "red",
-    "missing": "red",
+    **dict.fromkeys(FAILING, "red"),
     "inconclusive": "yellow",
     "improvement": "green",
 }
@@ -144,7 +142,7 @@ def gitlab(document: Document) -> str:
 def junit(document: Document) -> str:
     """JUnit XML: a test case for each cell and metric; what is open or cannot be measured is skipped."""
     rows = document["verdicts"]
-    failing = [row for row in rows if row["verdict"] in ("fail", "regression", "broken", "missing")]
+    failing = [row for row in rows if row["verdict"] in FAILING]
     skipped = [row for row in rows if row["verdict"] in ("inconclusive", "unmeasured")]
     suite = ET.Element(
         "testsuite",

@@ -14,7 +14,6 @@ from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
-from sqlalchemy import select
 
 from harness.errors import UsageError
 from harness.frameworks import framework
@@ -22,7 +21,6 @@ from harness.gate.metrics import GateMetric
 from harness.store import Store
 from harness.store.facts import CellFacts
 from harness.store.history import HistoryPoint
-from harness.store.tables import table
 
 _CONDITION = re.compile(
     r"(?P<framework>[A-Za-z][A-Za-z0-9_-]*)?\s*(?P<versions>(===?|[!<>~]=|[<>]).*)", re.DOTALL
@@ -126,11 +124,7 @@ class StoredRuns:
     def build(self, session_id: str) -> Build:
         """What of a session's set-up its framework's version does not tell."""
         if session_id not in self._builds:
-            sessions = table("session")
-            with self._store.reading() as connection:
-                settings: Mapping[str, Any] = connection.execute(
-                    select(sessions.c.settings).where(sessions.c.id == session_id)
-                ).scalar_one()
+            settings: Mapping[str, Any] = self._store.session_state(session_id)["settings"]
             # A wheel's version says little of what is in it.
             wheels = sorted(word for word in settings.get("overrides") or () if word.endswith(".whl"))
             self._builds[session_id] = (tuple(wheels), settings.get("threads"))

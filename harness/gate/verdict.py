@@ -7,7 +7,7 @@ it could not have seen is inconclusive.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +19,9 @@ Word = Literal["pass", "regression", "improvement", "inconclusive", "broken", "m
 
 #: Exit statuses of the command.
 PASSED, FAILED, UNDECIDED = 0, 1, 3
+_SUMMARIES = {PASSED: "pass", FAILED: "fail", UNDECIDED: "inconclusive"}
+#: Verdicts that fail a gate; ``fail`` is a broken rule of a preset.
+FAILING = frozenset({"fail", "regression", "broken", "missing"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,18 @@ def _inside(ends: tuple[float, float] | None, track: Track) -> bool:
 
 def exit_status(verdicts: Iterable[Verdict], *, allow_missing: bool = False) -> int:
     """Of the whole gate: 1 where anything failed, else 3 where anything is open, else 0."""
-    words = {one.word for one in verdicts}
-    failing = {"regression", "broken"} | (set() if allow_missing else {"missing"})
-    if words & failing:
+    return status_of({one.word for one in verdicts}, allow_missing=allow_missing)
+
+
+def status_of(words: Iterable[str], *, allow_missing: bool) -> int:
+    """Exit status of a gate that gave these verdicts."""
+    given = set(words)
+    if given & (FAILING - {"missing"} if allow_missing else FAILING):
         return FAILED
-    return UNDECIDED if "inconclusive" in words else PASSED
+    return UNDECIDED if "inconclusive" in given else PASSED
+
+
+def summary(counts: Mapping[str, int], status: int) -> tuple[str, str]:
+    """The whole gate in a word, and in a line: ``fail: 1 regression, 11 pass``."""
+    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return _SUMMARIES[status], f"{_SUMMARIES[status]}: {told or 'nothing to judge'}"

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from harness import __version__
 from harness.environment import Override
 from harness.environment.override import applicable
-from harness.environment.pins import top_level
+from harness.environment.pins import exact_version, top_level
 from harness.nightly.planner import Candidate
 from harness.runner.front import Plan
 from harness.store import Store
@@ -81,12 +81,11 @@ def _wanted(plan: Plan, framework: str) -> dict[str, str]:
 
 
 def _pinned(requirements: Requirements) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for requirement in top_level(requirements):
-        exact = [one.version for one in requirement.specifier if one.operator == "=="]
-        if len(exact) == 1 and not exact[0].endswith("*"):
-            found[canonicalize_name(requirement.name)] = exact[0]
-    return found
+    return {
+        canonicalize_name(requirement.name): version
+        for requirement in top_level(requirements)
+        if (version := exact_version(requirement)) is not None
+    }
 
 
 def _overridden(overrides: Sequence[Override], framework: str, requirements: Requirements) -> dict[str, str]:

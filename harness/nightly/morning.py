@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.history.alerts import WATCHED, Seen
@@ -81,7 +81,6 @@ class Morning:
     def as_json(self) -> dict[str, Any]:
         """All of it, ready for JSON."""
         night = self.night
-        upgrade = night.upgrade
         return {
             "machine": {"id": night.machine_id, "name": self.machine},
             "suite": self.suite,
@@ -106,13 +105,7 @@ class Morning:
                 for one in self.outcomes
             ],
             "failures": dict(night.failures),
-            "upgrade": None
-            if upgrade is None
-            else {
-                "overrides": list(upgrade.overrides),
-                "used": list(upgrade.used),
-                "failed": list(upgrade.failed),
-            },
+            "upgrade": None if night.upgrade is None else asdict(night.upgrade),
             "cooling": night.cooled.as_json(),
             "notes": list(night.notes),
         }

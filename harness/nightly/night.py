@@ -10,15 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from harness.environment import EnvironmentManager, Override
 from harness.errors import EdgebenchError, UsageError
+from harness.files import exclusive_now
 from harness.history.alerts import Look, look
 from harness.machine import describe_machine, describe_session_state
 from harness.nightly.candidates import candidates
@@ -98,26 +97,21 @@ def only_night(cache_dir: Path) -> Iterator[None]:
     Raises:
         UsageError: another one is under way.
     """
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    path = cache_dir / "nightly.lock"
     about = cache_dir / "nightly.running"
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        told = about.read_text(encoding="utf-8").strip() if about.is_file() else "another process"
-        raise UsageError(
-            f"a nightly is under way on this machine: {told}",
-            next_step="wait for its end, or end it: it is resumed by the next one",
-        ) from None
-    try:
-        about.write_text(
-            f"process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n", encoding="utf-8"
-        )
-        yield
-    finally:
-        about.unlink(missing_ok=True)
-        lock.release()
+    with exclusive_now(cache_dir / "nightly.lock") as is_ours:
+        if not is_ours:
+            told = about.read_text(encoding="utf-8").strip() if about.is_file() else "another process"
+            raise UsageError(
+                f"a nightly is under way on this machine: {told}",
+                next_step="wait for its end, or end it: it is resumed by the next one",
+            )
+        try:
+            about.write_text(
+                f"process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n", encoding="utf-8"
+            )
+            yield
+        finally:
+            about.unlink(missing_ok=True)
 
 
 def spend(
@@ -276,7 +270,6 @@ def _begin(
 def _about(night: Night, deadline: datetime | None) -> dict[str, Any]:
     """What a resume and a later reader have to know of the choice; ready for JSON."""
     assert night.choice is not None
-    upgrade = night.upgrade
     return {
         "deadline": None if deadline is None else deadline.isoformat(),
         "expected_s": round(night.choice.expected_s, 1),
@@ -288,9 +281,7 @@ def _about(night: Night, deadline: datetime | None) -> dict[str, Any]:
             {"cell_id": cell_id, "name": night.names[cell_id], "reason": reason}
             for cell_id, reason in night.choice.left_out.items()
         ],
-        "upgrade": None
-        if upgrade is None
-        else {"overrides": upgrade.overrides, "used": upgrade.used, "failed": upgrade.failed},
+        "upgrade": None if night.upgrade is None else asdict(night.upgrade),
     }
 
 

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from harness.environment import Override
-from harness.environment.pins import top_level
+from harness.environment.pins import exact_version, top_level
 from harness.environment.pip_run import pip
 from harness.environment.tools import Tenant
 from harness.errors import EdgebenchError
@@ -145,8 +145,8 @@ def _pins(backend: Tenant) -> Mapping[str, Requirement]:
 
 
 def _exact(pin: Requirement) -> Version | None:
-    exact = [one.version for one in pin.specifier if one.operator == "==" and not one.version.endswith("*")]
-    return _version(exact[0]) if len(exact) == 1 else None
+    exact = exact_version(pin)
+    return None if exact is None else _version(exact)
 
 
 def _is_newer(release: str, pin: Requirement) -> bool:

@@ -66,7 +66,13 @@ class Recommendation:
 
 
 def recommend(
-    rows: Sequence[Row], limits: Limits, preference: Preference, *, with_suspect: bool = False, seed: int = 0
+    rows: Sequence[Row],
+    limits: Limits,
+    preference: Preference,
+    *,
+    with_suspect: bool = False,
+    repeated: bool = True,
+    seed: int = 0,
 ) -> Recommendation:
     """The recommendation among rows.
 
@@ -75,6 +81,7 @@ def recommend(
         limits: what must hold.
         preference: what is preferred among rows that keep the limits.
         with_suspect: rows whose runs are all suspect may be chosen too.
+        repeated: whether to tell, by a bootstrap, how often noise would have chosen otherwise.
         seed: of the bootstrap.
     """
     wanted = limits.of_columns()
@@ -106,7 +113,7 @@ def recommend(
     possible = [row for row in candidates if all(row[key] is not None for key in needed)]
     figures = [{key: float(row[key]) for key in needed} for row in possible]
     place, decided = _choose(figures, preference, counted)
-    shares = _bootstrap(possible, wanted, needed, preference, counted, seed)
+    shares = _bootstrap(possible, wanted, needed, preference, counted, seed) if repeated else None
     return Recommendation(
         choice=None if place is None else possible[place],
         decided=decided,

@@ -24,8 +24,6 @@ PLATFORMS: Mapping[str, tuple[str, ...]] = {
 }
 #: Frameworks with builds for Linux, macOS and Windows on x86 and Arm.
 PORTABLE = frozenset({"llamacpp", "olive"})
-#: Words in a claim's use that name its platform.
-_CLAIMED = {"intel": "intel", "qualcomm": "qualcomm", "apple": "apple", "cross-platform": "cross-platform"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +71,12 @@ def selection_matrix(
     cells = []
     for platform in PLATFORMS:
         there = of_platform(rows, processors, platform)
-        claims = tuple(one for one in load_claims() if _CLAIMED[platform] in one.use.lower())
+        # A claim's use names its platform.
+        claims = tuple(one for one in load_claims() if platform in one.use.lower())
         for need, column in OBJECTIVES.items():
             # What is asked for first, and then the rest in its usual order.
             order = tuple(dict.fromkeys([column, *OBJECTIVES.values()]))
-            found = recommend(there, limits, Preference(order, {}), with_suspect=with_suspect)
+            found = recommend(there, limits, Preference(order, {}), with_suspect=with_suspect, repeated=False)
             known = found.choice is not None and found.choice[column] is not None
             cells.append(
                 MatrixCell(platform, need, found.choice if known else None, len(found.possible), claims)

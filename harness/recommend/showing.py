@@ -6,26 +6,25 @@ how often noise would have chosen otherwise, what was excluded and what nobody m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from harness.recommend.choice import CLOSE, DRAWS, Excluded, Recommendation
 from harness.recommend.matrix import MatrixCell
-from harness.safe_text import json_text, printable
+from harness.safe_text import json_text
 from harness.table.metrics import METRICS
 from harness.table.rows import Row
-from harness.table.view import Column, Section, View
+from harness.table.view import Column, Section, View, row_name, shown, some_of
 
 _IDENTITY = ("framework", "model", "precision", "recipe", "device", "workload", "options")
-#: Rows that are named for one reason; ``--json`` has all.
-_NAMED = 3
 
 
 def view_of(found: Recommendation) -> View:
     """The frontier as a table, the choice first, with the evidence below it."""
-    shown = list(found.frontier)
+    listed = list(found.frontier)
     if found.choice is not None:
-        shown = [found.choice, *(row for row in shown if row is not found.choice)]
+        listed = [found.choice, *(row for row in listed if row is not found.choice)]
     keys = list(dict.fromkeys([*found.columns, "decode_tps", "peak_rss_bytes", "kld_mean"]))
     heads = (
         Column("choice", "", False),
@@ -36,32 +35,26 @@ def view_of(found: Recommendation) -> View:
     body = tuple(
         (
             "choice" if row is found.choice else "",
-            row_name(row),
+            _name(row),
             *(_figure(row, key) for key in keys),
             str(row["runs"]),
         )
-        for row in shown
+        for row in listed
     )
-    title = "Recommended: " + (row_name(found.choice) if found.choice is not None else "nothing")
+    title = "Recommended: " + (_name(found.choice) if found.choice is not None else "nothing")
     sections = (
         Section("Why", tuple(_why(found))),
-        Section("Close", tuple(f"{row_name(row)}: {100 * share:.0f} %" for row, share in found.close)),
+        Section("Close", tuple(f"{_name(row)}: {100 * share:.0f} %" for row, share in found.close)),
         Section("Unknown: nobody measured it", tuple(_grouped(found.unknown))),
         Section("Beyond a limit", tuple(_grouped([one for one in found.excluded if one.by_limit]))),
         Section("Not to be shipped", tuple(_grouped([one for one in found.excluded if not one.by_limit]))),
-        Section("Evidence", tuple(_evidence(shown))),
+        Section("Evidence", tuple(_evidence(listed))),
     )
-    return View(
-        printable(title),
-        heads,
-        tuple(tuple(map(printable, row)) for row in body),
-        tuple(Section(one.title, tuple(map(printable, one.lines))) for one in sections if one.lines),
-    )
+    return shown(View(title, heads, body, sections))
 
 
-def row_name(row: Row) -> str:
-    """What a row is, in a line."""
-    return " ".join(str(row[key]) for key in _IDENTITY if not (key == "options" and row[key] == "defaults"))
+def _name(row: Row) -> str:
+    return row_name(row, _IDENTITY)
 
 
 def _figure(row: Row, key: str) -> str:
@@ -93,10 +86,9 @@ def _why(found: Recommendation) -> Iterator[str]:
 def _grouped(left_out: Sequence[Excluded]) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for one in left_out:
-        reasons.setdefault(one.reason, []).append(row_name(one.row))
+        reasons.setdefault(one.reason, []).append(_name(one.row))
     for reason, names in reasons.items():
-        more = len(names) - _NAMED
-        yield f"{reason} ({'; '.join(names[:_NAMED])}{f'; and {more} more' if more > 0 else ''})"
+        yield f"{reason} ({some_of(names)})"
 
 
 def _evidence(rows: Sequence[Row]) -> Iterator[str]:
@@ -158,15 +150,13 @@ def matrix_view(cells: Sequence[MatrixCell]) -> View:
         for claim in next(iter(row.values())).claims
     ]
     sections = (
-        Section("What others say (claims, not measurements)", tuple(map(printable, lines))),
+        Section("What others say (claims, not measurements)", tuple(lines)),
         Section(
             "Reading",
             ("A cell is the best measured configuration for the need, of those within the limits.",),
         ),
     )
-    return View(
-        "Framework selection matrix", heads, tuple(tuple(map(printable, row)) for row in body), sections
-    )
+    return shown(View("Framework selection matrix", heads, body, sections))
 
 
 def _cell_text(cell: MatrixCell) -> str:
@@ -191,16 +181,9 @@ def matrix_json(cells: Sequence[MatrixCell]) -> str:
                     "need": cell.need,
                     "measured": _row(cell.measured),
                     "candidates": cell.candidates,
-                    "claims": [_claim(claim) for claim in cell.claims],
+                    "claims": [asdict(claim) for claim in cell.claims],
                 }
                 for cell in cells
             ]
         }
     )
-
-
-def _claim(claim: Any) -> Mapping[str, Any]:
-    return {
-        "framework": claim.framework, "precisions": list(claim.precisions), "recipes": list(claim.recipes),
-        "memory": claim.memory, "speed_up": claim.speed_up, "use": claim.use,
-    }  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from harness.errors import UsageError
+from harness.gate.metrics import DEFAULTS
 from harness.table.metrics import METRICS
 
 #: Words for a person, and the column each is of; in the default order of preference.
@@ -19,11 +20,6 @@ OBJECTIVES: Mapping[str, str] = {
     "memory": "peak_rss_bytes",
     "energy": "energy_joules_per_decode_token",
 }
-#: Differences that do not matter when preferences are taken in order: the gate's practical margins (docs/gate.md).
-_EQUAL_SHARE = {
-    "decode_tps": 0.03, "peak_rss_bytes": 0.02, "energy_joules_per_decode_token": 0.05, "kld_mean": 0.10,
-}  # fmt: skip
-_EQUAL_NATS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +121,8 @@ def utility(column: str, value: float) -> float:
 
 
 def practically_equal(column: str, value: float, best: float) -> bool:
-    """Whether a figure is so near the best one that the difference does not matter."""
-    share = _EQUAL_SHARE[column]
-    if column == "kld_mean":
-        return value - best <= max(_EQUAL_NATS, share * best)
-    return utility(column, best) - utility(column, value) <= math.log1p(share)
+    """Whether a figure is so near the best one that the difference does not matter: the gate's practical margins."""
+    metric = DEFAULTS[column]
+    if metric.absolute is not None:
+        return value - best <= max(metric.absolute, metric.margin * best)
+    return utility(column, best) - utility(column, value) <= math.log1p(metric.margin)

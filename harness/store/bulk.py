@@ -35,6 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from harness.store import writing
+from harness.store.batches import batches
 from harness.store.tables import metadata
 
 #: Table -> column -> values, all of one length; a column that may be NULL can be left out.
@@ -42,9 +43,6 @@ Batch = Mapping[str, Mapping[str, Sequence[Any]]]
 
 #: What may be added to a run after it was stored; all other rows below a run came with it.
 _LATER = frozenset({"verdict"})
-
-#: Ids in one question; SQLite takes 32,766 parameters.
-_ASKED_AT_ONCE = 1000
 
 #: Memory for pages while a batch is stored; what the batch itself takes comes on top.
 _CACHE_KIB = 64 * 1024
@@ -109,8 +107,7 @@ def _runs(
 def _keys(connection: Connection, made: Table, run_ids: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     query = select(made.c.id, made.c.key)
-    for begin in range(0, len(run_ids), _ASKED_AT_ONCE):
-        some = run_ids[begin : begin + _ASKED_AT_ONCE]
+    for some in batches(run_ids):
         found.update(connection.execute(query.where(made.c.id.in_(some))).all())
     return found
 

@@ -17,6 +17,7 @@ from typing import Any, get_args
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, false, func, not_, or_, select
 
 from harness.store import evaluations, facts, imports, records, traces
+from harness.store.batches import batches
 from harness.store.origins import chain, plain
 from harness.store.tables import table
 
@@ -30,7 +31,6 @@ _FOUND_AT_MOST = 50
 #: Rows of one list that `describe` gives, the newest ones: a cell's history grows for years.
 _SHOWN_AT_MOST = 1000
 _NEWEST_RUNS = 5
-_ASKED_AT_ONCE = 1000
 
 
 def _missing(session_id: ColumnElement[str] | str) -> Any:
@@ -123,13 +123,13 @@ def newest_session(
 
 
 def session_state(connection: Connection, session_id: str) -> dict[str, Any]:
-    """``status``, ``started_at``, ``ended_at``, ``resumed`` and ``settings`` of a session.
+    """``status``, ``started_at`` and ``settings`` of a session.
 
     Raises:
         LookupError: no such session.
     """
     rows = table("session")
-    columns = [rows.c[name] for name in ("status", "started_at", "ended_at", "resumed", "settings")]
+    columns = [rows.c[name] for name in ("status", "started_at", "settings")]
     found = connection.execute(select(*columns).where(rows.c.id == session_id)).first()
     if found is None:
         raise LookupError(f"no session {session_id}")
@@ -181,14 +181,10 @@ def cells(connection: Connection, ids: Collection[str]) -> dict[str, records.Cel
     """Stored cells by their ids."""
     rows = table("cell")
     found = {}
-    for some in _batches(sorted(ids)):
+    for some in batches(sorted(ids)):
         for row in connection.execute(select(rows).where(rows.c.id.in_(some))):
             found[row.id] = facts.cell_record(row)
     return found
-
-
-def _batches(ids: list[str]) -> list[list[str]]:
-    return [ids[begin : begin + _ASKED_AT_ONCE] for begin in range(0, len(ids), _ASKED_AT_ONCE)]
 
 
 def find_score(connection: Connection, scoring_key: str) -> facts.ScoreFacts | None:

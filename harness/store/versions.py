@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from harness.store.batches import batches
 from harness.store.tables import table
 
 #: Of a session's state, what changes all the time without being a version of anything, or is no value.
 _PASSING = ("battery_percent", "reasons", "drivers")
-_ASKED_AT_ONCE = 500
 
 #: ``(kind, name)`` -> version; kinds are `package`, `component`, `system`, `driver`, `program`, `artifact`.
 Surroundings = Mapping[tuple[str, str], str]
@@ -60,13 +60,13 @@ def surroundings(
     runs = table("run")
     columns = ("session_id", "framework_version", "environment_id", "artifact_id", "versions")
     newest: dict[tuple[str, str | None], Any] = {}
-    for begin in range(0, len(session_ids), _ASKED_AT_ONCE):
+    for some in batches(session_ids):
         query = (
             select(*(runs.c[name] for name in columns))
             .where(
                 runs.c.cell_id == cell_id,
                 runs.c.kind == "timed",
-                runs.c.session_id.in_(session_ids[begin : begin + _ASKED_AT_ONCE]),
+                runs.c.session_id.in_(some),
                 runs.c.status == "ok",
             )
             .order_by(runs.c.session_id, runs.c.run_index, runs.c.attempt)
@@ -91,8 +91,7 @@ def surroundings(
 def _packages(connection: Connection, environments: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
     rows = table("environment_package")
     found: dict[str, list[tuple[str, str]]] = {one: [] for one in environments}
-    for begin in range(0, len(environments), _ASKED_AT_ONCE):
-        some = environments[begin : begin + _ASKED_AT_ONCE]
+    for some in batches(environments):
         query = select(rows.c.environment_id, rows.c.name, rows.c.version).where(
             rows.c.environment_id.in_(some)
         )
@@ -104,9 +103,9 @@ def _packages(connection: Connection, environments: Sequence[str]) -> dict[str, 
 def _of_sessions(connection: Connection, sessions: Sequence[str]) -> dict[str, dict[tuple[str, str], str]]:
     rows = table("session")
     found: dict[str, dict[tuple[str, str], str]] = {}
-    for begin in range(0, len(sessions), _ASKED_AT_ONCE):
+    for some in batches(sessions):
         query = select(rows.c.id, rows.c.system, rows.c.edgebench_version, rows.c.commit_sha).where(
-            rows.c.id.in_(sessions[begin : begin + _ASKED_AT_ONCE])
+            rows.c.id.in_(some)
         )
         for session, system, version, commit in connection.execute(query):
             told = state_of(system, version)

@@ -59,6 +59,8 @@ _TIMED = frozenset(
 _WHERE_KNOWN = frozenset({"mbu_decode", "mfu_prefill"})
 _QUALITY = frozenset({"perplexity", "perplexity_ratio", "kld_mean", "same_top"})
 
+#: Rows that are named for one reason; ``--json`` has all.
+_NAMED = 3
 #: What a narrow terminal leaves out first.
 _DISPENSABLE = (
     "precision_class", "claim_memory", "claim_speed_up", "mfu_prefill", "perplexity_ratio", "speedup_prefill",
@@ -207,18 +209,34 @@ def build_view(
     body = tuple(tuple(_text(row, head.key, joined) for head in heads) for row in kept)
     groups = () if row_keys else _groups(kept)
     sections = tuple(_sections(kept, about, left, figures, claimed))
-    return _shown(View(_title(kept, left), tuple(heads), body, sections, groups))
+    return shown(View(_title(kept, left), tuple(heads), body, sections, groups))
 
 
-def _shown(view: View) -> View:
-    """Words of a database from elsewhere are shown, not obeyed: here for every format that people read."""
+def shown(view: View) -> View:
+    """Words of a database from elsewhere are shown, not obeyed: here for every format that people read.
+
+    Sections without lines are left out.
+    """
     return replace(
         view,
         title=printable(view.title),
         columns=tuple(replace(one, title=printable(one.title)) for one in view.columns),
         body=tuple(tuple(map(printable, row)) for row in view.body),
-        sections=tuple(Section(one.title, tuple(map(printable, one.lines))) for one in view.sections),
+        sections=tuple(
+            Section(one.title, tuple(map(printable, one.lines))) for one in view.sections if one.lines
+        ),
     )
+
+
+def row_name(row: Row, keys: Sequence[str]) -> str:
+    """What a row is, in a line: these of its identity, without options where they are the defaults."""
+    return " ".join(str(row[key]) for key in keys if not (key == "options" and row[key] == "defaults"))
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first names, and how many there are besides."""
+    more = len(names) - _NAMED
+    return "; ".join(names[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _imported_view(
@@ -260,7 +278,7 @@ def _imported_view(
         Section("Reading", tuple(imported.reading_lines(kept, figures))),
         Section("Measured", tuple(_measured(kept, about))),
     )
-    return _shown(
+    return shown(
         View(
             f"Imported from {sources[0]}",
             tuple(heads),

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.compare import compare, find_side
-from harness.compare.ratios import Ratio, free_axes, geometric_mean, mover
+from harness.compare.ratios import Ratio, free_axes, geometric_mean
 from harness.compare.sides import Side, figures, is_default_recipe, narrowed
 from harness.errors import UsageError
 from harness.store import Store, records
+from harness.table.estimates import mover
 from harness.table.facts import About
 from harness.table.metrics import ROW_KEYS
 from harness.table.rows import Row

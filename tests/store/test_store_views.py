@@ -6,6 +6,7 @@ import hashlib
 import re
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,18 @@ def test_the_newest_row_of_a_series_is_of_the_newest_session_that_measured_it(st
         assert row["sessions_since"] == len(newer)
         assert not newer["runs"].any()
     assert latest["sessions_since"].any()
+
+
+@pytest.mark.parametrize("timeless", [0, 1])
+def test_what_tells_no_time_is_never_newer_than_what_does(store: Store, timeless: int) -> None:
+    files = [make.imported(), make.imported()]
+    for place, record in enumerate(files):
+        source = replace(record.source, file_sha256=make.sha(f"file {place}"))
+        began = None if place == timeless else record.started_at
+        assert store.record_import(replace(record, source=source, started_at=began))
+    [latest] = select(store, "SELECT session_started_at FROM v_cells_latest")
+    assert latest["session_started_at"] is not None
+    assert [one["started_at"] is None for one in store.sessions()] == [False, True]
 
 
 def test_tasks_are_beside_the_reference_as_in_the_table(store: Store) -> None:
