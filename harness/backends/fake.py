@@ -33,6 +33,7 @@ nan        positions: list                                       (logits) NaN th
 threads    threads                                               (load) reports that number of threads
 narrow     vocab_size                                            (load) has logits of another width
 bos        id                                                    (tokenizer) tells a BOS
+other      of, is                                                (tokenizer) makes another id of one
 cut                                                              (cut) refuses to keep a part of its cache
 size       bytes                                                 (make) makes an artifact of that many weight bytes
 =========  ====================================================  =======================================================
@@ -227,7 +228,7 @@ _ACTS = {
     "close": _act_close,
 }
 #: Actions that the stage itself looks up.
-_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size", "threads", "cut"})
+_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "other", "size", "threads", "cut"})
 
 
 class Script:
@@ -309,16 +310,17 @@ class _Model:
 
 
 class _Bytes(Tokenizer):
-    """A token is a byte."""
+    """A token is a byte; ``other`` has the ids that are not."""
 
-    def __init__(self, script: Script, bos: int | None) -> None:
+    def __init__(self, script: Script, bos: int | None, other: Mapping[int, int]) -> None:
         self._script = script
+        self._other = other
         self.bos = bos
 
     def tokenize(self, text: str) -> list[int]:
         """The bytes of the text."""
         self._script.run("tokenize")
-        return list(text.encode())
+        return [self._other.get(byte, byte) for byte in text.encode()]
 
     def tokenize_special(self, text: str) -> list[int]:
         """The bytes of the text, with `SPECIAL` as one token."""
@@ -564,7 +566,9 @@ class Fake(Backend):
         """Bytes, for any model."""
         del model
         settings = self._script.run("tokenizer")
-        return _Bytes(self._script, int(settings["bos"]["id"]) if "bos" in settings else None)
+        bos = int(settings["bos"]["id"]) if "bos" in settings else None
+        other = {int(settings["other"]["of"]): int(settings["other"]["is"])} if "other" in settings else {}
+        return _Bytes(self._script, bos, other)
 
     def counters(self) -> Mapping[str, float]:
         """What `prefill` and `decode` took."""

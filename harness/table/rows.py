@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -27,6 +26,7 @@ from harness.table.facts import (
     Status,
 )
 from harness.table.metrics import ROW_KEYS
+from harness.table.positions import Scored, elsewhere
 from harness.table.power import detectable_errors
 
 #: From best to worst.
@@ -81,8 +81,9 @@ class Row:
         basis: of figures that are a median over runs: the value of each run that has one, by key and run id; of
             ``memory_reduction`` the runs' own bytes, from which it is computed.
         left_out: timed runs that no figure rests on, and why, by run id.
-        other_positions: what its quality rests on, where that is not what the quality of most rows of its session
-            rests on: the two do not compare.
+        corpus_sha256: of the text that its quality rests on.
+        other_positions: what its quality rests on, where that is not what the quality of most rows of its model
+            beside it rests on: the two do not compare.
         baseline: place of the speed baseline's row among the rows that `comparison_rows` gave; None: there is none.
     """
 
@@ -92,6 +93,7 @@ class Row:
     basis: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     baseline: int | None = None
+    corpus_sha256: str | None = None
     other_positions: str | None = None
 
     def __getitem__(self, key: str) -> Any:
@@ -111,7 +113,6 @@ class _Draft:
     basis: dict[str, dict[str, float]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     baseline: int | None = None
-    other_positions: str | None = None
 
     def put(self, key: str, value: float | None, why_not: str) -> None:
         if value is None or not math.isfinite(value):
@@ -137,29 +138,21 @@ def comparison_rows(facts: SessionFacts, *, with_suspect: bool = False) -> list[
     drafts = [_draft(facts, cell, with_suspect) for cell in facts.cells]
     for draft in drafts:
         _compare(draft, drafts)
-    _tell_other_positions(drafts)
-    return [_row(draft) for draft in drafts]
+    return tell_other_positions([_row(draft) for draft in drafts])
 
 
-def _tell_other_positions(drafts: Sequence[_Draft]) -> None:
-    scored = [_scored(draft) for draft in drafts]
-    counts = Counter(one for one in scored if one is not None)
-    if len(counts) < 2:
-        return
-    usual = max(counts, key=lambda one: (counts[one], one))
-    for draft, own in zip(drafts, scored, strict=True):
-        if own is not None and own != usual:
-            draft.other_positions = f"{_positions(own)}, of most rows {_positions(usual)}"
+def tell_other_positions(rows: Sequence[Row]) -> list[Row]:
+    """The rows, each with its ``other_positions`` among these: of one session, or of several."""
+    told = elsewhere([(row["model"], _scored(row)) for row in rows])
+    return [
+        row if row.other_positions == other else replace(row, other_positions=other)
+        for row, other in zip(rows, told, strict=True)
+    ]
 
 
-def _scored(draft: _Draft) -> tuple[int, int] | None:
-    positions = draft.values["scored_positions"]
-    return None if positions is None else (positions, draft.values["score_window"] or 0)
-
-
-def _positions(scored: tuple[int, int]) -> str:
-    positions, window = scored
-    return f"{positions:,} positions" + (f" in windows of {window}" if window else "")
+def _scored(row: Row) -> Scored | None:
+    positions = row["scored_positions"]
+    return None if positions is None else Scored(row.corpus_sha256, row["score_window"], positions)
 
 
 def _draft(facts: SessionFacts, cell: CellFacts, with_suspect: bool) -> _Draft:
@@ -762,6 +755,5 @@ def _baseline(draft: _Draft, drafts: Sequence[_Draft]) -> tuple[_Draft | None, s
 def _row(draft: _Draft) -> Row:
     draft.values["intervals"] = draft.intervals
     hints = draft.runs[0].hints if draft.runs else draft.cell.score.hints if draft.cell.score else {}
-    return Row(
-        draft.values, draft.notes, hints, draft.basis, draft.left_out, draft.baseline, draft.other_positions
-    )
+    corpus = None if draft.cell.score is None else draft.cell.score.corpus_sha256
+    return Row(draft.values, draft.notes, hints, draft.basis, draft.left_out, draft.baseline, corpus)

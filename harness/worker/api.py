@@ -505,11 +505,12 @@ class Backend(ABC):
     def tokenizer(self, model: Path | None) -> Tokenizer:
         """The framework's own tokenizer, valid until the next call or `unload`.
 
-        Where a model is loaded, of that one; asked after the timed passes. Where none is, of the model's own file:
-        declared by the capability ``tokenize``.
+        Where a model is loaded, of that one; asked after the timed passes, and before `logits`. Where none is, of the
+        model's own file: declared by the capability ``tokenize``.
 
         Args:
-            model: the model's own file, for artifacts that hold no tokenizer; None for a synthetic model.
+            model: the model's own file, for artifacts that hold no tokenizer; None for a synthetic model, and where
+                only the artifact's own will do.
 
         Raises:
             Unsupported: it has none here; the message says why.

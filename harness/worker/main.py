@@ -42,7 +42,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -314,10 +314,12 @@ class Worker(Server):
             raise ValueError(
                 f"a window of {spec.window} does not fit into the context of {self._context_tokens}"
             )
-        check_tokens(self._backend, spec)
+        own = check_tokens(self._backend, spec)
         begin = time.perf_counter()
         result = scoring.score(self._backend, spec, vocab_size=vocab_size, emit=self._emit)
         score_s = time.perf_counter() - begin
+        told = {"own_tokens_compared": own.compared, "own_tokens_reason": own.reason}
+        result = replace(result, details={**result.details, **told})
         return {**to_body(result), "score_s": score_s, "memory": to_body(self._read_memory("score"))}
 
     def _generate(self, spec: GenerateSpec) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from fake_lab import SUITE, Lab
 
 from harness.errors import UsageError
 from harness.model.vocabulary import Vocabulary
+from harness.paths import data_dir
 from harness.runner import setup
 from harness.worker.scoring import POSITION
 
@@ -119,6 +120,23 @@ def test_a_text_that_cannot_be_scored_says_why(
     assert result.status in (1, 2)
     assert message in result.err
     assert "Traceback" not in result.err
+
+
+def test_a_data_set_that_recipes_are_calibrated_with_is_not_scored_and_the_runs_go_on(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = lab.folder / "rows.txt"
+    shipped = (data_dir("suites") / "text" / "calibration.txt").read_text(encoding="utf-8")
+    text.write_text(" ".join(shipped.split()[500:1000]) + "\n", encoding="utf-8")
+    monkeypatch.setattr(setup, "dataset_corpus", lambda *_: text)
+    lab.suite(SUITE.replace("scoring: {", "scoring: {corpus: {dataset: some/rows}, "))
+    result = lab.run("run", "fake.yaml", "--runs", "1")
+    assert result.status == 1
+    assert "the data set some/rows would be both scored and calibrated with: 100.0 %" in result.err
+    assert "such as" in result.err
+    for row in lab.rows():
+        assert row["decode_tps"] > 0
+        assert row["kld_mean"] is None
 
 
 def test_a_vocabulary_that_cannot_be_read_fails_the_scores_and_the_runs_go_on(

@@ -25,7 +25,7 @@ from harness.table.facts import (
 from harness.table.metrics import ROW_KEYS
 from harness.table.power import detectable_errors
 from harness.table.render import render
-from harness.table.rows import NOT_RUN, Row, comparison_rows, status_of
+from harness.table.rows import NOT_RUN, Row, comparison_rows, status_of, tell_other_positions
 from harness.table.view import OTHER_POSITIONS, figure_text
 
 ISSUE_KEYS = [
@@ -381,11 +381,14 @@ def test_the_order_of_runs_changes_nothing(runs: list[RunFacts]) -> None:
     assert shuffled.values == ordered.values
 
 
-def scored(framework: str, windows: int, window_tokens: int) -> CellFacts:
+def scored(
+    framework: str, windows: int, window_tokens: int, corpus: str | None = None, **more: object
+) -> CellFacts:
     one = score(0.1, 90, 0.0)
-    shown = replace(one, windows=one.windows[:windows], window_tokens=window_tokens)
+    shown = replace(one, windows=one.windows[:windows], window_tokens=window_tokens, corpus_sha256=corpus)
     artifact = ArtifactFacts(framework, 9, 2.0, "ok")
-    return cell(framework, "int4", "x", artifact=artifact, runs=(run(framework, 0.1, 20, 500),), score=shown)
+    runs = (run(framework, 0.1, 20, 500),)
+    return cell(framework, "int4", "x", artifact=artifact, runs=runs, score=shown, **more)
 
 
 def test_quality_over_other_positions_than_most_is_marked() -> None:
@@ -404,5 +407,18 @@ def test_quality_over_other_positions_than_most_is_marked() -> None:
     assert figure_text(rows[0], "kld_mean")[-1] != OTHER_POSITIONS
     assert figure_text(rows[2], "kld_mean")[-1] == OTHER_POSITIONS
     assert figure_text(rows[2], "decode_tps")[-1] != OTHER_POSITIONS
-    text = render(rows, [], "markdown")
-    assert "the two do not compare" in text
+    for name in ("table", "markdown", "html", "latex"):
+        assert "the two do not compare" in " ".join(render(rows, [], name).split()), name
+
+
+def test_rows_of_several_sessions_are_marked_among_each_other_and_models_apart() -> None:
+    one = comparison_rows(session(scored("a", 2, 256, "t"), scored("b", 2, 256, "t")))
+    other = comparison_rows(session(scored("c", 2, 256, "u")))
+    assert [row.other_positions for row in (*one, *other)] == [None] * 3
+    *same, told = tell_other_positions([*one, *other])
+    assert same == one
+    assert told.other_positions is not None
+    assert told.other_positions.startswith("another text than that of most rows: 200 positions")
+    assert tell_other_positions([told]) == other, "alone it is the usual one"
+    model = comparison_rows(session(scored("a", 2, 256), scored("b", 2, 256), scored("a", 1, 64, model="n")))
+    assert [row.other_positions for row in model] == [None] * 3
