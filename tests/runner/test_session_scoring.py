@@ -176,6 +176,11 @@ def test_what_the_windows_would_have_shown_stands_beside_the_divergence(lab: Lab
         shown = {one["metric"]: one for one in lab.run("show", run_id, "--json").json["quality"]}
         assert shown["kld_detectable"]["value"] == row["kld_detectable"]
         assert shown["kld_mean"]["interval"] == row["intervals"]["kld_mean"]
+        for name, one in shown.items():
+            if not name.endswith("_detectable"):
+                assert one["standard_error"] >= 0, name
+                assert one["why_not"] is None
+        assert shown["kld_max"]["interval"] is None
     assert "perplexity_ratio_detectable" in lab.run("show", run_id).out
 
 
@@ -185,3 +190,7 @@ def test_one_window_shows_nothing_and_says_so(lab: Lab) -> None:
     row = lab.rows()[0]
     assert row["kld_mean"] is not None
     assert (row["kld_detectable"], row["perplexity_ratio_detectable"]) == (None, None)
+    ((run_id,),) = lab.query("SELECT id FROM run WHERE kind = 'score' ORDER BY key LIMIT 1")
+    for one in lab.run("show", run_id, "--json").json["quality"]:
+        assert one["standard_error"] is None
+        assert "one window" in one["why_not"], one["metric"]
