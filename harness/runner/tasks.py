@@ -400,7 +400,7 @@ class TaskRunner:
         if self._files is None:
             self._files = self._plan.files_sha256()
         model = one.cell.model
-        content = {
+        content: dict[str, Any] = {
             "target": _target(one),
             "settings": self._settings(self._max_length(one) if max_length is None else max_length),
             "files": self._files,
