@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import make_store_records as make
 import pytest
@@ -100,8 +101,14 @@ def test_what_cannot_be_compared_says_why() -> None:
     assert "quality references" in str(
         reason(row(kld_mean=0.1), row(kld_mean=0.1, quality_reference="F16"), "kld_mean")
     )
-    scored = {"kld_mean": 0.1, "bits_per_byte": 0.9, "scored_positions": 1016, "score_window": 512}
-    for change in ({"scored_positions": 127}, {"score_window": 256}):
+    scored: dict[str, Any] = {
+        "kld_mean": 0.1,
+        "bits_per_byte": 0.9,
+        "scored_positions": 1016,
+        "score_window": 512,
+    }
+    changes: tuple[dict[str, Any], ...] = ({"scored_positions": 127}, {"score_window": 256})
+    for change in changes:
         for metric in ("kld_mean", "bits_per_byte"):
             assert "different positions" in str(reason(row(**scored), row(**scored | change), metric))
         assert reason(row(**scored), row(**scored | change)) is None
