@@ -25,7 +25,14 @@ from harness.table.facts import (
 from harness.table.metrics import ROW_KEYS
 from harness.table.power import detectable_errors
 from harness.table.render import render
-from harness.table.rows import NOT_RUN, Row, comparison_rows, status_of, tell_other_positions
+from harness.table.rows import (
+    NOT_RUN,
+    Row,
+    comparison_rows,
+    quality_of,
+    status_of,
+    tell_other_positions,
+)
 from harness.table.view import OTHER_POSITIONS, figure_text
 
 ISSUE_KEYS = [
@@ -427,3 +434,25 @@ def test_rows_of_several_sessions_are_marked_among_each_other_and_models_apart()
     assert tell_other_positions([told]) == other, "alone it is the usual one"
     model = comparison_rows(session(scored("a", 2, 256), scored("b", 2, 256), scored("a", 1, 64, model="n")))
     assert [row.other_positions for row in model] == [None] * 3
+
+
+def test_a_score_of_an_older_version_keeps_its_figures_and_says_which_errors_it_lacks() -> None:
+    quantiles = {"kld_p99": 1.0, "kld_max": 2.0}
+    old = replace(score(0.1, 90, 1.0), quantiles=quantiles, errors={"kld_p99": 0.1})
+    shown = {one["metric"]: one for one in quality_of(old)}
+    assert (shown["kld_p99"]["value"], shown["kld_p99"]["standard_error"]) == (1.0, 0.1)
+    assert shown["kld_p99"]["interval"] is not None
+    assert (shown["kld_max"]["value"], shown["kld_max"]["standard_error"]) == (2.0, None)
+    assert "stored by a version that did not tell" in shown["kld_max"]["why_not"]
+    new = {one["metric"]: one for one in quality_of(replace(old, errors={**old.errors, "kld_max": 0.5}))}
+    assert (new["kld_max"]["standard_error"], new["kld_max"]["why_not"]) == (0.5, None)
+    assert new["kld_max"]["interval"] is None, "a maximum only grows"
+
+
+def test_the_error_of_one_window_is_missing_with_its_reason() -> None:
+    one = score(0.1, 90, 1.0)
+    alone = replace(one, windows=one.windows[:1], reference=one.reference[:1])
+    for figure in quality_of(alone):
+        assert figure["standard_error"] is None
+        if figure["value"] is not None:
+            assert figure["why_not"] == "no standard error: one window has no spread"
