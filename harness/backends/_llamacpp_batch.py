@@ -9,12 +9,35 @@ in as llama-batched-bench's do, one sequence after the other, but so that the la
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from harness.worker.api import Tokens
+
+
+class _Given:
+    """The input of one ``llama_decode`` of tokens that are any sequences', in any number of each."""
+
+    def __init__(
+        self, llama: Any, tokens: Tokens, positions: Tokens, owners: Tokens, *, logits: bool
+    ) -> None:
+        total = len(tokens)
+        self._tokens, self._positions, self._owners = (
+            np.ascontiguousarray(each, dtype=np.int32) for each in (tokens, positions, owners)
+        )
+        self._addresses = self._owners.ctypes.data + self._owners.itemsize * np.arange(total, dtype=np.uintp)
+        self._each = np.ones(total, dtype=np.int32)
+        self._wanted = np.full(total, logits, dtype=np.int8)
+        self.struct = llama.llama_batch(
+            n_tokens=total,
+            token=_pointer(self._tokens, ctypes.c_int32),
+            pos=_pointer(self._positions, ctypes.c_int32),
+            n_seq_id=_pointer(self._each, ctypes.c_int32),
+            seq_id=_pointer(self._addresses, ctypes.POINTER(ctypes.c_int32)),
+            logits=_pointer(self._wanted, ctypes.c_int8),
+        )
 
 
 class _Block:
@@ -61,13 +84,15 @@ class Sequences:
     ) -> None:
         self._llama, self._context, self._batch = llama, context, batch
         self._vocab_size, self._process = vocab_size, process
-        self._at_once = int(llama.llama_n_batch(context)) // batch
+        self._room = int(llama.llama_n_batch(context))
+        self._at_once = self._room // batch
         self._step = _Block(llama, batch, 1, logits=True)
         self.reset()
 
     def reset(self) -> None:
         """The cache and llama.cpp's counters were emptied."""
         self._past = 0
+        self._past_of = np.zeros(self._batch, dtype=np.int32)
         self._prefill_ms = 0.0
         self._rows = self._step.last[:0]
 
@@ -97,13 +122,38 @@ class Sequences:
         self._past += 1
         self._rows = self._step.last
 
+    def prefill_ragged(self, prompts: Sequence[Tokens]) -> None:
+        """Process prompts of any lengths, ``n_batch`` tokens at a time, and then the last token of all in one pass."""
+        counted = self._counted_ms()
+        lengths = np.array([len(prompt) - 1 for prompt in prompts], dtype=np.int32)
+        tokens = np.concatenate([prompt[:-1] for prompt in prompts])
+        owners = np.repeat(np.arange(len(prompts), dtype=np.int32), lengths)
+        positions = np.concatenate([np.arange(length, dtype=np.int32) for length in lengths])
+        given = []  # llama.cpp reads them until it is synchronised
+        for start in range(0, len(tokens), self._room):
+            part = slice(start, start + self._room)
+            given.append(_Given(self._llama, tokens[part], positions[part], owners[part], logits=False))
+            self._process(given[-1].struct)
+        self._past_of[: len(prompts)] = lengths
+        self.decode_ragged(range(len(prompts)), np.array([prompt[-1] for prompt in prompts], dtype=np.int32))
+        self._prefill_ms += self._counted_ms() - counted
+
+    def decode_ragged(self, sequences: Sequence[int], tokens: Tokens) -> None:
+        """Process one token of each of these sequences."""
+        owners = np.asarray(sequences, dtype=np.int32)
+        given = _Given(self._llama, tokens, self._past_of[owners], owners, logits=True)
+        self._process(given.struct)
+        self._llama.llama_synchronize(self._context)
+        self._past_of[owners] += 1
+        self._rows = np.arange(len(owners))
+
     def sample(self) -> Tokens:
-        """The token with the largest logit of each sequence; the logits stay where they are."""
+        """The token with the largest logit of each sequence of the newest pass; the logits stay where they are."""
         if not len(self._rows):
             raise RuntimeError(
                 "llama.cpp has no logits yet: nothing was processed since the cache was emptied"
             )
-        chosen = np.empty(self._batch, dtype=np.int32)
+        chosen = np.empty(len(self._rows), dtype=np.int32)
         for sequence, index in enumerate(self._rows):
             row = self._llama.llama_get_logits_ith(self._context, int(index))
             chosen[sequence] = np.ctypeslib.as_array(row, shape=(self._vocab_size,)).argmax()

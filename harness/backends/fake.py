@@ -33,6 +33,7 @@ nan        positions: list                                       (logits) NaN th
 threads    threads                                               (load) reports that number of threads
 narrow     vocab_size                                            (load) has logits of another width
 bos        id                                                    (tokenizer) tells a BOS
+other      of, is                                                (tokenizer) makes another id of one
 cut                                                              (cut) refuses to keep a part of its cache
 size       bytes                                                 (make) makes an artifact of that many weight bytes
 =========  ====================================================  =======================================================
@@ -48,7 +49,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -227,7 +228,7 @@ _ACTS = {
     "close": _act_close,
 }
 #: Actions that the stage itself looks up.
-_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "size", "threads", "cut"})
+_SETTINGS = frozenset({"device", "nan", "narrow", "bos", "other", "size", "threads", "cut"})
 
 
 class Script:
@@ -309,16 +310,17 @@ class _Model:
 
 
 class _Bytes(Tokenizer):
-    """A token is a byte."""
+    """A token is a byte; ``other`` has the ids that are not."""
 
-    def __init__(self, script: Script, bos: int | None) -> None:
+    def __init__(self, script: Script, bos: int | None, other: Mapping[int, int]) -> None:
         self._script = script
+        self._other = other
         self.bos = bos
 
     def tokenize(self, text: str) -> list[int]:
         """The bytes of the text."""
         self._script.run("tokenize")
-        return list(text.encode())
+        return [self._other.get(byte, byte) for byte in text.encode()]
 
     def tokenize_special(self, text: str) -> list[int]:
         """The bytes of the text, with `SPECIAL` as one token."""
@@ -361,6 +363,7 @@ class Fake(Backend):
             "synthesize",
             "batch",
             "batch_depth",
+            "ragged",
             "prefix",
         }
     )
@@ -370,7 +373,7 @@ class Fake(Backend):
         self._model: _Model | None = None
         self._width = VOCAB_SIZE
         self._states = [0]
-        self._held = 0
+        self._held = [0]
         self._room = 0
         self._newest: list[Logits] = []
         self._scored = [0]  # states of `logits`: the first, and after each of the tokens
@@ -468,7 +471,7 @@ class Fake(Backend):
     def reset(self) -> None:
         """Forget the tokens."""
         self._script.run("reset")
-        self._states, self._held, self._newest = [0] * len(self._states), 0, []
+        self._states, self._held, self._newest = [0] * len(self._states), [0] * len(self._states), []
         self._counters = {"prefill_s": 0.0, "decode_s": 0.0}
 
     def prefill(self, tokens: Tokens) -> None:
@@ -483,25 +486,36 @@ class Fake(Backend):
         """Take the tokens in, each row after those of its own sequence."""
         begin = time.perf_counter()
         self._script.run("prefill")
-        self._process(tokens)
+        self._process(range(len(tokens)), tokens)
         self._counters["prefill_s"] += time.perf_counter() - begin
 
     def decode_batch(self, tokens: Tokens) -> None:
         """Take one token of each sequence in."""
         begin = time.perf_counter()
         self._script.run("decode")
-        self._process(tokens[:, np.newaxis])
+        self._process(range(len(tokens)), tokens[:, np.newaxis])
         self._counters["decode_s"] += time.perf_counter() - begin
 
-    def _process(self, tokens: Tokens) -> None:
+    def prefill_ragged(self, prompts: Sequence[Tokens]) -> None:
+        """Take in a prompt of each sequence."""
+        self._script.run("prefill")
+        self._process(range(len(prompts)), prompts)
+
+    def decode_ragged(self, sequences: Sequence[int], tokens: Tokens) -> None:
+        """Take in one token of each of these sequences."""
+        self._script.run("decode")
+        self._process(sequences, tokens[:, np.newaxis])
+
+    def _process(self, sequences: Sequence[int], tokens: Iterable[Tokens]) -> None:
         model = self._loaded()
-        self._held += tokens.shape[1]
-        if self._held > self._room:
-            raise ValueError(f"{self._held} tokens do not fit into {self._room}")
-        for index, row in enumerate(tokens):
+        self._newest = []
+        for index, row in zip(sequences, tokens, strict=True):
+            self._held[index] += len(row)
+            if self._held[index] > self._room:
+                raise ValueError(f"{self._held[index]} tokens do not fit into {self._room}")
             for token in row:
                 self._states[index] = model.advance(self._states[index], int(token))
-        self._newest = [model.logits(state) for state in self._states]
+            self._newest.append(model.logits(self._states[index]))
 
     def _loaded(self) -> _Model:
         if self._model is None:
@@ -513,7 +527,7 @@ class Fake(Backend):
         return int(self.sample_batch()[0])
 
     def sample_batch(self) -> Tokens:
-        """The likeliest token of each sequence."""
+        """The likeliest token of each sequence of the newest pass."""
         self._script.run("sample")
         if not self._newest:
             raise RuntimeError("no logits yet")
@@ -564,7 +578,9 @@ class Fake(Backend):
         """Bytes, for any model."""
         del model
         settings = self._script.run("tokenizer")
-        return _Bytes(self._script, int(settings["bos"]["id"]) if "bos" in settings else None)
+        bos = int(settings["bos"]["id"]) if "bos" in settings else None
+        other = {int(settings["other"]["of"]): int(settings["other"]["is"])} if "other" in settings else {}
+        return _Bytes(self._script, bos, other)
 
     def counters(self) -> Mapping[str, float]:
         """What `prefill` and `decode` took."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -91,7 +91,18 @@ class LlamaCpp(Backend):
         ("gpu:0", "rpc"),
     )
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "tokenize", "make", "synthesize", "batch", "batch_depth", "prefix"}
+        {
+            "prefill",
+            "decode",
+            "score",
+            "tokenize",
+            "make",
+            "synthesize",
+            "batch",
+            "batch_depth",
+            "ragged",
+            "prefix",
+        }
     )
     baseline_precision: ClassVar[str | None] = "fp16"
 
@@ -378,8 +389,16 @@ class LlamaCpp(Backend):
         """Process one token of each sequence."""
         self._together().decode(tokens)
 
+    def prefill_ragged(self, prompts: Sequence[Tokens]) -> None:
+        """Process prompts of any lengths, each into its own sequence's part of the cache."""
+        self._together().prefill_ragged(prompts)
+
+    def decode_ragged(self, sequences: Sequence[int], tokens: Tokens) -> None:
+        """Process one token of each of these sequences."""
+        self._together().decode_ragged(sequences, tokens)
+
     def sample_batch(self) -> Tokens:
-        """The token with the largest logit of each sequence."""
+        """The token with the largest logit of each sequence of the newest pass."""
         return self._together().sample()
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:

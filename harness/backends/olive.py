@@ -386,8 +386,10 @@ class Olive(Backend):
         return None if self._scorer is None else self._scorer.logits_from(tokens, kept, first)
 
     def tokenizer(self, model: Path | None) -> Tokenizer:
-        """onnxruntime-genai's, from the files beside the graph."""
+        """onnxruntime-genai's, from the files beside the graph; after `logits`, its model is opened again."""
         del model
+        if self._runner is None:
+            self.reset()
         return self._timed().tokenizer()
 
     def unload(self) -> None:

@@ -15,7 +15,7 @@ import dataclasses
 import gc
 import importlib.metadata
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from harness.backends import _openvino_convert as convert
 from harness.backends import _openvino_fp32 as fp32
 from harness.backends import _openvino_properties as properties
 from harness.backends import _openvino_synthetic as synthetic
+from harness.backends._openvino_ragged import Ragged
 from harness.backends._openvino_tokenizer import GenaiTokenizer
 from harness.worker.api import (
     Backend,
@@ -159,7 +160,7 @@ class OpenVINO(Backend):
     )
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"prefill", "decode", "score", "make", "synthesize", "batch", "batch_depth", "prefix"}
+        {"prefill", "decode", "score", "make", "synthesize", "batch", "batch_depth", "ragged", "prefix"}
     )
 
     def __init__(self) -> None:
@@ -176,6 +177,7 @@ class OpenVINO(Backend):
         self._position = np.zeros((1, 1), np.int64)
         self._token_tensor: Any = None
         self._position_tensor: Any = None
+        self._ragged: Ragged | None = None
 
     # -- planning -------------------------------------------------------------------------------------------------
 
@@ -305,6 +307,9 @@ class OpenVINO(Backend):
             self._compile(last_only=True)
         self._request.reset_state()
         self._past = 0
+        if self._ragged is not None:
+            self._ragged = None
+            self._every_row()
 
     def prefill(self, tokens: Tokens) -> None:
         """One forward pass over all of ``tokens``."""
@@ -333,8 +338,18 @@ class OpenVINO(Backend):
         self._position[:] = self._past
         self._infer(1, self._token_tensor, self._position_tensor)
 
+    def prefill_ragged(self, prompts: Sequence[Tokens]) -> None:
+        """One forward pass over all prompts, the shorter ones padded on the left behind a mask."""
+        self._ragged = Ragged(self._ov, self._request, prompts, len(self._mask) // self._batch)
+
+    def decode_ragged(self, sequences: Sequence[int], tokens: Tokens) -> None:
+        """One forward pass over one token of each of these sequences; the others leave the batch."""
+        if self._ragged is None:
+            raise RuntimeError("prefill_ragged() comes first")
+        self._ragged.decode(sequences, tokens)
+
     def sample_batch(self) -> Tokens:
-        """Arg-max over the newest logits of each sequence, read where the runtime left them."""
+        """Arg-max over the newest logits of each sequence of the newest pass, read where the runtime left them."""
         chosen: Tokens = self._request.get_output_tensor(0).data[:, -1].argmax(axis=1).astype(np.int32)
         return chosen
 
@@ -374,7 +389,9 @@ class OpenVINO(Backend):
 
     def tokenizer(self, model: Path | None) -> Tokenizer:
         """openvino-genai's, made from the model's own GGUF file: the IR holds none."""
-        if model is None or model.suffix != ".gguf":
+        if model is None:
+            raise Unsupported("the IR holds no tokenizer")
+        if model.suffix != ".gguf":
             raise Unsupported("openvino-genai makes a tokenizer from a GGUF file, and this model has none")
         return GenaiTokenizer(model)
 
@@ -410,9 +427,13 @@ class OpenVINO(Backend):
         self._request = compiled.create_infer_request()
         self._last_only = last_only
         self._past = 0
+        self._ragged = None
         self._token_tensor = self._shared(self._token)
         self._position_tensor = self._shared(self._position)
-        # Each row of the batch goes on with its own part of the KV cache.
+        self._every_row()
+
+    def _every_row(self) -> None:
+        """Each row of the batch goes on with its own part of the KV cache."""
         self._request.set_tensor("beam_idx", self._ov.Tensor(np.arange(self._batch, dtype=np.int32)))
 
     def _shared(self, array: np.ndarray[Any, Any]) -> Any:

@@ -199,9 +199,12 @@ def _not_comparable(a: Row, b: Row, metric: str) -> str | None:
     relative = metric.startswith(("kld", "perplexity", "same_top", "delta_p"))
     if relative and a["quality_reference"] != b["quality_reference"]:
         return "the sides have different quality references"
-    scored = ("scored_positions", "score_window")
-    if relative and any(a[key] != b[key] for key in scored):
-        return "the sides' quality rests on different positions of the text"
+    # Bits per byte need no reference, but they are of some text, too.
+    if relative or metric == "bits_per_byte":
+        if None not in (a.corpus_sha256, b.corpus_sha256) and a.corpus_sha256 != b.corpus_sha256:
+            return "the sides' quality rests on different texts"
+        if any(a[key] != b[key] for key in ("scored_positions", "score_window")):
+            return "the sides' quality rests on different positions of the text"
     if metric.startswith("speedup") and a["speed_baseline"] != b["speed_baseline"]:
         return "the sides have different speed baselines"
     return None

@@ -12,10 +12,10 @@ question       its body                            the answer's body
 =============  ==================================  =====================================================
 encode         texts, special                      tokens: ids of each, without BOS
 likelihood     pairs: [context, continuation]      scores: [logprob, greedy] of each
-generate       tokens, text, count, stops          text: greedy, cut before the first stop or end token
+generate       prompts: tokens, text, count, stops texts: greedy, of each; cut before an end token, maybe beyond a stop
 =============  ==================================  =====================================================
 
-The ``text`` of ``generate`` is what its tokens were made of, None where their beginning was cut off. An answer may also
+The ``text`` of a prompt is what its tokens were made of, None where their beginning was cut off. An answer may also
 be ``{"refused": why, "unsupported": bool}``: then the task that asked is a hole, and the next one begins.
 """
 

@@ -7,6 +7,7 @@ whatever computes; answers stand in the order of lm-eval's requests; what is ask
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.evaluation.chat import render
@@ -15,6 +16,8 @@ from harness.evaluation.loading import TaskError
 
 #: Pairs that travel together: enough to share what they have in common, few enough to see that it goes on.
 BATCH_PAIRS = 64
+#: Prompts that travel together: enough to go on in batches where the framework has them.
+BATCH_PROMPTS = 64
 #: Texts that are tokenised together.
 BATCH_TEXTS = 512
 
@@ -118,28 +121,53 @@ class Questions:
         Raises:
             TaskError: more new tokens are wanted than fit.
         """
-        texts = []
-        for index, (asked, tokens, count, stops) in enumerate(prompts):
-            room = self._max_length - count
-            if room < 1:
-                raise TaskError(
-                    f"a task wants {count} new tokens, and {self._max_length} fit with the question: "
-                    "raise context_tokens in the suite's `tasks:`"
-                )
-            cut = len(tokens) > room
-            self.truncated += cut
-            body = {
-                "tokens": tokens[-room:],
-                "text": None if cut else asked,
-                "count": count,
-                "stops": stops,
-            }
-            text = str(self._ask("generate", body, index, len(prompts))["text"])
-            for stop in stops:
-                text = text.split(stop)[0] if stop else text
-            texts.append(text)
+        cut = [self._prompt(*prompt) for prompt in prompts]
+        # Those that need most room first: neighbours then need about as much, and what does not fit shows at once.
+        order = sorted(set(cut), key=lambda prompt: (-len(prompt.tokens) - prompt.count, prompt.tokens))
+        known: dict[_Prompt, str] = {}
+        for start in range(0, len(order), BATCH_PROMPTS):
+            batch = order[start : start + BATCH_PROMPTS]
+            answer = self._ask("generate", {"prompts": [one.body() for one in batch]}, start, len(order))
+            for prompt, text in zip(batch, answer["texts"], strict=True):
+                known[prompt] = _stopped(str(text), prompt.stops)
         self.requests["generate"] = self.requests.get("generate", 0) + len(prompts)
-        return texts
+        return [known[prompt] for prompt in cut]
+
+    def _prompt(self, text: str, tokens: Sequence[int], count: int, stops: Sequence[str]) -> _Prompt:
+        room = self._max_length - count
+        if room < 1:
+            raise TaskError(
+                f"a task wants {count} new tokens, and {self._max_length} fit with the question: "
+                "raise context_tokens in the suite's `tasks:`"
+            )
+        cut = len(tokens) > room
+        self.truncated += cut
+        return _Prompt(None if cut else text, tuple(tokens[-room:]), count, tuple(stops))
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """A question for text: what its tokens were made of unless they were cut, and what ends the answer."""
+
+    text: str | None
+    tokens: Ids
+    count: int
+    stops: tuple[str, ...]
+
+    def body(self) -> dict[str, Any]:
+        return {
+            "tokens": list(self.tokens),
+            "text": self.text,
+            "count": self.count,
+            "stops": list(self.stops),
+        }
+
+
+def _stopped(text: str, stops: Sequence[str]) -> str:
+    """What stands before the first stop."""
+    for stop in stops:
+        text = text.split(stop)[0] if stop else text
+    return text
 
 
 def generation(settings: Mapping[str, Any]) -> tuple[int, list[str]]:

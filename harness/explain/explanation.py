@@ -126,6 +126,8 @@ def _figure(
         **measured.definition_of(key),
         "interval": (row["intervals"] or {}).get(key),
     }
+    if key in row.errors:
+        figure["standard_error"] = row.errors[key]
     if value in (None, []):
         figure["why_missing"] = row.notes.get(key, row["reason"] or "no reason was stored")
     elif key in row.notes:

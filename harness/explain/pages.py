@@ -18,7 +18,7 @@ from harness.explain.explanation import Explained, Explanation
 from harness.explain.measured import number
 from harness.frameworks import frameworks
 from harness.safe_text import json_text, printable
-from harness.table.metrics import METRICS
+from harness.table.metrics import METRICS, significant
 from harness.table.render_markdown import escape
 from harness.table.view import figure_text
 
@@ -125,6 +125,8 @@ def _figure(one: Explained, key: str, figure: Mapping[str, Any]) -> Iterator[Lin
     if figure["interval"]:
         low, high = (METRICS[key].format(bound) for bound in figure["interval"])
         yield Line(f"95 % interval: {low} to {high}")
+    if "standard_error" in figure:
+        yield Line(f"standard error over windows: {significant(figure['standard_error'])}")
     if "note" in figure:
         yield Line(f"note: {figure['note']}")
     yield from _behind(figure)

@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.recommend.wishes import Limits, Preference, keeps, practically_equal, utility
 from harness.table.metrics import METRICS
-from harness.table.rows import EMULATED, SYNTHETIC, Row
+from harness.table.rows import EMULATED, SYNTHETIC, Row, tell_other_positions
 
 #: Repetitions of the bootstrap.
 DRAWS = 1000
@@ -85,6 +85,7 @@ def recommend(
         seed: of the bootstrap.
     """
     wanted = limits.of_columns()
+    rows = tell_other_positions(rows)
     excluded: list[Excluded] = []
     candidates: list[Row] = []
     for row in rows:
@@ -152,9 +153,14 @@ def _breaks(row: Row, limits: Mapping[str, float]) -> str | None:
         f"{METRICS[key].title} {METRICS[key].format(row[key])} is "
         f"{'below' if METRICS[key].better == 'higher' else 'above'} {METRICS[key].format(limit)}"
         for key, limit in limits.items()
-        if row[key] is not None and not keeps(key, row[key], limit)
+        if row[key] is not None and not keeps(key, row[key], limit) and not _elsewhere(row, key)
     ]
     return "; ".join(broken) or None
+
+
+def _elsewhere(row: Row, key: str) -> bool:
+    """Whether the figure is a divergence over other positions than most rows' divergences: it compares with none."""
+    return key == "kld_mean" and row.other_positions is not None
 
 
 def _why_missing(row: Row, key: str) -> str:

@@ -1,4 +1,4 @@
-"""Texts out of data sets: fetched once, and kept as plain text files.
+"""Texts that are scored: those of data sets, kept as plain text files, and that none is calibrated with.
 
 Owns the folder ``corpora`` of the cache. The data set is read in lm-eval's environment, which has the library for it.
 Contract: a text is whole or not there; what cannot be had is an error with the library's own last words.
@@ -20,6 +20,7 @@ from harness.environment import Environment
 from harness.errors import EdgebenchError
 from harness.evaluation import dataset_text
 from harness.suite import DatasetCorpus
+from harness.suite.shared_words import shared_words
 
 #: For fetching and joining a data set.
 TIMEOUT_S = 3600.0
@@ -52,6 +53,24 @@ def dataset_corpus(
             say(f"reading the data set {corpus.dataset} ({corpus.split}, {corpus.field})")
             _write(words, path, environment().python, cache_dir)
     return path
+
+
+def why_seen(name: str, text: str, calibration: Path) -> str | None:
+    """Why a text cannot be scored beside this calibration text; None where they are strangers.
+
+    Args:
+        name: of the scored text, for the words.
+        text: the scored text.
+        calibration: the file that recipes are calibrated with.
+    """
+    shared = shared_words(text, calibration.read_text(encoding="utf-8", errors="replace"))
+    if shared is None:
+        return None
+    return (
+        f"{name} would be both scored and calibrated with: {100 * shared.share:.1f} % of the runs of eight words of "
+        f'one text are in the other, {calibration.name}, such as "{shared.words}"; recipes would be measured on what '
+        "they have seen"
+    )
 
 
 def _write(words: dict[str, object], path: Path, python: Path, cache_dir: Path) -> None:

@@ -11,6 +11,7 @@ worker refuses costs the task that asked it; a worker that ends costs them all.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -29,6 +30,9 @@ from harness.worker.protocol import Method
 
 #: Tokens that are generated before the lab looks for the end: a model goes at most this far beyond it.
 CHUNK_TOKENS = 16
+
+#: Sequences that are generated together at most.
+MOST_TOGETHER = 8
 
 #: Why a framework that answers with text alone has no answer to a choice.
 NO_LIKELIHOODS = "the task asks for log-likelihoods, and a server answers with text alone"
@@ -56,6 +60,7 @@ class Examination:
         chat_template: whether the model's template is used.
         max_length: tokens that fit.
         answers: what the framework gives: ``logits``, or ``text`` alone, as a server does.
+        together: sequences that it generates together at most; 1 where it takes no prompts of different lengths.
     """
 
     evaluator: Launch
@@ -70,6 +75,23 @@ class Examination:
     chat_template: bool
     max_length: int
     answers: Literal["logits", "text"] = "logits"
+    together: int = 1
+
+
+def room_for(needs: Sequence[int], max_length: int, most: int) -> int:
+    """How many sequences are generated together: a power of two.
+
+    As many as share the room of a single one of ``max_length``, so that no more memory is needed than one by one.
+
+    Args:
+        needs: tokens of each prompt with its new ones, none more than ``max_length``.
+        max_length: tokens that fit.
+        most: sequences at most.
+    """
+    number = 1
+    while 2 * number <= most and number < len(needs) and max_length // (2 * number) >= max(needs):
+        number *= 2
+    return number
 
 
 def told(holes: Sequence[TaskHole]) -> str:
@@ -159,6 +181,37 @@ def _judge(execution: Execution) -> None:
         execution.status = "failed" if any(hole.status == "failed" for hole in holes) else "skipped"
 
 
+class _Answer:
+    """A text as it comes.
+
+    Args:
+        prompt: the ``count`` of tokens at most, and the ``stops``.
+    """
+
+    def __init__(self, prompt: Mapping[str, Any]) -> None:
+        self._count: int = prompt["count"]
+        self._stops = [stop for stop in prompt["stops"] if stop]
+        self.chosen: list[int] = []
+        self.text = ""
+        self.ended = False
+
+    @property
+    def left(self) -> int:
+        """Tokens that it may still have."""
+        return self._count - len(self.chosen)
+
+    def before_end(self, ends: frozenset[int]) -> list[int]:
+        """What was chosen before the first end token."""
+        return list(itertools.takewhile(lambda token: token not in ends, self.chosen))
+
+    def look(self, text: str, ends: frozenset[int]) -> None:
+        """Take over the text of `before_end`, and see whether it has ended."""
+        self.text = text
+        self.ended = (
+            self.left <= 0 or not ends.isdisjoint(self.chosen) or any(stop in text for stop in self._stops)
+        )
+
+
 class _Router:
     """State of one evaluation."""
 
@@ -187,6 +240,8 @@ class _Router:
         self._deadline = Deadline(limits.timeout_s)
         self._ends = frozenset(end_tokens(examination.metadata))
         self._worker: WorkerProcess | None = None
+        self._loaded_for = 1
+        self._done = self._total = 0
         self._tokens = self._computed_tokens = 0
         self._evaluator = self._start(examination.evaluator, "lm-eval")
         self._tokenizer = self._start(examination.tokenizer, "tokenizer")
@@ -199,10 +254,10 @@ class _Router:
         answer = self._call(self._evaluator, "evaluate", to_body(spec))
         while answer["result"] is None:
             question = answer["question"]
-            body = self._answer(question["name"], question["body"])
-            done, total = question["done"], question["total"]
             if question["name"] != "encode":
-                self._on_phase(f"tasks {done}/{total}")
+                self._done, self._total = question["done"], question["total"]
+                self._tell(0)
+            body = self._answer(question["name"], question["body"])
             answer = self._call(self._evaluator, "answer", {"body": body})
         self.execution.result = {
             **answer["result"],
@@ -275,12 +330,17 @@ class _Router:
 
     # -- questions ----------------------------------------------------------------------------------------------------
 
+    def _tell(self, more: int) -> None:
+        """How many of the questions of this kind have an answer, with so many of the ones under way."""
+        self._on_phase(f"tasks {self._done + more}/{self._total}")
+
     def _answer(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer, or that it was refused: then the worker is alive, and other tasks may have better questions."""
         if name == "likelihood" and self._examination.answers == "text":
             return {"refused": NO_LIKELIHOODS, "unsupported": True}
         if name != "encode" and self._worker is None:
-            self._begin()  # an artifact that cannot be loaded answers nothing: that is no single task's
+            # An artifact that cannot be loaded answers nothing: that is no single task's.
+            self._begin(self._together(body["prompts"]) if name == "generate" else 1)
         try:
             return self._answered(name, body)
         except WorkerRefused as refusal:
@@ -293,42 +353,85 @@ class _Router:
             given = {"model": str(self._examination.source), **body}
             return {"tokens": self._call(self._tokenizer, "encode", given)["tokens"]}
         if name == "likelihood":
+            self._load_for(1)
             answer = self._ask_framework("likelihood", body)
             self._tokens += answer["tokens"]
             self._computed_tokens += answer["computed_tokens"]
             return {"scores": answer["scores"]}
-        if self._examination.answers == "text":
-            text = self._text(body["tokens"]) if body["text"] is None else body["text"]
-            given = {**body, "text": text}
-            return {"text": self._ask_framework("complete", given)["text"]}
-        return {"text": self._generate(body["tokens"], body["count"], body["stops"])}
+        return {"texts": self._generate(body["prompts"])}
 
-    def _generate(self, tokens: list[int], count: int, stops: Sequence[str]) -> str:
-        """Greedy text, cut before the first end token; it may go beyond the first stop."""
-        chosen: list[int] = []
-        while True:
-            wanted = min(CHUNK_TOKENS, count - len(chosen))
-            if chosen:
-                chosen += self._ask_framework("more", {"count": wanted})["tokens"]
+    def _generate(self, prompts: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Greedy texts, each cut before its first end token; they may go beyond the first stop."""
+        texts: list[str] = []
+        number = self._together(prompts)
+        self._load_for(number)
+        for start in range(0, len(prompts), number):
+            group = prompts[start : start + number]
+            if self._examination.answers == "text":
+                texts += [self._complete(one) for one in group]
+            elif number == 1:
+                texts += [self._one_by_one(one) for one in group]
             else:
-                chosen += self._ask_framework("generate", {"tokens": tokens, "count": wanted})["tokens"]
-            end = next((index for index, token in enumerate(chosen) if token in self._ends), None)
-            text = self._text(chosen[:end])
-            if end is not None or len(chosen) >= count or any(stop and stop in text for stop in stops):
-                return text
+                texts += self._at_once(group)
+            self._tell(len(texts))
+        return texts
+
+    def _together(self, prompts: Sequence[Mapping[str, Any]]) -> int:
+        needs = [len(one["tokens"]) + one["count"] for one in prompts]
+        return room_for(needs, self._examination.max_length, self._examination.together)
+
+    def _complete(self, prompt: Mapping[str, Any]) -> str:
+        text = self._text(prompt["tokens"]) if prompt["text"] is None else prompt["text"]
+        return str(self._ask_framework("complete", {**prompt, "text": text})["text"])
+
+    def _one_by_one(self, prompt: Mapping[str, Any]) -> str:
+        answer = _Answer(prompt)
+        while not answer.ended:
+            wanted = min(CHUNK_TOKENS, answer.left)
+            if answer.chosen:
+                chosen = self._ask_framework("more", {"count": wanted})["tokens"]
+            else:
+                given = {"tokens": prompt["tokens"], "count": wanted}
+                chosen = self._ask_framework("generate", given)["tokens"]
+            answer.chosen += chosen
+            answer.look(self._text(answer.before_end(self._ends)), self._ends)
+        return answer.text
+
+    def _at_once(self, prompts: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The same of several prompts together; one that has ended leaves the others."""
+        answers = [_Answer(one) for one in prompts]
+        going = list(range(len(answers)))
+        while going:
+            wanted = min(CHUNK_TOKENS, *(answers[each].left for each in going))
+            if answers[going[0]].chosen:
+                given = {"sequences": going, "count": wanted}
+                chosen = self._ask_framework("more_ragged", given)["tokens"]
+            else:
+                given = {"tokens": [one["tokens"] for one in prompts], "count": wanted}
+                chosen = self._ask_framework("generate_ragged", given)["tokens"]
+            for each, tokens in zip(going, chosen, strict=True):
+                answers[each].chosen += tokens
+            texts = self._texts([answers[each].before_end(self._ends) for each in going])
+            for each, text in zip(going, texts, strict=True):
+                answers[each].look(text, self._ends)
+            going = [each for each in going if not answers[each].ended]
+        return [answer.text for answer in answers]
 
     def _text(self, tokens: Sequence[int]) -> str:
-        if not tokens:
-            return ""
-        body = {"model": str(self._examination.source), "tokens": [list(tokens)]}
-        return str(self._call(self._tokenizer, "detokenize", body)["texts"][0])
+        return self._texts([tokens])[0]
+
+    def _texts(self, tokens: Sequence[Sequence[int]]) -> list[str]:
+        if not any(tokens):
+            return [""] * len(tokens)
+        body = {"model": str(self._examination.source), "tokens": [list(each) for each in tokens]}
+        return [str(text) for text in self._call(self._tokenizer, "detokenize", body)["texts"]]
 
     def _ask_framework(self, method: Method, body: Mapping[str, Any]) -> dict[str, Any]:
         assert self._worker is not None, "it was begun before the question was looked at"
         return self._call(self._worker, method, body)
 
-    def _begin(self) -> None:
-        """The framework's worker with the model loaded."""
+    def _begin(self, number: int) -> None:
+        """The framework's worker with the model loaded for so many sequences."""
         self.asked = "framework"
         self._worker = worker = self._stack.enter_context(
             WorkerProcess(self._launch, log=self._log, memory_limit_bytes=self._limits.memory_bytes)
@@ -336,7 +439,20 @@ class _Router:
         execution = self.execution
         execution.enter("load")
         execution.hello = self._call(worker, "hello", {})
-        execution.loaded = self._call(worker, "load", to_body(self._load))
+        execution.loaded = self._call(worker, "load", to_body(self._load_spec(number)))
+        self._loaded_for = number
         if self._watch is not None:
             self._watch.sample(worker.pid)
         execution.enter("tasks")
+
+    def _load_spec(self, number: int) -> LoadSpec:
+        """One sequence has all the room, several share it."""
+        return replace(self._load, context_tokens=self._load.context_tokens // number, batch=number)
+
+    def _load_for(self, number: int) -> None:
+        """Load the model anew where it is loaded for another number of sequences."""
+        if number == self._loaded_for:
+            return
+        self._ask_framework("unload", {})
+        self._ask_framework("load", to_body(self._load_spec(number)))
+        self._loaded_for = number

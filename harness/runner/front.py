@@ -26,6 +26,7 @@ from harness.machine import describe_machine, describe_session_state, host, phys
 from harness.model import Model
 from harness.model.checked_yaml import parse_yaml
 from harness.runner.catalogue import Catalogue, cell_record
+from harness.runner.corpora import why_seen
 from harness.runner.expect import Expectation
 from harness.runner.order import plan_runs
 from harness.runner.pace import Pace
@@ -560,7 +561,8 @@ def _check_corpus(suite: Suite) -> None:
     """Refuse a scoring text that cannot be used, before anything is made for it.
 
     Raises:
-        UsageError: there is no such file, it is empty, no UTF-8 text, or the text that recipes are calibrated with.
+        UsageError: there is no such file, it is empty, no UTF-8 text, or shares much with the text that
+            recipes are calibrated with.
     """
     path = suite.corpus_file()
     if path is None:
@@ -576,10 +578,10 @@ def _check_corpus(suite: Suite) -> None:
         raise UsageError(
             f"the scoring text {path} is empty", next_step="name a text, or write: corpus: shipped"
         )
-    if suite.calibration_file().read_bytes() == path.read_bytes():
+    seen = why_seen(str(path), text, suite.calibration_file())
+    if seen is not None:
         raise UsageError(
-            f"{path} would be both scored and calibrated with: recipes would be measured on what they have seen",
-            next_step="name another text in `calibration:`, or in `scoring: {corpus: ...}`",
+            seen, next_step="name another text in `calibration:`, or in `scoring: {corpus: ...}`"
         )
 
 

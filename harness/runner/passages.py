@@ -1,13 +1,13 @@
 """The scored text beside its figures: bytes of each window, worst passages, errors of what is no sum over windows.
 
-Owns the way from scored positions back to the text. Imports numpy, the vocabulary and the scoring's record of a
-position. Contract: pure functions of what was scored; bytes and passages are None or empty where tokens do not spell
-the text.
+Owns the way from scored positions back to the text. Imports numpy, the vocabulary, the table's bootstrap and the
+scoring's record of a position. Contract: pure functions of what was scored; bytes and passages are None or empty where
+tokens do not spell the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,27 +16,21 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.model.vocabulary import Vocabulary
+from harness.table import bootstrap
 from harness.worker.protocol import ScoreSpec
-from harness.worker.scoring import POSITION, window_begins
+from harness.worker.scoring import DELTA_P_PERCENTILES, POSITION, window_begins
 
 #: A passage has this many scored tokens, and some before it for the reader.
 PASSAGE_TOKENS, CONTEXT_TOKENS = 16, 24
 #: Passages that are kept of a score.
 PASSAGES = 10
 
-#: Resamples of a bootstrap over windows: its error of a standard error is some 4 %.
-RESAMPLES = 300
-
 Positions = npt.NDArray[Any]
 
-#: Statistics over positions that have no sum over windows: name -> field, quantile.
-QUANTILES = {
-    "kld_median": ("kld", 0.5),
-    "kld_p99": ("kld", 0.99),
-    "kld_p999": ("kld", 0.999),
-    "delta_p_p1": ("delta_p", 0.01),
-    "delta_p_median": ("delta_p", 0.5),
-    "delta_p_p99": ("delta_p", 0.99),
+#: Percentiles over positions, which have no sum over windows: field -> name -> quantile.
+QUANTILES: Mapping[str, Mapping[str, float]] = {
+    "kld": {"kld_median": 0.5, "kld_p99": 0.99, "kld_p999": 0.999},
+    "delta_p": {f"delta_p_{name}": level for name, level in DELTA_P_PERCENTILES.items()},
 }
 
 
@@ -106,24 +100,19 @@ def read_positions(path: Path, spec: ScoreSpec, text: ScoredText) -> list[Positi
     return [found[end - len(each) : end] for end, each in zip(ends, targets, strict=True)]
 
 
-def quantile_errors(windows: Sequence[Positions]) -> dict[str, float]:
-    """Standard errors of `QUANTILES`, by a bootstrap over whole windows: positions inside one depend on each other.
+def position_errors(windows: Sequence[Positions]) -> dict[str, float]:
+    """Standard errors of `QUANTILES` and of ``kld_max``, by a bootstrap over whole windows.
 
-    Empty with fewer than two windows, or without a reference. Seeded: the same positions give the same errors.
+    Empty with fewer than two windows, or without a reference.
     """
     finite = [each[np.isfinite(each["kld"]) & np.isfinite(each["delta_p"])] for each in windows]
-    if len(finite) < 2 or not all(len(each) for each in finite):
-        return {}
-    generator = np.random.default_rng(0)
-    drawn = generator.integers(0, len(finite), size=(RESAMPLES, len(finite)))
     errors: dict[str, float] = {}
-    for field in ("kld", "delta_p"):
-        names = [name for name, (of, _) in QUANTILES.items() if of == field]
-        levels = [QUANTILES[name][1] for name in names]
-        values = [np.asarray(each[field], dtype=np.float64) for each in finite]
-        found = np.array([np.quantile(np.concatenate([values[i] for i in row]), levels) for row in drawn])
-        errors |= dict(zip(names, map(float, found.std(axis=0, ddof=1)), strict=True))
-    return errors
+    for name, levels in QUANTILES.items():
+        found = bootstrap.quantile_errors([each[name] for each in finite], list(levels.values()))
+        if found is not None:
+            errors |= dict(zip(levels, found, strict=True))
+    largest = bootstrap.maximum_error([each["kld"] for each in finite])
+    return errors if largest is None else {**errors, "kld_max": largest}
 
 
 def worst_passages(windows: Sequence[Positions], spec: ScoreSpec, text: ScoredText) -> list[dict[str, Any]]:

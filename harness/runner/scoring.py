@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.runner.execute import Execution
-from harness.runner.passages import ScoredText, quantile_errors, read_positions, worst_passages
+from harness.runner.passages import ScoredText, position_errors, read_positions, worst_passages
 from harness.runner.setup import TokenFile
 from harness.store.facts import ScoreFacts
 from harness.store.records import ScoreRecord, VerdictRecord, WindowRecord
@@ -168,7 +168,7 @@ def score_record(
         positions = read_positions(Path(spec.positions_out), spec, text)
         data = [each.tobytes() for each in positions]
         details["passages"] = worst_passages(positions, spec, text)
-        errors = quantile_errors(positions)
+        errors = position_errors(positions)
     return ScoreRecord(
         scoring_key=key,
         artifact_id=artifact,

@@ -30,7 +30,7 @@ from harness.model import Model, ModelFile, fetch
 from harness.model.vocabulary import read_vocabulary
 from harness.names import safe_path
 from harness.paths import data_dir
-from harness.runner.corpora import dataset_corpus
+from harness.runner.corpora import dataset_corpus, why_seen
 from harness.runner.launch import Launch, launch_for
 from harness.runner.making import Attempt, Makers
 from harness.runner.memory_watch import Scope
@@ -327,10 +327,11 @@ class Workshop:
 
         def make() -> Path:
             path = dataset_corpus(dataset, self._cache_dir, lambda: self.tool(LM_EVAL), self._say)
-            if path.read_bytes() == suite.calibration_file().read_bytes():
+            text = path.read_text(encoding="utf-8")
+            seen = why_seen(f"the data set {dataset.dataset}", text, suite.calibration_file())
+            if seen is not None:
                 raise EdgebenchError(
-                    f"the data set {dataset.dataset} would be both scored and calibrated with",
-                    next_step="name another text in `calibration:`, or in `scoring: {corpus: ...}`",
+                    seen, next_step="name another text in `calibration:`, or in `scoring: {corpus: ...}`"
                 )
             return path
 

@@ -20,7 +20,7 @@ from harness.evaluation.exchange import Evaluation, TaskHole
 from harness.files import file_sha256, key_of
 from harness.paths import data_dir
 from harness.runner.catalogue import Catalogue, Ready, cell_record, environment_record
-from harness.runner.examine import Examination, examine, survey, told
+from harness.runner.examine import MOST_TOGETHER, Examination, examine, survey, told
 from harness.runner.execute import Execution
 from harness.runner.launch import launch_of_tool
 from harness.runner.progress import SessionProgress
@@ -400,7 +400,7 @@ class TaskRunner:
         if self._files is None:
             self._files = self._plan.files_sha256()
         model = one.cell.model
-        content = {
+        content: dict[str, Any] = {
             "target": _target(one),
             "settings": self._settings(self._max_length(one) if max_length is None else max_length),
             "files": self._files,
@@ -409,9 +409,19 @@ class TaskRunner:
             "lm_eval": self._workshop.tool(LM_EVAL).id,
             "reference": reference,
         }
+        together = self._together(one.cell.framework)
+        if together > 1:
+            # Of a text that is generated beside others near ties may fall otherwise.
+            content["together"] = together
         return key_of(content)[:32]
 
-    def _examination(self, model: str, max_length: int, answers: Literal["logits", "text"]) -> Examination:
+    def _together(self, framework: str) -> int:
+        """Sequences that a framework generates together at most."""
+        return MOST_TOGETHER if "ragged" in self._workshop.capabilities(framework) else 1
+
+    def _examination(
+        self, model: str, max_length: int, answers: Literal["logits", "text"], together: int = 1
+    ) -> Examination:
         """The session's tasks, as they are asked of a model."""
         plan, tasks = self._plan, self._plan.tasks
         source = self._workshop.model_file(model)
@@ -432,6 +442,7 @@ class TaskRunner:
             chat_template=tasks.chat_template,
             max_length=max_length,
             answers=answers,
+            together=together,
         )
 
     def _measure(
@@ -451,7 +462,7 @@ class TaskRunner:
         answers: Literal["logits", "text"] = (
             "logits" if "score" in self._workshop.capabilities(one.cell.framework) else "text"
         )
-        examination = self._examination(one.cell.model, length, answers)
+        examination = self._examination(one.cell.model, length, answers, self._together(one.cell.framework))
 
         def work(place: Workplace) -> Execution:
             return examine(

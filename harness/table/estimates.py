@@ -85,27 +85,19 @@ def _student(values: Sequence[float]) -> Bounds:
 
 
 def ratio_interval(sums: Sequence[float], counts: Sequence[int]) -> Bounds | None:
-    """95 % interval of ``sum(sums) / sum(counts)`` over windows; None with fewer than two windows.
+    """95 % interval of ``sum(sums) / sum(counts)`` over a task's items; None with fewer than two.
 
-    The windows are the units (positions inside one depend on each other): linearised ratio estimator with Student's t.
+    The linearised ratio estimator with Student's t. Windows of text have `harness.table.bootstrap`.
     """
-    error = ratio_error(sums, counts)
-    if error is None:
-        return None
-    ratio, half = math.fsum(sums) / sum(counts), t95(len(sums) - 1) * error
-    return ratio - half, ratio + half
-
-
-def ratio_error(sums: Sequence[float], counts: Sequence[int]) -> float | None:
-    """Standard error of ``sum(sums) / sum(counts)`` over windows, linearised; None with fewer than two windows."""
-    windows = len(sums)
+    items = len(sums)
     total = sum(counts)
-    if windows < 2 or total <= 0:
+    if items < 2 or total <= 0:
         return None
     ratio = math.fsum(sums) / total
     residuals = [value - ratio * count for value, count in zip(sums, counts, strict=True)]
-    variance = windows / (windows - 1) * math.fsum(residual**2 for residual in residuals)
-    return math.sqrt(variance) / total
+    variance = items / (items - 1) * math.fsum(residual**2 for residual in residuals)
+    half = t95(items - 1) * math.sqrt(variance) / total
+    return ratio - half, ratio + half
 
 
 def mover(a: float, of_a: Sequence[float] | None, b: float, of_b: Sequence[float] | None) -> Bounds | None:

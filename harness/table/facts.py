@@ -269,6 +269,7 @@ class ScoreFacts:
         quantiles: statistics over positions that are no sums, by metric: ``kld_median``, ``kld_p99`` ...
         errors: their standard errors, where known.
         window_tokens: tokens of a window; None where it is not known.
+        corpus_sha256: of the text; None where it is not known.
     """
 
     windows: tuple[WindowFacts, ...]
@@ -278,6 +279,7 @@ class ScoreFacts:
     quantiles: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
     window_tokens: int | None = None
+    corpus_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """From stored samples to the rows of the comparison table.
 
-Owns the definitions of every figure in a row (in words: ``docs/method.md``). Imports only the standard library
-and its own room. Contract: `Row.values` has exactly the keys of `ROW_KEYS`; what is missing is None, never 0 and
+Owns the definitions of every figure in a row (in words: ``docs/method.md``). Imports numpy and its own
+room. Contract: `Row.values` has exactly the keys of `ROW_KEYS`; what is missing is None, never 0 and
 never NaN, and `Row.notes` says why, under the same key.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from harness.precision import class_of
-from harness.table import estimates, memory, utilisation
+from harness.table import bootstrap, estimates, memory, utilisation
 from harness.table.facts import (
     BenchFacts,
     CellFacts,
@@ -27,6 +28,7 @@ from harness.table.facts import (
     Status,
 )
 from harness.table.metrics import ROW_KEYS
+from harness.table.positions import Scored, elsewhere
 from harness.table.power import detectable_errors
 
 #: From best to worst.
@@ -81,9 +83,11 @@ class Row:
         basis: of figures that are a median over runs: the value of each run that has one, by key and run id; of
             ``memory_reduction`` the runs' own bytes, from which it is computed.
         left_out: timed runs that no figure rests on, and why, by run id.
-        other_positions: what its quality rests on, where that is not what the quality of most rows of its session
-            rests on: the two do not compare.
+        corpus_sha256: of the text that its quality rests on.
+        other_positions: what its quality rests on, where that is not what the quality of most rows of its model
+            beside it rests on: the two do not compare.
         baseline: place of the speed baseline's row among the rows that `comparison_rows` gave; None: there is none.
+        errors: standard errors over windows of the figures of its quality, where known.
     """
 
     values: Mapping[str, Any]
@@ -92,7 +96,9 @@ class Row:
     basis: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     baseline: int | None = None
+    corpus_sha256: str | None = None
     other_positions: str | None = None
+    errors: Mapping[str, float] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> Any:
         return self.values[key]
@@ -111,7 +117,7 @@ class _Draft:
     basis: dict[str, dict[str, float]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     baseline: int | None = None
-    other_positions: str | None = None
+    errors: dict[str, float] = field(default_factory=dict)
 
     def put(self, key: str, value: float | None, why_not: str) -> None:
         if value is None or not math.isfinite(value):
@@ -119,6 +125,10 @@ class _Draft:
             self.notes[key] = why_not
         else:
             self.values[key] = value
+
+    def error(self, key: str, error: float) -> None:
+        if math.isfinite(error):
+            self.errors[key] = error
 
     def bound(
         self, key: str, interval: estimates.Bounds | None, low: float = -math.inf, high: float = math.inf
@@ -137,29 +147,21 @@ def comparison_rows(facts: SessionFacts, *, with_suspect: bool = False) -> list[
     drafts = [_draft(facts, cell, with_suspect) for cell in facts.cells]
     for draft in drafts:
         _compare(draft, drafts)
-    _tell_other_positions(drafts)
-    return [_row(draft) for draft in drafts]
+    return tell_other_positions([_row(draft) for draft in drafts])
 
 
-def _tell_other_positions(drafts: Sequence[_Draft]) -> None:
-    scored = [_scored(draft) for draft in drafts]
-    counts = Counter(one for one in scored if one is not None)
-    if len(counts) < 2:
-        return
-    usual = max(counts, key=lambda one: (counts[one], one))
-    for draft, own in zip(drafts, scored, strict=True):
-        if own is not None and own != usual:
-            draft.other_positions = f"{_positions(own)}, of most rows {_positions(usual)}"
+def tell_other_positions(rows: Sequence[Row]) -> list[Row]:
+    """The rows, each with its ``other_positions`` among these: of one session, or of several."""
+    told = elsewhere([(row["model"], _scored(row)) for row in rows])
+    return [
+        row if row.other_positions == other else replace(row, other_positions=other)
+        for row, other in zip(rows, told, strict=True)
+    ]
 
 
-def _scored(draft: _Draft) -> tuple[int, int] | None:
-    positions = draft.values["scored_positions"]
-    return None if positions is None else (positions, draft.values["score_window"] or 0)
-
-
-def _positions(scored: tuple[int, int]) -> str:
-    positions, window = scored
-    return f"{positions:,} positions" + (f" in windows of {window}" if window else "")
+def _scored(row: Row) -> Scored | None:
+    positions = row["scored_positions"]
+    return None if positions is None else Scored(row.corpus_sha256, row["score_window"], positions)
 
 
 def _draft(facts: SessionFacts, cell: CellFacts, with_suspect: bool) -> _Draft:
@@ -581,9 +583,8 @@ def _quality(draft: _Draft) -> None:
     draft.values["scored_positions"] = sum(counts)
     draft.put("score_window", score.window_tokens, "stored by a version that did not tell")
     nll = [window.nll_sum for window in windows]
-    bounds = estimates.ratio_interval(nll, counts)
     draft.put("perplexity", _exp(_mean(nll, counts)), "the log-likelihoods are not finite")
-    draft.bound("perplexity", _exp_bounds(bounds))
+    _spread(draft, "perplexity", nll, counts, np.exp)
     draft.values["quality_reference"] = score.quality_reference
     if score.quality_reference is None:
         draft.notes["quality_reference"] = "no quality reference was computed"
@@ -599,12 +600,39 @@ def _quality(draft: _Draft) -> None:
         )
         error = score.errors.get(key)
         if error is not None and (value := draft.values[key]) is not None:
-            half = estimates.t95(max(1, len(windows) - 1)) * error
-            draft.bound(key, (value - half, value + half))
+            draft.errors[key] = error
+            # A maximum only grows with the text: its error is no distance to either side.
+            if key != "kld_max":
+                half = estimates.t95(max(1, len(windows) - 1)) * error
+                draft.bound(key, (value - half, value + half))
+
+
+def _spread(
+    draft: _Draft,
+    key: str,
+    sums: Sequence[float],
+    counts: Sequence[int],
+    of: Callable[[Any], Any] = lambda mean: mean,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+) -> None:
+    """Error and interval of an increasing function of a mean over windows; ``low`` and ``high`` bound the mean."""
+    resampled = bootstrap.resampled_ratios(sums, counts)
+    if resampled is None or draft.values[key] is None:
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        draft.error(key, bootstrap.standard_error(of(resampled), len(sums)))
+        half = estimates.t95(len(sums) - 1) * bootstrap.standard_error(resampled, len(sums))
+        mean = math.fsum(sums) / sum(counts)
+        draft.bound(key, (float(of(max(low, mean - half))), float(of(min(high, mean + half)))))
 
 
 def quality_of(score: ScoreFacts) -> list[dict[str, Any]]:
-    """The figures of one score by themselves: each ``metric`` with its ``value`` and ``interval``, or ``why_not``."""
+    """The figures of one score by themselves: each ``metric`` with its ``value``, ``interval`` and ``standard_error``.
+
+    ``why_not`` says why there is no value, or no error of one.
+    """
     draft = _Draft(CellFacts("", "", "", "", "", "", 0, 0, score=score), [], dict.fromkeys(ROW_KEYS))
     _quality(draft)
     return [
@@ -612,10 +640,22 @@ def quality_of(score: ScoreFacts) -> list[dict[str, Any]]:
             "metric": key,
             "value": draft.values[key],
             "interval": draft.intervals.get(key),
-            "why_not": draft.notes.get(key) if draft.values[key] is None else None,
+            "standard_error": draft.errors.get(key),
+            "why_not": draft.notes.get(key)
+            if draft.values[key] is None
+            else _why_no_error(draft, score, key),
         }
         for key in QUALITY_KEYS
     ]
+
+
+def _why_no_error(draft: _Draft, score: ScoreFacts, key: str) -> str | None:
+    """Why a figure stands without a standard error; None where it has one, or is itself made of one."""
+    if key in draft.errors or key.endswith("_detectable"):
+        return None
+    if len(score.windows) < 2:
+        return "no standard error: one window has no spread"
+    return "no standard error: stored by a version that did not tell, or a window has no finite position"
 
 
 def _divergence(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None:
@@ -630,7 +670,7 @@ def _divergence(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None
                 draft.put("kld_detectable", None, "no quality reference was computed")
             continue
         draft.put(key, _mean(known, counts), "the logits are not finite")
-        draft.bound(key, estimates.ratio_interval(known, counts), 0.0, limit)
+        _spread(draft, key, known, counts, low=0.0, high=limit)
         if key == "kld_mean":
             # The reference diverges from itself by 0 in every window: this is the paired difference already.
             draft.put("kld_detectable", _detectable(known, counts), _NO_SPREAD)
@@ -638,7 +678,7 @@ def _divergence(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None
 
 def _detectable(sums: Sequence[float], counts: Sequence[int]) -> float | None:
     """How far a mean over these windows must lie from zero to be shown; None where their spread is not known."""
-    error, errors = estimates.ratio_error(sums, counts), detectable_errors(len(sums))
+    error, errors = bootstrap.ratio_error(sums, counts), detectable_errors(len(sums))
     return error * errors if error and errors is not None else None
 
 
@@ -652,7 +692,7 @@ def _perplexity_ratio(draft: _Draft, score: ScoreFacts) -> None:
     counts = [own.positions for own, _ in pairs]
     excess = [own.nll_sum - ref.nll_sum for own, ref in pairs]
     draft.put("perplexity_ratio", _exp(_mean(excess, counts)), "the log-likelihoods are not finite")
-    draft.bound("perplexity_ratio", _exp_bounds(estimates.ratio_interval(excess, counts)))
+    _spread(draft, "perplexity_ratio", excess, counts, np.exp)
     draft.put("perplexity_ratio_detectable", _exp(_detectable(excess, counts)), _NO_SPREAD)
 
 
@@ -667,7 +707,7 @@ def _bits_per_byte(draft: _Draft, score: ScoreFacts, nll: Sequence[float]) -> No
         return
     bits = [value / math.log(2) for value in nll]
     draft.put("bits_per_byte", _mean(bits, sizes), "the log-likelihoods are not finite")
-    draft.bound("bits_per_byte", estimates.ratio_interval(bits, sizes), 0.0)
+    _spread(draft, "bits_per_byte", bits, sizes, low=0.0)
 
 
 def _delta_p(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None:
@@ -677,9 +717,7 @@ def _delta_p(draft: _Draft, score: ScoreFacts, counts: Sequence[int]) -> None:
         return
     mean = _mean(squares, counts)
     draft.put("delta_p_rms", None if mean is None else math.sqrt(mean), "the logits are not finite")
-    bounds = estimates.ratio_interval(squares, counts)
-    if bounds is not None:
-        draft.bound("delta_p_rms", (math.sqrt(max(0.0, bounds[0])), math.sqrt(max(0.0, bounds[1]))))
+    _spread(draft, "delta_p_rms", squares, counts, lambda mean: np.sqrt(np.maximum(mean, 0.0)), low=0.0)
 
 
 def _mean(sums: Sequence[float], counts: Sequence[int]) -> float | None:
@@ -690,13 +728,6 @@ def _mean(sums: Sequence[float], counts: Sequence[int]) -> float | None:
 def _exp(value: float | None) -> float | None:
     # exp overflows above 709; no language model is that surprised, so such a value is none.
     return math.exp(value) if value is not None and value < 700 else None
-
-
-def _exp_bounds(bounds: estimates.Bounds | None) -> estimates.Bounds | None:
-    if bounds is None:
-        return None
-    low, high = _exp(bounds[0]), _exp(bounds[1])
-    return None if low is None or high is None else (low, high)
 
 
 # -- against the speed baseline --------------------------------------------------------------------------------------
@@ -762,6 +793,14 @@ def _baseline(draft: _Draft, drafts: Sequence[_Draft]) -> tuple[_Draft | None, s
 def _row(draft: _Draft) -> Row:
     draft.values["intervals"] = draft.intervals
     hints = draft.runs[0].hints if draft.runs else draft.cell.score.hints if draft.cell.score else {}
+    corpus = None if draft.cell.score is None else draft.cell.score.corpus_sha256
     return Row(
-        draft.values, draft.notes, hints, draft.basis, draft.left_out, draft.baseline, draft.other_positions
+        draft.values,
+        draft.notes,
+        hints,
+        draft.basis,
+        draft.left_out,
+        draft.baseline,
+        corpus,
+        errors=draft.errors,
     )

@@ -341,6 +341,7 @@ def score_facts(score: stored.ScoreFacts) -> shown.ScoreFacts:
         quantiles=_quantiles(score),
         errors=score.errors,
         window_tokens=score.window_tokens,
+        corpus_sha256=score.corpus_sha256,
     )
 
 

@@ -27,7 +27,7 @@ Logits = npt.NDArray[np.float32]
 
 Capability = Literal[
     "prefill", "decode", "stream", "complete", "score", "tokenize", "make", "synthesize", "batch", "batch_depth",
-    "prefix",
+    "ragged", "prefix",
 ]  # fmt: skip
 
 #: The canonical precisions, widest first. A recipe names exactly one.
@@ -348,7 +348,8 @@ class Backend(ABC):
 
     Order of calls in one process: `start`, then `versions` and `devices` as wanted, then either `make` /
     `tokenizer`, or `load` and any number of (`reset`, `prefill`, `decode`*, `sample`*) or `logits`, then `unload`.
-    Loaded for a batch, `prefill_batch`, `decode_batch` and `sample_batch` take the places of those three.
+    Loaded for a batch, `prefill_batch`, `decode_batch` and `sample_batch` take the places of those three, or, for
+    prompts of different lengths, `prefill_ragged`, `decode_ragged` and `sample_batch`.
     """
 
     framework: ClassVar[str]
@@ -445,8 +446,24 @@ class Backend(ABC):
         raise Unsupported(f"{self.title} processes one sequence at a time here")
 
     def sample_batch(self) -> Tokens:
-        """Greedy choices ``int32[batch]`` from the newest logits of each sequence."""
+        """Greedy choices ``int32[batch]`` from the newest logits of each sequence that was in the newest pass."""
         raise Unsupported(f"{self.title} processes one sequence at a time here")
+
+    def prefill_ragged(self, prompts: Sequence[Tokens]) -> None:
+        """Process ``prompts``, each ``int32[n]`` with an ``n`` of its own, one for each sequence, from an empty cache.
+
+        At most as many as `LoadSpec.batch`. Sequences see nothing of each other, nor of any padding. Returns when the
+        last logits of all are computed. Declared by the capability ``ragged``; without it tasks' texts are generated
+        one by one.
+        """
+        raise Unsupported(f"{self.title} takes no prompts of different lengths together")
+
+    def decode_ragged(self, sequences: Sequence[int], tokens: Tokens) -> None:
+        """Process one token of each of these sequences in one pass, ``tokens: int32[sequences]``; the others wait.
+
+        `sample_batch` then gives as many choices, in the same order. A sequence that waited once is not asked again.
+        """
+        raise Unsupported(f"{self.title} takes no prompts of different lengths together")
 
     def logits(self, tokens: Tokens, first: int) -> Iterator[tuple[int, Logits]]:
         """Teacher-forced logits of ``tokens: int32[n]`` from an empty cache.
@@ -505,11 +522,12 @@ class Backend(ABC):
     def tokenizer(self, model: Path | None) -> Tokenizer:
         """The framework's own tokenizer, valid until the next call or `unload`.
 
-        Where a model is loaded, of that one; asked after the timed passes. Where none is, of the model's own file:
-        declared by the capability ``tokenize``.
+        Where a model is loaded, of that one; asked after the timed passes, and before `logits`. Where none is, of the
+        model's own file: declared by the capability ``tokenize``.
 
         Args:
-            model: the model's own file, for artifacts that hold no tokenizer; None for a synthetic model.
+            model: the model's own file, for artifacts that hold no tokenizer; None for a synthetic model, and where
+                only the artifact's own will do.
 
         Raises:
             Unsupported: it has none here; the message says why.

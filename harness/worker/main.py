@@ -22,6 +22,10 @@ generate        tokens, count                              tokens: the ``count``
 generate_batch  tokens (a list for each sequence), count   tokens: the same for each sequence of a batch
 more            count                                      tokens: as many greedy choices after those of ``generate``
                                                            or ``more``, which must be the request before it
+generate_ragged tokens (a list for each sequence), count   tokens: the same, of prompts of any lengths, at most a batch
+more_ragged     sequences (their numbers), count           tokens: as many more of each of these, after those of
+                                                           ``generate_ragged`` or ``more_ragged``, which must be the
+                                                           request before it
 complete        tokens, text, count, stops                 text: greedy, after ``tokens``, which are those of ``text``
 likelihood      PairsSpec                                  PairsResult
 encode          EncodeSpec                                 tokens: [ids of a text, without BOS], bos
@@ -42,7 +46,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +60,7 @@ from harness.worker.protocol import VERSION, MemoryReading, Message, ProtocolErr
 from harness.worker.same_tokens import check_tokens
 from harness.worker.serving import Handler, Server, serve_lines
 from harness.worker.text import time_text
+from harness.worker.together import Together
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,22 @@ class GenerateBatchSpec:
     """Greedy choices after prompts of equal length, from empty caches, computed together."""
 
     tokens: list[list[int]]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRaggedSpec:
+    """Greedy choices after prompts of any lengths, from empty caches, computed together."""
+
+    tokens: list[list[int]]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MoreRaggedSpec:
+    """More greedy choices of some of these sequences; the others have ended."""
+
+    sequences: list[int]
     count: int
 
 
@@ -161,6 +182,7 @@ class Worker(Server):
         self._context_tokens = 0
         self._batch = 1
         self._newest = self._held = 0
+        self._together: Together | None = None
         self._import_s = 0.0
         self._reader = MemoryReader()
         self._memory: list[MemoryReading] = []
@@ -175,6 +197,8 @@ class Worker(Server):
             "score": (ScoreSpec, self._score),
             "generate": (GenerateSpec, self._generate),
             "generate_batch": (GenerateBatchSpec, self._generate_batch),
+            "generate_ragged": (GenerateRaggedSpec, self._generate_ragged),
+            "more_ragged": (MoreRaggedSpec, self._more_ragged),
             "more": (MoreSpec, self._more),
             "complete": (CompleteSpec, self._complete),
             "likelihood": (likelihood.PairsSpec, self._likelihood),
@@ -314,10 +338,12 @@ class Worker(Server):
             raise ValueError(
                 f"a window of {spec.window} does not fit into the context of {self._context_tokens}"
             )
-        check_tokens(self._backend, spec)
+        own = check_tokens(self._backend, spec)
         begin = time.perf_counter()
         result = scoring.score(self._backend, spec, vocab_size=vocab_size, emit=self._emit)
         score_s = time.perf_counter() - begin
+        told = {"own_tokens_compared": own.compared, "own_tokens_reason": own.reason}
+        result = replace(result, details={**result.details, **told})
         return {**to_body(result), "score_s": score_s, "memory": to_body(self._read_memory("score"))}
 
     def _generate(self, spec: GenerateSpec) -> dict[str, Any]:
@@ -355,6 +381,22 @@ class Worker(Server):
             backend.decode_batch(chosen[-1])
             chosen.append(backend.sample_batch())
         return {"tokens": np.stack(chosen, axis=1).tolist()}
+
+    def _generate_ragged(self, spec: GenerateRaggedSpec) -> dict[str, Any]:
+        rows = [self._token_ids(row) for row in spec.tokens]
+        if not 1 <= len(rows) <= self._batch:
+            raise ValueError(f"the model was loaded for 1 to {self._batch} sequences, not for {len(rows)}")
+        if spec.count < 1:
+            raise ValueError("at least one token is generated")
+        self._together = Together(self._backend, self._context_tokens)
+        return {"tokens": self._together.begin(rows, spec.count)}
+
+    def _more_ragged(self, spec: MoreRaggedSpec) -> dict[str, Any]:
+        if self._before not in ("generate_ragged", "more_ragged") or self._together is None:
+            raise ProtocolError(f"'more_ragged' comes after 'generate_ragged', not after {self._before!r}")
+        if spec.count < 1:
+            raise ValueError("at least one token is generated")
+        return {"tokens": self._together.go_on(spec.sequences, spec.count)}
 
     def _check_batch(self, batch: int) -> None:
         if batch != self._batch:

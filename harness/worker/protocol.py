@@ -35,6 +35,8 @@ Method = Literal[
     "encode",
     "detokenize",
     "generate_batch",
+    "generate_ragged",
+    "more_ragged",
     "logits",
     "evaluate",
     "answer",

@@ -10,7 +10,7 @@ import itertools
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -272,6 +272,43 @@ class BackendContract:
         assert same >= 2, f"{chosen[0]} against {alone}"
         assert len({tuple(row) for row in alone}) == 3, "prompts whose answers differ, or nothing is tested"
 
+    def test_prompts_of_different_lengths_get_together_what_each_gets_alone(
+        self, subject: Subject, fresh: WorkerProcess
+    ) -> None:
+        if "ragged" not in subject.capabilities:
+            pytest.skip("the backend takes no prompts of different lengths together")
+        prompts = [PROMPTS[0], PROMPTS[1][:7], PROMPTS[2][:1], PROMPTS[1][:16]]
+        fresh.call("load", subject.load_body(batch=4), timeout_s=TIMEOUT_S)
+        first = _ragged(fresh, "generate_ragged", count=4, tokens=prompts)
+        # One after the other ends; those that go on keep their own beginnings.
+        more = _ragged(fresh, "more_ragged", count=3, sequences=[0, 2, 3])
+        last = _ragged(fresh, "more_ragged", count=5, sequences=[2])
+        with pytest.raises(WorkerRefused, match=r"sequences \[0\] are not among \[2\]"):
+            _ragged(fresh, "more_ragged", count=1, sequences=[0])
+        with pytest.raises(WorkerRefused, match="'more_ragged' comes after 'generate_ragged'"):
+            _ragged(fresh, "more_ragged", count=1, sequences=[2])
+        with pytest.raises(WorkerRefused, match="loaded for 1 to 4 sequences, not for 5"):
+            _ragged(fresh, "generate_ragged", count=1, tokens=[*prompts, [1]])
+        fewer = _ragged(fresh, "generate_ragged", count=4, tokens=prompts[1:3])
+        chosen = [
+            first[0] + more[0],
+            first[1],
+            first[2] + more[1] + last[0],
+            first[3] + more[2],
+            *fewer,
+        ]
+        fresh.call("unload", {}, timeout_s=TIMEOUT_S)
+        fresh.call("load", subject.load_body(), timeout_s=TIMEOUT_S)
+        for prompt, row in zip([*prompts, *prompts[1:3]], chosen, strict=True):
+            body = {"tokens": prompt + row[:-1], "first": len(prompt) - 1}
+            forced = fresh.call("logits", body, timeout_s=TIMEOUT_S)["argmax"]
+            equal = sum(one == other for one, other in zip(forced, row, strict=True))
+            # A near tie may fall differently, as above; another sequence's tokens or a wrong position would show.
+            assert equal >= len(row) - 1, f"{forced} against {row}"
+            assert row[0] == _generate(fresh, prompt, 1)[0]
+        fresh.call("unload", {}, timeout_s=TIMEOUT_S)
+        assert len({row[0] for row in chosen}) > 1, "prompts whose answers differ, or nothing is tested"
+
     @pytest.mark.usefixtures("batching")
     def test_samples_of_a_batch_are_complete_and_consistent(
         self, subject: Subject, fresh: WorkerProcess
@@ -383,6 +420,14 @@ class BackendContract:
 def _generate(worker: WorkerProcess, tokens: list[int], count: int) -> list[int]:
     answer = worker.call("generate", {"tokens": tokens, "count": count}, timeout_s=TIMEOUT_S)
     chosen: list[int] = answer["tokens"]
+    return chosen
+
+
+def _ragged(
+    worker: WorkerProcess, method: Literal["generate_ragged", "more_ragged"], **body: Any
+) -> list[list[int]]:
+    chosen: list[list[int]] = worker.call(method, body, timeout_s=TIMEOUT_S)["tokens"]
+    assert {len(row) for row in chosen} == {body["count"]}
     return chosen
 
 

@@ -282,6 +282,23 @@ def test_sequences_of_a_batch_have_caches_of_their_own_whatever_pieces_their_pro
         assert bench.worker.call("generate_batch", body, timeout_s=TIMEOUT_S)["tokens"] == alone
 
 
+@pytest.mark.parametrize("n_batch", ["2048", "7"])  # 7: pieces end in the middle of a prompt
+def test_texts_of_different_lengths_are_generated_together_as_one_by_one(bench: Bench, n_batch: str) -> None:
+    prompts = [[11, 25, 39, 52, 17] * 4, [61, 7, 33, 80], [45], [45, 8, 90, 13, 71] * 3]
+    bench.load(bench.source)
+    alone = [
+        bench.worker.call("generate", {"tokens": prompt, "count": 9}, timeout_s=TIMEOUT_S)["tokens"]
+        for prompt in prompts
+    ]
+    bench.load(bench.source, batch=4, options={"n_batch": n_batch, "n_ubatch": "4"})
+    first = bench.worker.call("generate_ragged", {"tokens": prompts, "count": 3}, timeout_s=TIMEOUT_S)[
+        "tokens"
+    ]
+    more = bench.worker.call("more_ragged", {"sequences": [0, 2], "count": 6}, timeout_s=TIMEOUT_S)["tokens"]
+    assert first == [row[:3] for row in alone]
+    assert more == [alone[0][3:], alone[2][3:]]
+
+
 def test_a_batch_that_does_not_fit_into_one_pass_is_refused(bench: Bench) -> None:
     with pytest.raises(WorkerRefused, match="one token of each of 3 sequences does not fit into n_batch=2"):
         bench.load(bench.source, batch=3, options={"n_batch": "2"})

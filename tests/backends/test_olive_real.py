@@ -72,7 +72,12 @@ def scoring(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> dic
     tokens = workshop.tokens(MODEL, corpus)
     reference = str(folder / "reference.npy")
     body = {"tokens_file": str(tokens.path), "window": 128, "stride": 128, "score_from": 64, "max_windows": 2}
-    body |= {"bos": tokens.bos, "reference_in": None, "reference_out": reference}
+    body |= {
+        "bos": tokens.bos,
+        "reference_in": None,
+        "reference_out": reference,
+        "text_file": str(tokens.text),
+    }
     _score(workshop, "llamacpp", "F32", body, folder / "reference.log")
     return {**body, "reference_in": reference, "reference_out": None}
 
@@ -89,6 +94,24 @@ def test_divergence_from_the_reference_is_that_of_the_precision(
     positions = sum(window["positions"] for window in answer["windows"])
     divergence = sum(window["kld_sum"] for window in answer["windows"]) / positions
     assert 0 <= divergence < limit
+    assert answer["details"]["own_tokens_compared"] > 1000
+
+
+def test_a_changed_tokenizer_is_refused_with_the_first_token_that_differs(
+    workshop: Workshop, scoring: dict[str, Any], tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(workshop.artifact(MODEL, "olive", "RTN_INT4_g32").entry, changed)
+    file = changed / "tokenizer.json"
+    tokenizer = json.loads(file.read_text(encoding="utf-8"))
+    ids = tokenizer["model"]["vocab"]
+    ids["Ġthe"], ids["Ġof"] = ids["Ġof"], ids["Ġthe"]
+    file.chmod(0o644)
+    file.write_text(json.dumps(tokenizer), encoding="utf-8")
+    with WorkerProcess(workshop.launch("olive"), log=tmp_path / "score.log") as worker:
+        worker.call("load", to_body(LoadSpec(changed, "cpu", "cpu", THREADS, 128)), timeout_s=TIMEOUT_S)
+        with pytest.raises(WorkerRefused, match=f"for it and ({ids['Ġthe']}|{ids['Ġof']}) for the model"):
+            worker.call("score", scoring, timeout_s=TIMEOUT_S)
 
 
 def test_bits_per_weight_are_those_of_the_graph(workshop: Workshop) -> None:

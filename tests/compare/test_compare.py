@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import make_store_records as make
 import pytest
@@ -100,6 +101,20 @@ def test_what_cannot_be_compared_says_why() -> None:
     assert "quality references" in str(
         reason(row(kld_mean=0.1), row(kld_mean=0.1, quality_reference="F16"), "kld_mean")
     )
+    scored: dict[str, Any] = {
+        "kld_mean": 0.1,
+        "bits_per_byte": 0.9,
+        "scored_positions": 1016,
+        "score_window": 512,
+    }
+    changes: tuple[dict[str, Any], ...] = ({"scored_positions": 127}, {"score_window": 256})
+    for change in changes:
+        for metric in ("kld_mean", "bits_per_byte"):
+            assert "different positions" in str(reason(row(**scored), row(**scored | change), metric))
+        assert reason(row(**scored), row(**scored | change)) is None
+    first, second = (replace(row(**scored), corpus_sha256=letter * 64) for letter in "ab")
+    assert "different texts" in str(reason(first, second, "kld_mean"))
+    assert reason(first, replace(second, corpus_sha256="a" * 64), "kld_mean") is None
     assert "not resolved" in str(reason(row(kld_mean=1e-15), row(kld_mean=0.1), "kld_mean"))
     assert reason(row(kld_mean=0.05), row(kld_mean=0.1), "kld_mean") is None
 

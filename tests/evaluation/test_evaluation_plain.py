@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harness.evaluation.chat import render
 from harness.evaluation.exchange import TaskHole, TaskItem, TaskMetric, TaskResult
 from harness.evaluation.loading import TaskError, beside
-from harness.evaluation.model import BATCH_PAIRS, BATCH_TEXTS, Questions, Tokens, moved_spaces
+from harness.evaluation.model import BATCH_PAIRS, BATCH_PROMPTS, BATCH_TEXTS, Questions, Tokens, moved_spaces
 from harness.evaluation.results import task_results
 from harness.evaluation.running import with_figures
 
@@ -35,7 +35,7 @@ class Lab:
                     for one in body["pairs"]
                 ]
             }
-        return {"text": bytes(body["tokens"]).decode() + " and so on. More"}
+        return {"texts": [bytes(one["tokens"]).decode() + " and so on. More" for one in body["prompts"]]}
 
 
 def test_each_text_is_asked_for_once_and_in_batches() -> None:
@@ -108,13 +108,28 @@ def test_generated_text_ends_before_the_first_stop() -> None:
         "abc ",
         "abc and so on. More",
     ]
-    assert [body["text"] for _, body, _, _ in lab.asked] == ["abc"] * 3
+    assert [one["text"] for one in lab.asked[0][1]["prompts"]] == ["abc"] * 3
     digits = "0123456789"
     assert questions.generations([(digits, list(digits.encode()), 15, [])])[0].startswith("56789 ")
     assert questions.truncated == 1
-    assert lab.asked[-1][1]["text"] is None, "these tokens are not that text's"
+    assert lab.asked[-1][1]["prompts"][0]["text"] is None, "these tokens are not that text's"
     with pytest.raises(TaskError, match="wants 20 new tokens, and 20 fit with the question"):
         questions.generations([(*prompt, 20, [])])
+
+
+def test_prompts_travel_in_batches_longest_first_and_equal_ones_once() -> None:
+    lab = Lab()
+    questions = Questions(lab, 200)
+    prompts = [(str(number), [ord("a")] * (1 + number % 5), 5, ["."]) for number in range(BATCH_PROMPTS + 6)]
+    texts = questions.generations([*prompts, prompts[0]])
+    assert texts == ["a" * (1 + number % 5) + " and so on" for number in [*range(BATCH_PROMPTS + 6), 0]]
+    assert [(len(body["prompts"]), done, total) for _, body, done, total in lab.asked] == [
+        (BATCH_PROMPTS, 0, BATCH_PROMPTS + 6),
+        (6, BATCH_PROMPTS, BATCH_PROMPTS + 6),
+    ]
+    lengths = [len(one["tokens"]) for _, body, _, _ in lab.asked for one in body["prompts"]]
+    assert lengths == sorted(lengths, reverse=True)
+    assert questions.requests == {"generate": BATCH_PROMPTS + 7}
 
 
 def test_a_task_without_any_finite_figure_is_a_hole_and_a_group_without_figures_is_none() -> None:

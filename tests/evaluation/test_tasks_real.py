@@ -220,6 +220,14 @@ def test_its_figures_are_what_plain_arithmetic_gives(
         assert one.text == bytes(chosen).decode().split("o")[0]
 
 
+def test_lm_eval_gets_the_same_texts_of_a_batch_as_one_by_one(run: Any, examination: Examination) -> None:
+    alone = results(run(replace(examination, names=["written"])))["written"]
+    execution = run(replace(examination, names=["written", "choice"], together=4))
+    together = results(execution)["written"]
+    assert execution.loaded["kv_cache_bytes"] == 8 * CONTEXT, "no more room than one sequence has"
+    assert [one.text for one in together.items] == [one.text for one in alone.items]
+
+
 def test_few_shot_questions_share_their_beginning(run: Any, examination: Examination) -> None:
     execution = run(replace(examination, names=["choice"], num_fewshot=2, limit=2))
     found = results(execution)["choice"]

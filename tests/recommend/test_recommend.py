@@ -84,6 +84,26 @@ def test_what_nobody_measured_is_unknown_not_excluded() -> None:
     assert found.excluded == ()
 
 
+def test_a_divergence_over_other_positions_than_most_is_unknown_where_it_is_limited_or_counts() -> None:
+    one = [row(name, 100, 4e8, 0.3, scored_positions=1016, score_window=512) for name in ("Q4_0", "Q5_0")]
+    other = row("4bit_g64", 200, 4e8, 0.1, framework="mlx", scored_positions=127, score_window=256)
+    for rows in ([*one, other], [other, *one]):
+        for limits, order in (
+            (Limits(max_kld=0.5), "speed"),
+            (Limits(max_kld=0.05), "speed"),
+            (LIMITS, None),
+        ):
+            found = recommend(rows, limits, preference(order, None))
+            assert [(each.row["recipe"], each.reason) for each in found.unknown] == [
+                (
+                    "4bit_g64",
+                    "KLD: it rests on 127 positions in windows of 256, of most rows 1,016 positions in windows of 512",
+                )
+            ]
+            assert other["recipe"] not in {each.row["recipe"] for each in found.excluded}
+        assert chosen(recommend(rows, LIMITS, preference("speed", None))) == "4bit_g64"
+
+
 def test_a_preference_that_nothing_was_measured_for_does_not_count_and_says_so() -> None:
     found = recommend([FAST, EXACT], LIMITS, preference("energy,speed", None))
     assert chosen(found) == "Q4_0"

@@ -2,7 +2,8 @@
 
 Not a test module. Tasks whose names begin with ``unknown`` end the program like a fault in lm-eval; ``missing`` ones
 cannot be loaded; ``written`` ones ask for text alone, all others for the likelihoods of choices and then for text, of
-four items whose first choice is right. ``EDGEBENCH_TEST_ITEMS`` is the revision of the items.
+four items whose first choice is right. ``ragged`` ones want texts that end one after the other.
+``EDGEBENCH_TEST_ITEMS`` is the revision of the items.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from harness.worker.serving import Server, serve_lines
 ITEMS = ["the sea is", "a tree has", "in the end", "once upon"]
 CHOICES = [" ", "q"]
 PROMPT = "tell me"
+#: Number of new tokens at most and stop of each text of a ``ragged`` task; a space comes soon.
+RAGGED = [(17, "zz"), (40, " "), (1, "zz"), (33, "zz")]
 
 Asking = Generator[Question, dict[str, Any], Any]
 
@@ -85,21 +88,33 @@ def _evaluation(spec: EvaluateSpec) -> Asking:
 
 def _task(name: str, spec: EvaluateSpec) -> Asking:
     pairs: list[tuple[float, float]] = [(0.0, 0.0)] * len(ITEMS)
-    text = None
+    texts: list[str | None] = [None] * len(ITEMS)
     if not spec.survey:
         answer = yield from _ask(
             Question("encode", {"texts": [*ITEMS, *CHOICES, PROMPT], "special": False}, 0, 1)
         )
-        *ids, prompt = answer["tokens"]
+        *ids, asking = answer["tokens"]
         items, choices = ids[: len(ITEMS)], ids[len(ITEMS) :]
         if not name.startswith("written"):
             asked = [{"context": item, "continuation": choice} for item in items for choice in choices]
             answer = yield from _ask(Question("likelihood", {"pairs": asked}, 0, len(asked)))
             values = [one["logprob"] for one in answer["scores"]]
             pairs = list(zip(values[::2], values[1::2], strict=True))
-        body = {"tokens": prompt, "text": PROMPT, "count": 40, "stops": ["zz"]}
-        text = (yield from _ask(Question("generate", body, 0, 1)))["text"]
-    return _result(name, spec, pairs[: spec.limit], text)
+        prompts = [
+            _prompt([*item, *asking][at:], (text + PROMPT)[at:], spec.max_length)
+            for at, (item, text) in enumerate(zip(items, ITEMS, strict=True))
+        ]
+        if name.startswith("ragged"):
+            for prompt, (count, stop) in zip(prompts, RAGGED, strict=True):
+                prompt |= {"count": count, "stops": [stop]}
+        texts = (yield from _ask(Question("generate", {"prompts": prompts}, 0, len(prompts))))["texts"]
+    return _result(name, spec, pairs[: spec.limit], texts)
+
+
+def _prompt(tokens: list[int], text: str, max_length: int) -> dict[str, Any]:
+    """A question for 40 tokens; what does not fit loses its beginning."""
+    kept = tokens[-(max_length - 40) :]
+    return {"tokens": kept, "text": text if kept == tokens else None, "count": 40, "stops": ["zz"]}
 
 
 def _ask(question: Question) -> Asking:
@@ -113,7 +128,9 @@ def _revision() -> str:
     return os.environ.get("EDGEBENCH_TEST_ITEMS", "first")
 
 
-def _result(name: str, spec: EvaluateSpec, pairs: list[tuple[float, float]], text: str | None) -> TaskResult:
+def _result(
+    name: str, spec: EvaluateSpec, pairs: list[tuple[float, float]], texts: list[str | None]
+) -> TaskResult:
     items = [
         TaskItem(
             hashlib.sha256(f"{item} {_revision()}".encode()).hexdigest()[:16],
@@ -121,7 +138,7 @@ def _result(name: str, spec: EvaluateSpec, pairs: list[tuple[float, float]], tex
             [a, b],
             text,
         )
-        for item, (a, b) in zip(ITEMS, pairs, strict=False)
+        for item, text, (a, b) in zip(ITEMS, texts, pairs, strict=False)
     ]
     return TaskResult(
         task=name,

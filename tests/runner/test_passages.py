@@ -15,7 +15,7 @@ from harness.runner.passages import (
     PASSAGE_TOKENS,
     QUANTILES,
     ScoredText,
-    quantile_errors,
+    position_errors,
     read_positions,
     worst_passages,
 )
@@ -114,16 +114,17 @@ def test_errors_are_near_the_spread_of_the_statistic_over_fresh_texts() -> None:
         return [positions(generator.exponential(generator.uniform(0.5, 1.5), 50)) for _ in range(40)]
 
     medians = [float(np.median(np.concatenate([each["kld"] for each in draw()]))) for _ in range(200)]
-    estimates = [quantile_errors(draw())["kld_median"] for _ in range(10)]
+    estimates = [position_errors(draw())["kld_median"] for _ in range(10)]
     assert np.mean(estimates) == pytest.approx(np.std(medians), rel=0.25)
     once = draw()
-    assert quantile_errors(once) == quantile_errors(once)
-    assert set(quantile_errors(once)) == set(QUANTILES)
+    assert position_errors(once) == position_errors(once)
+    assert set(position_errors(once)) == {name for each in QUANTILES.values() for name in each} | {"kld_max"}
+    assert {"kld_median", "kld_p99", "kld_p999", "delta_p_p1", "delta_p_p25"} < set(position_errors(once))
 
 
 def test_one_window_has_no_error() -> None:
-    assert quantile_errors([positions(np.ones(9))]) == {}
-    assert quantile_errors([positions(np.full(9, np.nan))] * 3) == {}
+    assert position_errors([positions(np.ones(9))]) == {}
+    assert position_errors([positions(np.full(9, np.nan))] * 3) == {}
 
 
 @pytest.mark.parametrize(

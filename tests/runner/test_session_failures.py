@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from fake_lab import SUITE, Lab
 
+from harness.paths import data_dir
+
 
 def scripted_suite(script: Mapping[str, Any], settings: str = "") -> str:
     """Two cells, the second of which does what the script says."""
@@ -86,6 +88,38 @@ def test_a_scoring_run_that_fails_leaves_its_cell_failed_and_timed(lab: Lab) -> 
     assert bad["reason"].startswith("scoring: ")
     assert bad["decode_tps"] > 0
     assert bad["kld_mean"] is None
+
+
+def test_an_artifact_with_another_tokenizer_is_not_scored_and_the_first_token_is_named(lab: Lab) -> None:
+    lab.suite(scripted_suite({"tokenizer": [{"do": "other", "of": ord("e"), "is": ord("f")}]}))
+    assert lab.run("run", "fake.yaml").status == 1
+    first = (data_dir("suites") / "text" / "scoring.txt").read_text(encoding="utf-8").index("e")
+    good, bad = lab.rows()
+    assert good["status"] == "ok"
+    assert bad["status"] == "failed"
+    assert f"token {first} of the text is 102 for it and 101 for the model" in bad["reason"]
+    assert bad["decode_tps"] > 0
+    assert bad["kld_mean"] is None
+    ((details,),) = lab.query(
+        "SELECT s.details FROM score s JOIN run r ON r.key = s.run_key WHERE r.kind = 'score'"
+    )
+    assert json.loads(details)["own_tokens_compared"] > 1000
+
+
+@pytest.mark.parametrize("window", [0, 1])
+def test_an_artifact_whose_logits_are_no_numbers_is_broken_with_the_first_position(
+    lab: Lab, window: int
+) -> None:
+    lab.suite(scripted_suite({"logits": [{"do": "nan", "positions": [40, 50], "at": window}]}))
+    result = lab.run("run", "fake.yaml")
+    assert result.status == 0, result.err
+    good, bad = lab.rows()
+    assert (good["status"], good["artifact_verdict"]) == ("ok", "ok")
+    assert (bad["status"], bad["artifact_verdict"]) == ("skipped", "broken")
+    assert bad["reason"] == (
+        "not timed: the artifact is broken: some logits are not finite numbers, first at token 40 of window "
+        f"{window}"
+    )
 
 
 def test_an_artifact_that_cannot_be_made_fails_its_cells_once_and_resume_tries_again(lab: Lab) -> None:

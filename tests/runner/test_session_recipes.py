@@ -59,13 +59,17 @@ def test_an_intermediate_recipe_is_no_cell_and_cannot_be_named(lab: Lab) -> None
     assert 'unknown recipe "STATISTICS"' in lab.run("run", "fake.yaml").one_message()
 
 
-def test_the_text_that_is_scored_does_not_calibrate(lab: Lab) -> None:
-    (lab.folder / "one.txt").write_text("The same text. " * 50, encoding="utf-8")
-    suite = SUITE.replace("scoring: {", "calibration: one.txt\nscoring: {corpus: one.txt, ")
+@pytest.mark.parametrize("scored", ["{}", "{}\n", "Some words come before it, then: {}"])
+def test_the_text_that_is_scored_does_not_calibrate(lab: Lab, scored: str) -> None:
+    text = "The same text, which is never the same twice in two tests of two texts. " * 9
+    (lab.folder / "one.txt").write_text(text, encoding="utf-8")
+    (lab.folder / "two.txt").write_text(scored.format(text), encoding="utf-8")
+    suite = SUITE.replace("scoring: {", "calibration: one.txt\nscoring: {corpus: two.txt, ")
     lab.suite(suite)
     result = lab.run("run", "fake.yaml")
     assert result.status == 2
-    assert "both scored and calibrated with" in result.one_message()
+    assert "both scored and calibrated with: 100.0 %" in result.one_message()
+    assert 'such as "the same text which is never the same"' in result.one_message()
 
 
 def test_a_static_graph_is_scored_at_its_own_window_against_the_reference_there(lab: Lab) -> None:

@@ -12,6 +12,7 @@ from fake_lab import SUITE, Lab
 
 from harness.errors import UsageError
 from harness.model.vocabulary import Vocabulary
+from harness.paths import data_dir
 from harness.runner import setup
 from harness.worker.scoring import POSITION
 
@@ -121,6 +122,23 @@ def test_a_text_that_cannot_be_scored_says_why(
     assert "Traceback" not in result.err
 
 
+def test_a_data_set_that_recipes_are_calibrated_with_is_not_scored_and_the_runs_go_on(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = lab.folder / "rows.txt"
+    shipped = (data_dir("suites") / "text" / "calibration.txt").read_text(encoding="utf-8")
+    text.write_text(" ".join(shipped.split()[500:1000]) + "\n", encoding="utf-8")
+    monkeypatch.setattr(setup, "dataset_corpus", lambda *_: text)
+    lab.suite(SUITE.replace("scoring: {", "scoring: {corpus: {dataset: some/rows}, "))
+    result = lab.run("run", "fake.yaml", "--runs", "1")
+    assert result.status == 1
+    assert "the data set some/rows would be both scored and calibrated with: 100.0 %" in result.err
+    assert "such as" in result.err
+    for row in lab.rows():
+        assert row["decode_tps"] > 0
+        assert row["kld_mean"] is None
+
+
 def test_a_vocabulary_that_cannot_be_read_fails_the_scores_and_the_runs_go_on(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +176,11 @@ def test_what_the_windows_would_have_shown_stands_beside_the_divergence(lab: Lab
         shown = {one["metric"]: one for one in lab.run("show", run_id, "--json").json["quality"]}
         assert shown["kld_detectable"]["value"] == row["kld_detectable"]
         assert shown["kld_mean"]["interval"] == row["intervals"]["kld_mean"]
+        for name, one in shown.items():
+            if not name.endswith("_detectable"):
+                assert one["standard_error"] >= 0, name
+                assert one["why_not"] is None
+        assert shown["kld_max"]["interval"] is None
     assert "perplexity_ratio_detectable" in lab.run("show", run_id).out
 
 
@@ -167,3 +190,7 @@ def test_one_window_shows_nothing_and_says_so(lab: Lab) -> None:
     row = lab.rows()[0]
     assert row["kld_mean"] is not None
     assert (row["kld_detectable"], row["perplexity_ratio_detectable"]) == (None, None)
+    ((run_id,),) = lab.query("SELECT id FROM run WHERE kind = 'score' ORDER BY key LIMIT 1")
+    for one in lab.run("show", run_id, "--json").json["quality"]:
+        assert one["standard_error"] is None
+        assert "one window" in one["why_not"], one["metric"]

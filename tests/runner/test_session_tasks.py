@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from fake_lab import SUITE, Lab
 import harness
 from harness.environment import Environment
 from harness.errors import EdgebenchError
-from harness.runner import tasks
+from harness.runner import examine, tasks
 from harness.runner.launch import Launch
 from harness.runner.setup import Workshop
 
@@ -69,6 +69,48 @@ def test_an_artifact_is_evaluated_once_beside_the_reference_and_stands_for_its_w
     assert {len(row[0]) for row in scripted.query("SELECT text FROM task_answer")} == {40}
     shown = scripted.run("table").out
     assert "even acc (version 1, 3 items, 0-shot; quality reference 1)" in shown
+
+
+def test_texts_that_are_generated_together_are_those_that_come_one_by_one(
+    scripted: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: list[int] = []
+    at_once = examine._Router._at_once
+
+    def counted(router: Any, prompts: Sequence[Mapping[str, Any]]) -> list[str]:
+        groups.append(len(prompts))
+        return at_once(router, prompts)
+
+    monkeypatch.setattr(examine._Router, "_at_once", counted)
+    # Of 120 tokens the longest question needs 57: two sequences share them, and four do not.
+    scripted.suite(
+        SCRIPTED.replace("names: [even]", "names: [ragged]").replace("limit: 3", "context_tokens: 120")
+    )
+    assert scripted.run("run", "fake.yaml").status == 0
+    assert groups == [2, 2] * 3
+    monkeypatch.setattr(tasks, "MOST_TOGETHER", 1)
+    assert scripted.run("run", "fake.yaml").status == 0
+    assert groups == [2, 2] * 3
+    assert kinds(scripted).count(("tasks", "ok")) == 6, "another way to generate is another evaluation"
+    found = scripted.query(
+        "SELECT count(*), count(DISTINCT text), max(length(text)) FROM task_answer "
+        "JOIN run ON run.key = task_answer.run_key GROUP BY run.cell_id, item ORDER BY item"
+    )
+    assert {(times, different) for times, different, _ in found} == {(2, 1)}
+    lengths = [length for _, _, length in found]
+    assert lengths[:3] == [17] * 3
+    assert lengths[6:9] == [1] * 3
+    assert lengths[9:] == [33] * 3
+    assert max(lengths[3:6]) < 40, "a stop ended it"
+
+
+@pytest.mark.parametrize(
+    ("needs", "most", "number"),
+    [([10] * 9, 8, 8), ([10] * 9, 6, 4), ([10] * 3, 8, 4), ([10], 8, 1), ([10, 60], 8, 1), ([50, 10], 8, 2),
+     ([100], 8, 1), ([10] * 9, 1, 1), ([25] * 9, 8, 4)],
+)  # fmt: skip
+def test_so_many_sequences_share_the_room_of_one(needs: list[int], most: int, number: int) -> None:
+    assert examine.room_for(needs, 100, most) == number
 
 
 def test_a_second_session_finds_everything_evaluated(scripted: Lab) -> None:

@@ -25,7 +25,14 @@ from harness.table.facts import (
 from harness.table.metrics import ROW_KEYS
 from harness.table.power import detectable_errors
 from harness.table.render import render
-from harness.table.rows import NOT_RUN, Row, comparison_rows, status_of
+from harness.table.rows import (
+    NOT_RUN,
+    Row,
+    comparison_rows,
+    quality_of,
+    status_of,
+    tell_other_positions,
+)
 from harness.table.view import OTHER_POSITIONS, figure_text
 
 ISSUE_KEYS = [
@@ -265,9 +272,14 @@ def test_what_windows_would_have_shown_follows_from_their_spread() -> None:
     )
     errors = detectable_errors(4)
     assert errors is not None
-    assert row["kld_detectable"] == pytest.approx(errors * statistics.stdev(kld) / 2 / 10)
+    # A bootstrap finds the analytic error of equal windows to some per cent.
+    assert row["kld_detectable"] == pytest.approx(errors * statistics.stdev(kld) / 2 / 10, rel=0.06)
     shift = errors * statistics.stdev(excess) / 2 / 10
-    assert row["perplexity_ratio_detectable"] == pytest.approx(math.exp(shift))
+    assert math.log(row["perplexity_ratio_detectable"]) == pytest.approx(shift, rel=0.06)
+    assert row.errors["kld_mean"] * errors == pytest.approx(row["kld_detectable"])
+    assert row.errors["perplexity_ratio"] == pytest.approx(
+        row["perplexity_ratio"] * math.log(row["perplexity_ratio_detectable"]) / errors, rel=0.05
+    )
 
 
 def test_perplexity_is_not_compared_with_other_windows() -> None:
@@ -381,11 +393,14 @@ def test_the_order_of_runs_changes_nothing(runs: list[RunFacts]) -> None:
     assert shuffled.values == ordered.values
 
 
-def scored(framework: str, windows: int, window_tokens: int) -> CellFacts:
+def scored(
+    framework: str, windows: int, window_tokens: int, corpus: str | None = None, **more: object
+) -> CellFacts:
     one = score(0.1, 90, 0.0)
-    shown = replace(one, windows=one.windows[:windows], window_tokens=window_tokens)
+    shown = replace(one, windows=one.windows[:windows], window_tokens=window_tokens, corpus_sha256=corpus)
     artifact = ArtifactFacts(framework, 9, 2.0, "ok")
-    return cell(framework, "int4", "x", artifact=artifact, runs=(run(framework, 0.1, 20, 500),), score=shown)
+    runs = (run(framework, 0.1, 20, 500),)
+    return cell(framework, "int4", "x", artifact=artifact, runs=runs, score=shown, **more)
 
 
 def test_quality_over_other_positions_than_most_is_marked() -> None:
@@ -404,5 +419,40 @@ def test_quality_over_other_positions_than_most_is_marked() -> None:
     assert figure_text(rows[0], "kld_mean")[-1] != OTHER_POSITIONS
     assert figure_text(rows[2], "kld_mean")[-1] == OTHER_POSITIONS
     assert figure_text(rows[2], "decode_tps")[-1] != OTHER_POSITIONS
-    text = render(rows, [], "markdown")
-    assert "the two do not compare" in text
+    for name in ("table", "markdown", "html", "latex"):
+        assert "the two do not compare" in " ".join(render(rows, [], name).split()), name
+
+
+def test_rows_of_several_sessions_are_marked_among_each_other_and_models_apart() -> None:
+    one = comparison_rows(session(scored("a", 2, 256, "t"), scored("b", 2, 256, "t")))
+    other = comparison_rows(session(scored("c", 2, 256, "u")))
+    assert [row.other_positions for row in (*one, *other)] == [None] * 3
+    *same, told = tell_other_positions([*one, *other])
+    assert same == one
+    assert told.other_positions is not None
+    assert told.other_positions.startswith("another text than that of most rows: 200 positions")
+    assert tell_other_positions([told]) == other, "alone it is the usual one"
+    model = comparison_rows(session(scored("a", 2, 256), scored("b", 2, 256), scored("a", 1, 64, model="n")))
+    assert [row.other_positions for row in model] == [None] * 3
+
+
+def test_a_score_of_an_older_version_keeps_its_figures_and_says_which_errors_it_lacks() -> None:
+    quantiles = {"kld_p99": 1.0, "kld_max": 2.0}
+    old = replace(score(0.1, 90, 1.0), quantiles=quantiles, errors={"kld_p99": 0.1})
+    shown = {one["metric"]: one for one in quality_of(old)}
+    assert (shown["kld_p99"]["value"], shown["kld_p99"]["standard_error"]) == (1.0, 0.1)
+    assert shown["kld_p99"]["interval"] is not None
+    assert (shown["kld_max"]["value"], shown["kld_max"]["standard_error"]) == (2.0, None)
+    assert "stored by a version that did not tell" in shown["kld_max"]["why_not"]
+    new = {one["metric"]: one for one in quality_of(replace(old, errors={**old.errors, "kld_max": 0.5}))}
+    assert (new["kld_max"]["standard_error"], new["kld_max"]["why_not"]) == (0.5, None)
+    assert new["kld_max"]["interval"] is None, "a maximum only grows"
+
+
+def test_the_error_of_one_window_is_missing_with_its_reason() -> None:
+    one = score(0.1, 90, 1.0)
+    alone = replace(one, windows=one.windows[:1], reference=one.reference[:1])
+    for figure in quality_of(alone):
+        assert figure["standard_error"] is None
+        if figure["value"] is not None:
+            assert figure["why_not"] == "no standard error: one window has no spread"
