@@ -138,19 +138,20 @@ class TablesReader:
             "and nothing of it was taken in",
         )
 
-    def _check_columns(self, name: str, table: TableShape, found: Sequence[str]) -> None:
-        if list(found) != list(table.names):
+    def _kinds(self, name: str, table: TableShape, found: Sequence[str]) -> list[tuple[str, Kind]]:
+        """The columns of a file with their kinds; their order is another one where tables grew by migrations."""
+        if sorted(found) != sorted(table.names):
             raise self._wrong(name, "not the columns of this table")
+        return [(one, table.fields[table.at(one)].kind) for one in found]
 
     # -- CSV ----------------------------------------------------------------------------------------------------
 
     def _csv(self, name: str, table: TableShape) -> Iterator[dict[str, Any]]:
-        convert = [(field.name, _CSV[field.kind]) for field in table.fields]
         count = 0
         with self._open(name) as file, _long_cells():
             lines = csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline=""), strict=True)
             try:
-                self._check_columns(name, table, next(lines, []))
+                convert = [(one, _CSV[kind]) for one, kind in self._kinds(name, table, next(lines, []))]
                 for cells in lines:
                     count += 1
                     if len(cells) != len(convert):
@@ -172,15 +173,15 @@ class TablesReader:
         with self._open(name) as file:
             try:
                 whole = pq.ParquetFile(file)
-                self._check_columns(name, table, whole.schema_arrow.names)
+                kinds = self._kinds(name, table, whole.schema_arrow.names)
                 for batch in whole.iter_batches(_ROWS_AT_ONCE):
                     columns = [
-                        _parquet_column(column.to_pylist(), field.kind)
-                        for column, field in zip(batch.columns, table.fields, strict=True)
+                        _parquet_column(column.to_pylist(), kind)
+                        for column, (_, kind) in zip(batch.columns, kinds, strict=True)
                     ]
                     for row in zip(*columns, strict=True):
                         count += 1
-                        yield dict(zip(table.names, row, strict=True))
+                        yield {one: value for (one, _), value in zip(kinds, row, strict=True)}
             except (pa.ArrowException, ValueError, TypeError, AttributeError, RecursionError) as error:
                 raise self._wrong(name, str(error), count) from None
 

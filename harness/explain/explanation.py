@@ -18,7 +18,7 @@ from harness.store.imports import SourceRecord
 from harness.store.origins import Origins
 from harness.table import comparison_rows
 from harness.table import facts as shown
-from harness.table.metrics import METRICS
+from harness.table.metrics import METRICS, ROW_KEYS
 from harness.table.rows import Row
 from harness.table.stored import session_facts
 from harness.table.view import DEFAULT_COLUMNS, label, select
@@ -62,6 +62,7 @@ def explain(
     columns: str | Sequence[str] | None = None,
     where: str | None = None,
     with_suspect: bool = False,
+    everything: bool = False,
 ) -> Explanation:
     """Explain the figures of a session's rows.
 
@@ -72,6 +73,7 @@ def explain(
         columns: the figures; None: those that the table shows unasked.
         where: which rows, as in the table.
         with_suspect: as in `comparison_rows`.
+        everything: where no columns are named, all that there are.
 
     Raises:
         UsageError: an unknown column, or a malformed condition.
@@ -82,7 +84,7 @@ def explain(
         return _of_file(store, facts, made, facts.source, columns, where)
     rows = comparison_rows(made, with_suspect=with_suspect)
     places = {id(row): place for place, row in enumerate(rows)}
-    keys = explained_columns(columns)
+    keys = explained_columns(columns or (ROW_KEYS if everything else None))
     cells = [_Cell(row, cell, plan) for row, cell, plan in zip(rows, facts.cells, made.cells, strict=True)]
     explained = []
     for row in select(rows, row_keys=row_keys, where=where):

@@ -62,7 +62,7 @@ def test_every_imported_figure_is_followed_to_its_samples_and_its_file(bare_lab:
     assert found["source"]["file_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest() == done["sha256"]
     assert found["source"]["file_name"] == path.name
     table = bare_lab.run("table", "--session", done["session"], "--format", "json").json
-    assert [row["imported"] for row in found["rows"]] == [row["imported"] for row in table]
+    assert [row["imported"] for row in found["rows"]] == [row["imported"] for row in table["rows"]]
     shown = bare_lab.run(*words)
     assert shown.status == 0
     figures = 0
