@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,3 +28,18 @@ def test_every_file_with_a_test_of_a_real_framework_is_in_an_environment() -> No
     ]
     assert marked
     assert [path for path in marked if not named & {path, *path.parents}] == []
+
+
+def test_the_real_datasette_is_started_somewhere_and_is_the_one_that_users_get() -> None:
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        [wanted] = tomllib.load(file)["project"]["optional-dependencies"]["datasette"]
+    starting = [
+        section
+        for section in tox.sections()
+        if "test_store_datasette.py -k real_datasette" in tox.get(section, "commands", fallback="")
+    ]
+    assert starting
+    for section in starting:
+        assert wanted in tox.get(section, "deps").split("\n")

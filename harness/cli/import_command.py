@@ -20,7 +20,7 @@ Examples:
   edgebench import bench.json --machine lab-3        llama-bench -o json > bench.json
   edgebench import results/*.json --dry-run          what would be stored
   edgebench import trials.txt --model smollm2-135m   what mlx_lm.benchmark printed
-  edgebench import lab.jsonl part.db                 what `edgebench export` wrote, as it was measured
+  edgebench import lab.jsonl part.db tables.zip      what `edgebench export` wrote, as it was measured
   edgebench table --session imported-3fa9            the figures, by the tool's own definitions
 """
 

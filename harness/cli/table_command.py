@@ -124,10 +124,15 @@ def _explained(
         raise UsageError(
             f"--explain cannot be written as {name}", next_step="choose --format table, markdown or json"
         )
-    # A program gets everything unless it names columns, as from the table itself.
-    wanted = columns or (",".join(ROW_KEYS) if name == "json" else None)
     found = explain(
-        store, session_id, row_keys=row_keys, columns=wanted, where=where, with_suspect=with_suspect
+        store,
+        session_id,
+        row_keys=row_keys,
+        columns=columns,
+        where=where,
+        with_suspect=with_suspect,
+        # A program gets everything unless it names columns, as from the table itself.
+        everything=name == "json",
     )
     if name == "json":
         rows = [one.row for one in found.rows]

@@ -1,6 +1,6 @@
-"""Importing what `edgebench export` wrote: JSON lines, and SQLite files.
+"""Importing what `edgebench export` wrote: JSON lines, SQLite files, and tables as CSV or Parquet.
 
-Owns recognising the two. Imports the store and the merge. Contract: a file is read into a database of its own first,
+Owns recognising them. Imports the store and the merge. Contract: a file is read into a database of its own first,
 of the schema that it was written with, and merged from there: so old exports are upgraded like old databases, a wrong
 line anywhere means that nothing is taken in, and twice is once.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from harness.exchange.json_lines import MARK, LinesReader
 from harness.exchange.reading import ROWS_AT_ONCE, Reader
 from harness.exchange.shape import Shape, TableShape
 from harness.exchange.source import opened
+from harness.exchange.tabular_reading import TablesReader, is_tabular
 from harness.exchange.values import Row
 from harness.exchange.writing import Writer
 from harness.files import Progress, silent
@@ -29,11 +31,15 @@ _SQLITE = b"SQLite format 3\x00"
 
 
 def is_own_export(path: Path) -> bool:
-    """Whether a file is what `import_own` reads, as far as its first bytes say.
+    """Whether a file or folder is what `import_own` reads, as far as its first bytes or its names say.
 
     Raises:
         OSError: it cannot be read.
     """
+    if is_tabular(path):
+        return True
+    if path.is_dir():
+        return False
     with path.open("rb") as file:
         begin = file.read(64)
     return begin.startswith(_SQLITE) or begin.lstrip().startswith(f'{{"{MARK}"'.encode())
@@ -44,21 +50,30 @@ def import_own(store: Store, path: Path, *, progress: Progress = silent) -> merg
 
     Args:
         store: open for writing.
-        path: a file for which `is_own_export` holds.
+        path: a file or folder for which `is_own_export` holds.
         progress: told now and then.
 
     Raises:
         EdgebenchError: the file is damaged, of a newer program or contradicts what is stored; nothing was taken in.
     """
+    if is_tabular(path):
+        with closing(TablesReader(path)) as tables:
+            return _import_rows(store, path, tables, progress)
     with path.open("rb") as file:
         is_database = file.read(len(_SQLITE)) == _SQLITE
     if is_database:
         with opened(path) as source:
             return merging.merge(source, store, progress=progress)
-    lines = LinesReader(path)
+    return _import_rows(store, path, LinesReader(path), progress)
+
+
+def _import_rows(
+    store: Store, path: Path, rows: LinesReader | TablesReader, progress: Progress
+) -> merging.Outcome:
+    """Takes in rows through a database of their own."""
     with tempfile.TemporaryDirectory(prefix="edgebench-") as folder:
         place = engine.locate(Path(folder) / f"{path.stem}.db")
-        _fill(place, lines, str(path))
+        _fill(place, rows, str(path))
         assert place.path is not None
         with Store.open(place.path):
             pass  # brings it to the newest schema
@@ -66,8 +81,8 @@ def import_own(store: Store, path: Path, *, progress: Progress = silent) -> merg
             return merging.merge(source.called(str(path)), store, progress=progress)
 
 
-def _fill(place: engine.Place, lines: LinesReader, name: str) -> None:
-    """Makes a database of the lines' schema and writes them into it, in one transaction."""
+def _fill(place: engine.Place, lines: LinesReader | TablesReader, name: str) -> None:
+    """Makes a database of the rows' schema and writes them into it, in one transaction."""
     temporary = engine.connect(place, read_only=False)
     try:
         schema.make_at(temporary, place, lines.schema)

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.exchange.shape import TableShape
 from harness.exchange.values import Row
+from harness.store.imports import PREFIX
 from harness.store.tables import ALERT_STATES, SESSION_STATUSES
 
 #: Table -> columns that change in place, and are taken together from the later state. An alert's figures are what was
@@ -36,8 +37,9 @@ DESCRIBING: dict[str, tuple[str, ...]] = {
     "session_import": ("file_name", "definitions"),
 }
 
-#: What describes a session that was imported: the same file may be imported by programs of several versions.
-_DESCRIBING_IMPORTED = ("edgebench_version",)
+#: What describes a session that was imported, and its runs: programs of several versions may import the same file, and
+#: keep more or less of a record as it stands there.
+_DESCRIBING_IMPORTED = {"session": ("edgebench_version",), "run": ("details",)}
 
 #: Table -> its columns whose rows come along when a part of a database is taken and the row they refer to is in it:
 #: an artifact brings the ways in which it was made. Other shared rows come where something refers to them.
@@ -68,8 +70,7 @@ def state_rank(row: Row, shape: TableShape) -> tuple[Any, ...]:
 
 def free_columns(table: str) -> tuple[str, ...]:
     """Columns in which two rows of one id may differ."""
-    more = _DESCRIBING_IMPORTED if table == "session" else ()
-    return (*CHANGING.get(table, ()), *DESCRIBING.get(table, ()), *more)
+    return (*CHANGING.get(table, ()), *DESCRIBING.get(table, ()), *_DESCRIBING_IMPORTED.get(table, ()))
 
 
 def alert_rank(row: Row, shape: TableShape) -> tuple[Any, ...]:
@@ -87,8 +88,8 @@ def joined(shape: TableShape, ours: Row, theirs: Row) -> Row | None:
     """What stands of two different rows of one id; None where they contradict one another."""
     differ = set(differing(shape, ours, theirs))
     described = DESCRIBING.get(shape.name, ())
-    if shape.name == "session" and ours[shape.at("origin")] == theirs[shape.at("origin")] == "imported":
-        described = _DESCRIBING_IMPORTED
+    if _is_imported(shape, ours) and _is_imported(shape, theirs):
+        described = _DESCRIBING_IMPORTED[shape.name]
     changing = CHANGING.get(shape.name, ())
     if not differ <= {*changing, *described}:
         return None
@@ -102,6 +103,12 @@ def joined(shape: TableShape, ours: Row, theirs: Row) -> Row | None:
         if weight_bytes is not None and parameters:
             made[shape.at("bits_per_weight")] = weight_bytes * 8 / parameters
     return tuple(made)
+
+
+def _is_imported(shape: TableShape, row: Row) -> bool:
+    if shape.name == "session":
+        return bool(row[shape.at("origin")] == "imported")
+    return shape.name == "run" and str(row[shape.at("session_id")]).startswith(PREFIX)
 
 
 def _greater(ours: Any, theirs: Any) -> Any:

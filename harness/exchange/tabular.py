@@ -4,8 +4,9 @@ Owns these two formats and the guard of CSV against spreadsheets that run text a
 writing Parquet. Contract: streams, some ten thousand rows at a time.
 
 In CSV a missing value is an empty cell, JSON is its text, packed numbers are base64, times are ISO text in UTC. A
-text that a spreadsheet might take for a formula begins with an apostrophe; so does one that began with an apostrophe:
-whoever takes away one apostrophe at the beginning has the text again. Numbers are never changed.
+text that a spreadsheet might take for a formula begins with an apostrophe; so does one that began with an apostrophe,
+and an empty one is an apostrophe: whoever takes away one apostrophe at the beginning has the text again. Numbers are
+never changed. `tabular_reading` reads both formats back.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ from harness.store import schema
 
 #: What the folder says of itself.
 ABOUT = "export.json"
+#: Key in it; its value is the version of this form. In the first, CSV did not tell an empty text from a missing one.
+MARK = "edgebench_export"
+VERSION = 2
 #: Where a spreadsheet begins to compute (OWASP's list, with the full-width forms), and the guard itself.
 _FORMULA = frozenset("=+-@\t\r\n'＝＋－＠")
 # Parquet's row groups: large enough to compress, small enough for any machine.
@@ -67,7 +71,7 @@ def write(
             sync_file(path)
             names.append(path.name)
             progress(f"{table.name}: {counts[table.name]:,} rows")
-        about = {"edgebench_version": __version__, "schema": schema.newest(), "rows": counts}
+        about = {MARK: VERSION, "edgebench_version": __version__, "schema": schema.newest(), "rows": counts}
         (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8", newline="\n")
         sync_folder(folder)
         if zipped:
@@ -97,8 +101,8 @@ def _zip(folder: Path, names: Sequence[str], target: Path, format_: str) -> None
 
 
 def guarded(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in _FORMULA else text
+    """A text that no spreadsheet takes for a formula, and nobody for a missing one."""
+    return f"'{text}" if not text or text[0] in _FORMULA else text
 
 
 _CSV: dict[Kind, Callable[[Any], Any]] = {

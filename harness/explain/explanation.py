@@ -10,15 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import UsageError
-from harness.explain import measured
+from harness.explain import imported, measured
 from harness.frameworks import frameworks
 from harness.store import Store
 from harness.store import facts as stored
+from harness.store.imports import SourceRecord
 from harness.store.origins import Origins
 from harness.table import comparison_rows
 from harness.table import facts as shown
-from harness.table.metrics import METRICS
+from harness.table.metrics import METRICS, ROW_KEYS
 from harness.table.rows import Row
 from harness.table.stored import session_facts
 from harness.table.view import DEFAULT_COLUMNS, label, select
@@ -46,11 +46,12 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Rows of one session, explained, and where all their runs come from."""
+    """Rows of one session, explained, and where all their runs come from; ``source``: the file of an imported one."""
 
     session_id: str
     rows: tuple[Explained, ...]
     origins: Origins
+    source: SourceRecord | None = None
 
 
 def explain(
@@ -61,6 +62,7 @@ def explain(
     columns: str | Sequence[str] | None = None,
     where: str | None = None,
     with_suspect: bool = False,
+    everything: bool = False,
 ) -> Explanation:
     """Explain the figures of a session's rows.
 
@@ -71,20 +73,18 @@ def explain(
         columns: the figures; None: those that the table shows unasked.
         where: which rows, as in the table.
         with_suspect: as in `comparison_rows`.
+        everything: where no columns are named, all that there are.
 
     Raises:
-        UsageError: an unknown column, a malformed condition, or an imported session.
+        UsageError: an unknown column, or a malformed condition.
     """
     facts = store.session_facts(session_id)
     made = session_facts(facts, frameworks(include_hidden=True))
-    if made.source is not None:
-        raise UsageError(
-            f"{session_id} was imported: only figures that edgebench measured can be explained",
-            next_step=f"edgebench table --session {session_id} has the tool's definitions below its figures",
-        )
+    if facts.source is not None:
+        return _of_file(store, facts, made, facts.source, columns, where)
     rows = comparison_rows(made, with_suspect=with_suspect)
     places = {id(row): place for place, row in enumerate(rows)}
-    keys = explained_columns(columns)
+    keys = explained_columns(columns or (ROW_KEYS if everything else None))
     cells = [_Cell(row, cell, plan) for row, cell, plan in zip(rows, facts.cells, made.cells, strict=True)]
     explained = []
     for row in select(rows, row_keys=row_keys, where=where):
@@ -96,6 +96,26 @@ def explain(
         )
     wanted = list(dict.fromkeys(run_id for one in explained for run_id in one.run_ids))
     return Explanation(session_id, tuple(explained), store.origins(wanted))
+
+
+def _of_file(
+    store: Store,
+    facts: stored.SessionFacts,
+    made: shown.SessionFacts,
+    source: SourceRecord,
+    columns: str | Sequence[str] | None,
+    where: str | None,
+) -> Explanation:
+    """The rows of an imported session."""
+    chosen, names = imported.chosen_rows(made, where, columns)
+    runs = imported.stored_runs(facts, made)
+    explained = []
+    for row, place in chosen:
+        cell, run = runs[place]
+        figures = {name: imported.figure_of(name, row, cell, run, source) for name in names}
+        explained.append(Explained(row, label(row), cell.cell.id, figures, tuple(_run_ids(figures.values()))))
+    wanted = list(dict.fromkeys(run_id for one in explained for run_id in one.run_ids))
+    return Explanation(facts.id, tuple(explained), store.origins(wanted), source)
 
 
 def explained_columns(columns: str | Sequence[str] | None) -> list[str]:

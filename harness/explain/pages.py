@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from packaging.requirements import Requirement
@@ -18,6 +18,8 @@ from harness.explain.explanation import Explained, Explanation
 from harness.explain.measured import number
 from harness.frameworks import frameworks
 from harness.safe_text import json_text, printable
+from harness.store.imports import SourceRecord
+from harness.table.imported import figure_text as imported_text
 from harness.table.metrics import METRICS, significant
 from harness.table.render_markdown import escape
 from harness.table.view import figure_text
@@ -38,13 +40,14 @@ class Line:
 def explanation_json(explanation: Explanation, keys: Sequence[str]) -> str:
     """The table's JSON, each row with its ``explain``; ``origins`` of all runs beside the rows."""
     origins = explanation.origins
+    source = explanation.source
     return (
         json_text(
             {
                 "session": explanation.session_id,
                 "rows": [
                     {
-                        **{key: one.row[key] for key in keys},
+                        **{key: one.row[key] for key in (keys if source is None else one.row.values)},
                         "explain": {
                             "cell_id": one.cell_id,
                             "figures": one.figures,
@@ -57,6 +60,7 @@ def explanation_json(explanation: Explanation, keys: Sequence[str]) -> str:
                     name: getattr(origins, name)
                     for name in ("runs", "sessions", "machines", "environments", "artifacts")
                 },
+                **({} if source is None else {"source": asdict(source)}),
             }
         )
         + "\n"
@@ -112,6 +116,9 @@ def _lines(explanation: Explanation) -> Iterator[Line]:
 
 
 def _figure(one: Explained, key: str, figure: Mapping[str, Any]) -> Iterator[Line]:
+    if "file" in figure:
+        yield from _imported_figure(one, key, figure)
+        return
     value = figure["value"]
     if value in (None, []):
         yield Line(f"{figure['title']} ({key}): none: {figure['why_missing']}", 3)
@@ -130,6 +137,35 @@ def _figure(one: Explained, key: str, figure: Mapping[str, Any]) -> Iterator[Lin
     if "note" in figure:
         yield Line(f"note: {figure['note']}")
     yield from _behind(figure)
+
+
+def _imported_figure(one: Explained, key: str, figure: Mapping[str, Any]) -> Iterator[Line]:
+    """A figure of another tool's: its definition, the stored samples, and where in the file they stand."""
+    if figure["value"] in (None, []):
+        yield Line(f"{figure['title']}: none: {figure['why_missing']}", 3)
+        return
+    if key == "tasks":
+        yield Line(f"{figure['title']} ({key}): {figure_text(one.row, key)}", 3)
+    else:
+        statistic = figure["statistic"]
+        yield Line(f"{key}: {imported_text(key, one.row['imported'][key])}, exactly {figure['value']!r}", 3)
+        yield Line(f"definition: {figure['formula']}; from {figure['source']}")
+        over = "" if statistic["n"] is None else f" over {statistic['n']}"
+        yield Line(f"here: {figure['arithmetic']} (the {statistic['statistic']}{over})")
+    place = figure["file"]["place"] or "it was imported before places were kept"
+    field = "" if figure["file"]["field"] is None else f", field {figure['file']['field']}"
+    yield Line(f"in the file: {place}{field}")
+    samples = figure.get("samples", ())
+    for sample in samples[:_REPETITIONS]:
+        left_out = ", a warm-up: left out" if sample["warmup"] else ""
+        yield Line(f"sample of repetition {sample['repetition']}: {sample['value']!r}{left_out}", depth=1)
+    if len(samples) > _REPETITIONS:
+        yield Line(f"and {len(samples) - _REPETITIONS} more: --format json", depth=1)
+    if "numbers" in figure:
+        yield Line(
+            f"an array of {figure['numbers']} numbers: edgebench show {figure['run_ids'][0]} --json", depth=1
+        )
+    yield from _behind({**figure, "left_out": {}})
 
 
 def _behind(figure: Mapping[str, Any]) -> Iterator[Line]:
@@ -213,7 +249,7 @@ def _origins(explanation: Explanation) -> Iterator[Line]:
     yield Line("Where these runs come from (edgebench show ID shows each in full)", 1)
     yield Line("Runs", 2)
     for run_id, run in origins.runs.items():
-        marks = [str(run["status"]), *([run["validity"]] if run["validity"] != "ok" else [])]
+        marks = [str(run["status"]), *([run["validity"]] if run["validity"] not in ("ok", None) else [])]
         yield Line(
             f"{run_id}: {run['kind']} run {run['run_index']}, attempt {run['attempt']}, {', '.join(marks)}, "
             f"{run['started_at']}, session {run['session_id']}, artifact {run['artifact_id'] or '–'}, "
@@ -221,13 +257,18 @@ def _origins(explanation: Explanation) -> Iterator[Line]:
         )
     yield Line("Sessions", 2)
     for session_id, session in origins.sessions.items():
-        yield from _session(session_id, session)
+        if explanation.source is None:
+            yield from _session(session_id, session)
+        else:
+            yield from _imported_session(session_id, session, explanation.source)
     yield Line("Machines", 2)
     for machine_id, machine in origins.machines.items():
         yield Line(
             f"{machine_id}: {machine['name']} ({machine['arch']}, {machine['logical_cores']} hardware threads, "
             f"{machine['memory_bytes']} bytes of memory)"
         )
+    if explanation.source is not None:
+        return
     yield Line("Environments", 2)
     for environment_id, environment in origins.environments.items():
         yield from _environment(environment_id, environment)
@@ -248,6 +289,25 @@ def _session(session_id: str, session: Mapping[str, Any]) -> Iterator[Line]:
     yield Line(f"commit {session['commit_sha'] or 'none: it was begun outside of a repository'}", depth=1)
     yield Line(f"command line: {' '.join(map(str, session['command_line']))}", depth=1)
     yield Line(f"edgebench {session['edgebench_version']}, seed {session['seed']}", depth=1)
+
+
+def _imported_session(session_id: str, session: Mapping[str, Any], source: SourceRecord) -> Iterator[Line]:
+    version = source.tool_version or "of a version that the file does not tell"
+    begun = session["started_at"] or "at a time that the file does not tell"
+    yield Line(f"{session_id}: imported, measured {begun}")
+    yield Line(f"measured by {source.tool} {version}, not by edgebench", depth=1)
+    yield Line(
+        f"file {source.file_name}: {source.format}, {source.file_bytes} bytes, SHA-256 {source.file_sha256}",
+        depth=1,
+    )
+    for other in source.other_files:
+        yield Line(
+            f"and {other.get('name')}: {other.get('bytes')} bytes, SHA-256 {other.get('sha256')}", depth=1
+        )
+    yield Line(f"machine {session['machine_id']}, as the file or --machine told", depth=1)
+    if session["commit_sha"]:
+        yield Line(f"commit {session['commit_sha']}, as the file told", depth=1)
+    yield Line(f"imported by edgebench {session['edgebench_version']}", depth=1)
 
 
 def _environment(environment_id: str, environment: Mapping[str, Any]) -> Iterator[Line]:

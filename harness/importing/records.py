@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from harness import __version__
 from harness.importing.document import Document
@@ -162,8 +163,20 @@ def _run(
         samples=_samples(tool, raw, arrays, result.warmups),
         statistics=[_statistic(tool, one) for one in result.statistics],
         evaluation=_evaluation(document, tool, contents, result, cell),
-        details={"record": dict(result.record)},
+        details=_details(tool, result),
     )
+
+
+def _details(tool: str, result: Result) -> dict[str, Any]:
+    """The record as it stands in the file, where it stands there, and from which of its fields the figures are."""
+    found: dict[str, Any] = {"record": dict(result.record)}
+    if result.place:
+        found["place"] = result.place
+    if result.fields:
+        found["fields"] = {_named(tool, metric): name for metric, name in result.fields.items()}
+    if result.tasks is not None and result.tasks.items:
+        found["items"] = {task: [dict(one) for one in items] for task, items in result.tasks.items.items()}
+    return found
 
 
 def _samples(

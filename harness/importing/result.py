@@ -40,6 +40,7 @@ class Tasks:
         chat_template: whether one was used.
         limit: items of each task at most, None: all.
         max_length: tokens that fit into a question, None: not told.
+        items: what else the file has of each item of a task, by the task, in the order of its items.
     """
 
     tasks: Sequence[TaskRecord]
@@ -47,6 +48,7 @@ class Tasks:
     chat_template: bool = False
     limit: int | None = None
     max_length: int | None = None
+    items: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class Result:
         threads: None where the file does not tell.
         flags: what speaks against it.
         tasks: of an evaluation.
+        place: where the record stands in the file, in words: ``line 7``, ``results[2]``.
+        fields: which field of the record a metric was made from, by the metric.
     """
 
     framework: str
@@ -101,6 +105,8 @@ class Result:
     threads: int | None = None
     flags: Sequence[str] = ()
     tasks: Tasks | None = None
+    place: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

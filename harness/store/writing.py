@@ -46,11 +46,6 @@ def _insert(dialect: str, name: str) -> Any:
     return sqlite.insert(table(name)).on_conflict_do_nothing()
 
 
-def _exists(connection: Connection, name: str, row_id: str) -> bool:
-    rows = table(name)
-    return connection.execute(select(rows.c.id).where(rows.c.id == row_id)).first() is not None
-
-
 def machine(connection: Connection, record: records.MachineRecord) -> None:
     """Adds a machine."""
     row = {**asdict(record), "accelerators": list(record.accelerators)}
@@ -140,15 +135,14 @@ def session(connection: Connection, record: records.SessionRecord) -> str:
     """Adds a session and gives its id. A session is always a new one, however alike another began."""
     row = {**asdict(record), "command_line": list(record.command_line)}
     content = {name: value for name, value in row.items() if name != "started_at"}
-    made = ids.session_id(record.started_at, content)
     again = 0
-    while _exists(connection, "session", made):
+    while True:
+        made = ids.session_id(record.started_at, {**content, "again": again} if again else content)
+        new = {**row, "id": made, "ended_at": None, "status": "running", "resumed": 0}
+        # Asking first whether there is one would not see what another process on a server is just adding.
+        if connection.execute(insert_or_leave(connection, "session"), new).rowcount:
+            return made
         again += 1
-        made = ids.session_id(record.started_at, {**content, "again": again})
-    insert_missing(
-        connection, "session", [{**row, "id": made, "ended_at": None, "status": "running", "resumed": 0}]
-    )
-    return made
 
 
 def session_cells(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import statistics
 import sys
 from pathlib import Path
 
@@ -37,21 +39,58 @@ def test_the_table_without_a_session_is_never_an_imported_one(bare_lab: Lab) -> 
     assert "--session" in table.err
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("show", "--suite-text"), "it has no suite"),
-        (("table", "--explain", "--session"), "can be explained"),
-    ],
-)
-def test_what_an_imported_session_cannot_have_is_told(
-    bare_lab: Lab, words: tuple[str, ...], said: str
-) -> None:
+def test_what_an_imported_session_cannot_have_is_told(bare_lab: Lab) -> None:
     done = bare_lab.run("import", str(FILES / "hyperfine.json"), "--json").json["imports"][0]
-    refused = bare_lab.run(*words, done["session"])
+    refused = bare_lab.run("show", "--suite-text", done["session"])
     assert refused.status == 2
     assert f"{done['session']} was imported" in refused.err
-    assert said in refused.err
+    assert "it has no suite" in refused.err
+
+
+EXPLAINED = sorted(
+    path
+    for path in FILES.rglob("*.*")
+    if path.name not in ("README.md", "benchmark_config.json") and not path.name.startswith("samples_")
+)
+
+
+@pytest.mark.parametrize("path", EXPLAINED, ids=lambda path: path.name)
+def test_every_imported_figure_is_followed_to_its_samples_and_its_file(bare_lab: Lab, path: Path) -> None:
+    done = bare_lab.run("import", str(path), "--json").json["imports"][0]
+    words = ("table", "--explain", "--session", done["session"])
+    found = bare_lab.run(*words, "--format", "json").json
+    assert found["source"]["file_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest() == done["sha256"]
+    assert found["source"]["file_name"] == path.name
+    table = bare_lab.run("table", "--session", done["session"], "--format", "json").json
+    assert [row["imported"] for row in found["rows"]] == [row["imported"] for row in table["rows"]]
+    shown = bare_lab.run(*words)
+    assert shown.status == 0
+    figures = 0
+    for row in found["rows"]:
+        for name, figure in row["explain"]["figures"].items():
+            if figure["value"] in (None, []):
+                continue
+            figures += 1
+            assert figure["file"]["place"]
+            assert figure["file"]["place"] in shown.out
+            run = bare_lab.run("show", figure["run_ids"][0], "--json").json
+            assert run["session_id"] == done["session"]
+            if name == "tasks":
+                continue
+            assert figure["value"] == row["imported"][name]["value"]
+            assert figure["file"]["field"]
+            stored = [one for one in run["samples"] if one["metric"] == name]
+            told = figure.get("samples", [])
+            assert [one["value"] for one in stored] == [one["value"] for one in told]
+            timed = [one["value"] for one in told if not one["warmup"]]
+            if timed and "numbers" not in figure:
+                assert statistics.median(timed) == figure["value"]
+            elif not told and "numbers" not in figure:
+                assert figure["value"] in [
+                    each["value"] for each in run["statistics"] if each["metric"] == name
+                ]
+    assert figures
+    assert done["sha256"] in "".join(shown.out.split())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such name of a file")

@@ -388,9 +388,120 @@ def _is_number(text: str) -> bool:
     return True
 
 
+TABLES = [("csv", "tables"), ("csv", "tables.zip"), ("parquet", "tables"), ("parquet", "tables.zip")]
+
+
+@pytest.mark.parametrize(("format_", "name"), TABLES)
+def test_tables_come_back_as_an_equal_database(source: Path, tmp_path: Path, format_: str, name: str) -> None:
+    if format_ == "parquet":
+        pytest.importorskip("pyarrow")
+    with Store.open(source) as store, store.writing() as connection:
+        failed = "WHERE status = 'failed'"
+        connection.exec_driver_sql(f"UPDATE run SET reason = '', error = char(39, 39) || '=1+1' {failed}")
+    write(source, tmp_path / name, format_=format_)
+    outcome = take_in(tmp_path / name, tmp_path / "target.db")
+    assert contents(tmp_path / "target.db") == contents(source)
+    assert dict(outcome.added) == {table: len(rows) for table, rows in contents(source).items()}
+    again = take_in(tmp_path / name, tmp_path / "target.db")
+    assert not any(again.added.values())
+    assert again.changed == 0
+
+
+@pytest.mark.parametrize("format_", ["csv", "parquet"])
+def test_a_table_that_is_gone_or_cut_off_is_named(source: Path, tmp_path: Path, format_: str) -> None:
+    if format_ == "parquet":
+        pytest.importorskip("pyarrow")
+    write(source, tmp_path / "tables", format_=format_)
+    file = tmp_path / "tables" / f"sample.{format_}"
+    whole = file.read_bytes()
+    for content in (None, b"", whole[: len(whole) // 2], whole[: whole.rindex(b"\n", 0, -1) + 1]):
+        if content is None:
+            file.unlink()
+        else:
+            file.write_bytes(content)
+        with Store.open(tmp_path / "target.db") as store:
+            with pytest.raises(EdgebenchError, match=rf"sample\.{format_}"):
+                own_import.import_own(store, tmp_path / "tables")
+            assert not any(contents(store).values())
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "words"),
+    [
+        ("value", "fast", "could not convert"),
+        ("value", "inf", "is no figure"),
+        ("value", "", "is missing"),
+        ("warmup", "1", "neither true nor false"),
+        ("repetition", "70000", "no whole number of 16 bits"),
+        ("repetition", "1.0", "is no whole number"),
+    ],
+)
+def test_a_wrong_cell_is_named_by_its_row(
+    source: Path, tmp_path: Path, column: str, cell: str, words: str
+) -> None:
+    write(source, tmp_path / "tables", format_="csv")
+    rows = read_csv(tmp_path / "tables", "sample")
+    rows[6][column] = cell
+    with (tmp_path / "tables" / "sample.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    with Store.open(tmp_path / "target.db") as store:
+        with pytest.raises(EdgebenchError, match=words) as caught:
+            own_import.import_own(store, tmp_path / "tables")
+        assert "sample.csv, row 7" in str(caught.value)
+        assert not any(contents(store).values())
+
+
+def test_tables_without_a_sound_description_are_refused(source: Path, tmp_path: Path) -> None:
+    write(source, tmp_path / "tables", format_="csv")
+    about = tmp_path / "tables" / tabular.ABOUT
+    told = json.loads(about.read_text("utf-8"))
+    for content, words in (
+        ("{", "no JSON"),
+        ("[]", "which tables"),
+        (json.dumps({**told, tabular.MARK: 1}), "cannot read"),
+        (json.dumps({**told, "schema": "9999"}), "cannot read"),
+    ):
+        about.write_text(content, encoding="utf-8")
+        with (
+            Store.open(tmp_path / "target.db") as store,
+            pytest.raises(EdgebenchError, match=words),
+        ):
+            own_import.import_own(store, tmp_path / "tables")
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(start=st.integers(0, 10**9), noise=st.binary(min_size=1, max_size=80), cut=st.booleans())
+def test_a_damaged_zip_gives_an_error_or_the_whole(
+    tmp_path: Path, start: int, noise: bytes, cut: bool
+) -> None:
+    sound = tmp_path / "sound.zip"
+    if not sound.exists():
+        make_database(tmp_path / "sound.db", {0: Night(2, 1)})
+        write(tmp_path / "sound.db", sound, format_="csv")
+    content = sound.read_bytes()
+    start %= len(content)
+    hostile, target = tmp_path / "hostile.zip", tmp_path / "target.db"
+    hostile.write_bytes(content[:start] + (b"" if cut else noise + content[start + len(noise) :]))
+    if not own_import.is_own_export(hostile):
+        return
+    with Store.open(target) as store:
+        try:
+            own_import.import_own(store, hostile)
+        except EdgebenchError as error:
+            assert error.next_step  # noqa: PT017 - that it is one with a next step is all that is asked
+            assert not any(contents(store).values())
+        else:
+            assert contents(store) == contents(tmp_path / "sound.db")
+    for left in tmp_path.glob("target.db*"):
+        left.unlink()
+
+
 @given(st.text())
 def test_the_guard_is_undone_by_taking_one_apostrophe_away(text: str) -> None:
     made = tabular.guarded(text)
+    assert made
     assert made[:1] not in {"=", "+", "-", "@", "\t", "\r", "\n"}
     assert made.removeprefix("'") == text
 

@@ -45,6 +45,7 @@ def test_the_same_file_under_two_names_by_two_programs_is_one_session(bare_lab: 
     with changed:
         changed.execute("UPDATE session SET edgebench_version = '0.0.9'")
         changed.execute("UPDATE session_import SET definitions = ?", [json.dumps({"x": "in other words"})])
+        changed.execute("UPDATE run SET details = ?", [json.dumps({"record": {"less": 1}})])
     changed.close()
     told = []
     for place, order in enumerate(itertools.permutations("ab")):
@@ -52,12 +53,13 @@ def test_the_same_file_under_two_names_by_two_programs_is_one_session(bare_lab: 
         told.append(
             rows(
                 bare_lab.folder / f"{place}.db",
-                "SELECT session.id, session.edgebench_version, file_name, definitions FROM session "
+                "SELECT session.id, session.edgebench_version, file_name, definitions, "
+                "(SELECT group_concat(details) FROM run WHERE run.session_id = session.id) FROM session "
                 "JOIN session_import ON session_id = session.id",
             )
         )
     assert told[0] == told[1]
-    ((_, version, name, _),) = told[0]
+    ((_, version, name, _, _),) = told[0]
     assert (version, name) == ("0.1.0", "other.json")
 
 

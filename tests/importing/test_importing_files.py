@@ -14,6 +14,7 @@ from harness.importing.document import Document, ImportFileError
 from harness.importing.reading import read_file
 from harness.importing.records import named_machine
 from harness.importing.registry import format_of, formats
+from harness.importing.tools import lm_eval
 
 #: File, tool, version, format, results.
 KNOWN = [
@@ -134,6 +135,54 @@ def test_lm_eval_s_items_come_from_the_samples_beside_it() -> None:
     assert evaluation.artifact_id is None
     # What lm-eval was asked for, by default: a model that needs no device at all ran.
     assert (one.cell.device, one.cell.options["device"]) == ("unknown", "cuda:0")
+
+
+def test_whatever_else_lm_eval_tells_of_an_item_is_kept() -> None:
+    folder = FILES / "lm_eval"
+    [one] = read_file(folder / "results_2026-11-26T19-03-36.611759.json").runs
+    kept = one.run.details["items"]
+    assert set(kept) == {"edgebench_grammar", "edgebench_arithmetic"}
+    for task, items in kept.items():
+        path = folder / f"samples_{task}_2026-11-26T19-03-36.611759.jsonl"
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert len(items) == 4
+        for row in rows:
+            item = items[row["doc_id"]]
+            for key, value in row.items():
+                if key not in row["metrics"]:
+                    assert any(each.get(key) == value for each in (item, *item.get("filters", ()))), key
+            assert not set(row["metrics"]) & item.keys()
+
+
+def test_the_bound_of_what_is_kept_of_items_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (FILES / "lm_eval").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    results = tmp_path / "results_2026-11-26T19-03-36.611759.json"
+    [whole] = read_file(results).runs
+    sizes = [len(json.dumps(one)) for items in whole.run.details["items"].values() for one in items]
+    monkeypatch.setattr(lm_eval, "MAX_ITEMS_BYTES", sum(sizes) // 2)
+    [half] = read_file(results).runs
+    kept = [one for items in half.run.details["items"].values() for one in items]
+    left_out = [one for one in kept if "not_kept" in one]
+    assert len(kept) == len(sizes)
+    assert 0 < len(left_out) < len(kept)
+    monkeypatch.setattr(lm_eval, "MAX_ITEM_BYTES", 10)
+    [none] = read_file(results).runs
+    for items in none.run.details["items"].values():
+        assert [one["doc_id"] for one in items] == [0, 1, 2, 3]
+        assert all(one["not_kept"].endswith("more than 10 of an item") for one in items)
+    assert none.run.evaluation == whole.run.evaluation
+
+
+def test_every_figure_has_the_field_that_it_was_made_from() -> None:
+    for path in sorted(FILES.rglob("*")):
+        if not path.is_file() or path.name.startswith(("samples_", "README", "benchmark_config")):
+            continue
+        for one in read_file(path).runs:
+            metrics = {name for sample in one.run.samples for name in (*sample.values, *sample.traces)}
+            metrics |= {statistic.metric for statistic in one.run.statistics}
+            assert one.run.details["place"], path
+            assert metrics <= set(one.run.details.get("fields", ())), path
 
 
 def test_lm_eval_without_samples_beside_it_has_results_alone(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The orchestrator is killed at random instants of a session: nothing finished is lost, nothing is done twice.
 
-Some kills hit a fresh session, others its resumption, until it completes. How many there are says
-``EDGEBENCH_TEST_KILLS``; ``tox -e faults`` makes it 200.
+Some kills hit a fresh session, others its resumption, until it completes; sessions store into an SQLite file, or each
+into a database of its own on a PostgreSQL server. How many kills there are of either says ``EDGEBENCH_TEST_KILLS``;
+``tox -e faults`` makes it 200.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ import os
 import random
 import re
 import signal
-import sqlite3
 import sys
 import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from fake_lab import PATIENCE_S, write_gguf
 from killing import Ended, Zygote, wait_until_none
+from sqlalchemy import NullPool, create_engine, text
+from store_servers import new_database
 
 from harness.runner.front import cell_of
 from harness.store import Store
@@ -33,7 +36,11 @@ pytestmark = [
     pytest.mark.alone,
 ]
 
-KILLS = int(os.environ.get("EDGEBENCH_TEST_KILLS", "20"))
+#: On a server fewer unless told: each of its sessions begins with making the tables, which takes it longest.
+KILLS = {
+    name: int(os.environ.get("EDGEBENCH_TEST_KILLS", few))
+    for name, few in (("sqlite", "20"), ("postgresql", "8"))
+}
 SEED = 6
 LANES = 2
 TOKEN = "EDGEBENCH_TEST_LANE"
@@ -63,6 +70,11 @@ WHOLE = {
 }
 #: Tables whose rows change: a session has its end and a number of resumptions.
 CHANGING = {"session"}
+#: What asks for the tables that there are, by the kind of database.
+_TABLES = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
+    "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = 'public'",
+}
 #: One line of the display for a run that was stored.
 SAID = re.compile(r"^\[\d+/\d+\] (?P<label>.+?): (?P<outcome>ok in .*|scored before.*)$", re.MULTILINE)
 
@@ -93,12 +105,14 @@ class Instants:
 
 
 class Session:
-    """One scripted session in a folder of its own, and all that was seen of it."""
+    """One scripted session in a folder of its own, and all that was seen of it; ``url`` of a server's database."""
 
-    def __init__(self, folder: Path, environments: Path) -> None:
+    def __init__(self, folder: Path, environments: Path, url: str | None) -> None:
         self.folder = folder
         self.cache = folder / "cache"
-        self.database = folder / "results" / "edgebench.db"
+        self.file = folder / "results" / "edgebench.db" if url is None else None
+        self.database = url or str(self.file)
+        self._engine = create_engine(url or f"sqlite:///{self.file}", poolclass=NullPool)
         self.token = uuid.uuid4().hex
         self.kept: Rows = {}
         self.labels: set[str] = set()
@@ -110,11 +124,13 @@ class Session:
     def launch(self, zygote: Zygote, kill_after_s: float | None) -> Ended:
         """Begin it, or go on with it where a session is stored, and look at everything afterwards."""
         resume = ["--resume"] if self.kept.get("session") else []
+        where = [] if self.file is not None else ["--db", self.database]
         environment = {"EDGEBENCH_CACHE_DIR": str(self.cache), "NO_COLOR": "1", TOKEN: self.token}
         ended = zygote.run(
             "run",
             "killed.yaml",
             *resume,
+            *where,
             folder=self.folder,
             environment=environment,
             kill_after_s=kill_after_s,
@@ -125,8 +141,8 @@ class Session:
         return ended
 
     def look(self) -> None:
-        """The file is sound, nothing that was stored has changed, and all that was said to be stored is."""
-        if not self.database.exists():
+        """The database is sound, nothing that was stored has changed, and all that was said to be stored is."""
+        if self.file is not None and not self.file.exists():
             assert self.labels == set()
             return
         now = self.rows()
@@ -141,16 +157,21 @@ class Session:
 
     def rows(self) -> Rows:
         """Every row of every table; none where the tables are not made yet."""
-        with closing(sqlite3.connect(self.database)) as connection:
-            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-            made = {
-                name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            }
-            if not made:
-                return {name: set() for name in metadata.tables}
-            assert made >= metadata.tables.keys(), "half of the tables were made"
-            return {name: set(connection.execute(f"SELECT * FROM {name}")) for name in metadata.tables}
+        if self.file is not None:
+            assert self.query("PRAGMA integrity_check") == [("ok",)]
+            assert self.query("PRAGMA foreign_key_check") == []
+        made = {name for (name,) in self.query(_TABLES[self._engine.name])}
+        if not made:
+            return {name: set() for name in metadata.tables}
+        assert made >= metadata.tables.keys(), "half of the tables were made"
+        # The server gives a row as one text: its JSON has no hash.
+        columns = "*" if self.file is not None else "CAST(made AS text)"
+        return {name: set(self.query(f"SELECT {columns} FROM {name} AS made")) for name in metadata.tables}
+
+    def query(self, statement: str) -> list[tuple[object, ...]]:
+        """Its rows, by a connection of its own."""
+        with self._engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement))]
 
     def stored_labels(self) -> set[str]:
         """The runs that are stored, by the words of the display."""
@@ -187,9 +208,8 @@ class Session:
         """Every planned run once, and nothing of the kills is left."""
         assert ended.code == 0, ended.said
         assert "Traceback" not in ended.said
-        with closing(sqlite3.connect(self.database)) as connection:
-            runs = connection.execute("SELECT cell_id, kind, run_index, status, phase FROM run").fetchall()
-            sessions = connection.execute("SELECT status FROM session").fetchall()
+        runs = self.query("SELECT cell_id, kind, run_index, status, phase FROM run")
+        sessions = self.query("SELECT status FROM session")
         assert Counter((kind, status) for _, kind, _, status, _ in runs) == WHOLE
         assert max(Counter(run[:3] for run in runs).values()) == 1, "a run was done twice"
         assert sessions == [("ok",)]
@@ -204,12 +224,16 @@ class Lane:
         folder: for their folders.
         environments: the scripted framework's.
         instants: when to kill; shared by all lanes.
+        new_url: makes a database on a server for each session; None: files.
     """
 
-    def __init__(self, folder: Path, environments: Path, instants: Instants) -> None:
+    def __init__(
+        self, folder: Path, environments: Path, instants: Instants, new_url: Callable[[], str] | None
+    ) -> None:
         self._folder = folder
         self._environments = environments
         self._instants = instants
+        self._new_url = new_url
         self._sessions = 0
         self.kills: list[str] = []
         self.whole_s = 0.0
@@ -227,7 +251,8 @@ class Lane:
 
     def _session(self) -> Session:
         self._sessions += 1
-        return Session(self._folder / str(self._sessions), self._environments)
+        url = None if self._new_url is None else self._new_url()
+        return Session(self._folder / str(self._sessions), self._environments, url)
 
     def _killed_and_resumed(self, zygote: Zygote, session: Session) -> bool:
         """One session to its end; gives whether there are instants left."""
@@ -245,17 +270,24 @@ class Lane:
             return instant is not None
 
 
+@pytest.mark.parametrize("kind", sorted(KILLS, reverse=True))
 def test_killed_at_random_instants_a_session_loses_nothing_and_is_resumed(
+    kind: str,
     tmp_path: Path,
     fake_environments: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
+    new_url = None
+    if kind == "postgresql":
+        server: str = request.getfixturevalue("postgresql_server")
+        new_url = partial(new_database, server)
     for name in ("EDGEBENCH_DB", "EDGEBENCH_FAKE_SCRIPT"):
         monkeypatch.delenv(name, raising=False)
     begin = time.monotonic()
-    instants = Instants(KILLS)
-    lanes = [Lane(tmp_path / str(number), fake_environments, instants) for number in range(LANES)]
+    instants = Instants(KILLS[kind])
+    lanes = [Lane(tmp_path / str(number), fake_environments, instants, new_url) for number in range(LANES)]
     with ThreadPoolExecutor(LANES) as pool:
         for done in [pool.submit(lane.run) for lane in lanes]:
             done.result()
@@ -264,8 +296,8 @@ def test_killed_at_random_instants_a_session_loses_nothing_and_is_resumed(
     stages = Counter(kills)
     with capfd.disabled():
         whole = ", ".join(f"{lane.whole_s:.1f} s" for lane in lanes)
-        print(f"\n{len(kills)} kills in {took:.0f} s, sessions of {whole}: {dict(stages)}")
-    assert len(kills) == KILLS
+        print(f"\n{kind}: {len(kills)} kills in {took:.0f} s, sessions of {whole}: {dict(stages)}")
+    assert len(kills) == KILLS[kind]
     # Instants are shares of the length of a session: they fall into all that takes long.
-    assert stages["set-up"] >= KILLS // 20
-    assert stages["runs"] >= KILLS // 20
+    assert stages["set-up"] >= KILLS[kind] // 20
+    assert stages["runs"] >= KILLS[kind] // 20

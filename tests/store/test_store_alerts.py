@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import make_store_records as make
 import pytest
@@ -22,8 +21,8 @@ RAISED = make.BEGAN + timedelta(days=30)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "alerts.db") as made:
+def store(any_database: str) -> Iterator[Store]:
+    with Store.open(any_database) as made:
         made.record_cells([CELL])
         yield made
 

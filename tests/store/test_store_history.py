@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import make_store_records as make
@@ -27,8 +26,8 @@ def made(store: Store) -> Store:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "history.db") as opened:
+def store(any_database: str) -> Iterator[Store]:
+    with Store.open(any_database) as opened:
         yield made(opened)
 
 

@@ -2,6 +2,9 @@
 
 Every reading command runs in this process on a small whole database that was changed: in its bytes, in its rows, in its
 schema. ``EDGEBENCH_FUZZ=500`` tries so many changes of each kind instead of a few.
+
+All of it is about SQLite files, which anybody can make: a server's pages are out of reach, and its schema is what its
+owner defined.
 """
 
 from __future__ import annotations

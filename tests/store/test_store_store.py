@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -512,3 +513,12 @@ def test_a_time_without_its_zone_is_refused(store: Store) -> None:
     machine = store.record_machine(make.machine())
     with pytest.raises(Exception, match="without its zone"):
         store.start_session(make.session(machine, started_at=make.BEGAN.replace(tzinfo=None)))
+
+
+def test_sessions_that_begin_at_once_in_the_same_words_stay_apart(any_database: str) -> None:
+    with Store.open(any_database) as store:
+        record = make.session(store.record_machine(make.machine()))
+        with ThreadPoolExecutor(8) as pool:
+            made = [one.result() for one in [pool.submit(store.start_session, record) for _ in range(16)]]
+        assert len(set(made)) == 16
+        assert {one["id"] for one in store.sessions()} == set(made)

@@ -1,4 +1,8 @@
-"""What a person sees when the database cannot be used, and that nothing stored before is lost."""
+"""What a person sees when the database cannot be used, and that nothing stored before is lost.
+
+Most of it is about SQLite's file: a full disk under it, its rights, its deletion, its bytes. A server's disk and files
+are its own to watch; what it refuses is told in words of `harness.store.engine`, which the tests of URLs look at.
+"""
 
 from __future__ import annotations
 

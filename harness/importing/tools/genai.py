@@ -118,14 +118,18 @@ def _result(row: Fields) -> Result:
     batch = row.whole("config.batch_size", 1)
     word = row.name_or_none("config.precision")
     provider = (row.option("metadata.device") or UNKNOWN).lower()
-    statistics = []
+    fields: dict[str, str] = {}
     for name in _PHASES:
         latency = "s" if name == "tokenization" else "s_per_token"
-        statistics += _mean(row, f"metrics.{name}_throughput_tps", f"{name}_tps", 1.0)
-        statistics += _mean(row, f"metrics.{name}_latency_ms", f"{name}_{latency}", 1 / MS)
-    statistics += _mean(row, "metrics.wall_clock_throughput_tps", "wall_clock_tps", 1.0)
-    statistics += _mean(row, "metrics.wall_clock_time_s", "wall_clock_s", 1.0)
+        fields[f"{name}_tps"] = f"metrics.{name}_throughput_tps"
+        fields[f"{name}_{latency}"] = f"metrics.{name}_latency_ms"
+    fields["wall_clock_tps"] = "metrics.wall_clock_throughput_tps"
+    fields["wall_clock_s"] = "metrics.wall_clock_time_s"
+    statistics = []
+    for metric, key in fields.items():
+        statistics += _mean(row, key, metric)
     for name in ("peak_cpu_memory", "peak_gpu_memory"):
+        fields[f"{name}_bytes"] = f"metrics.{name}_gb"
         if (found := row.positive_or_none(f"metrics.{name}_gb")) is not None:
             statistics.append(Statistic(f"{name}_bytes", "maximum", found * GIB))
     if not statistics:
@@ -151,12 +155,16 @@ def _result(row: Fields) -> Result:
         },
         statistics=statistics,
         framework_version=row.name_or_none("metadata.package_version"),
+        place=row.place,
+        fields=fields,
     )
 
 
-def _mean(row: Fields, key: str, metric: str, scale: float) -> list[Statistic]:
+def _mean(row: Fields, key: str, metric: str) -> list[Statistic]:
     found = row.positive_or_none(key)
-    return [] if found is None else [Statistic(metric, "mean", found * scale if scale == 1.0 else found / MS)]
+    if found is None:
+        return []
+    return [Statistic(metric, "mean", found / MS if key.endswith("_ms") else found)]
 
 
 FORMAT = Genai()

@@ -82,6 +82,13 @@ def _result(row: Fields) -> Result:
         raw=raw,
         statistics=statistics,
         flags=_flags(row),
+        place=row.place,
+        fields={
+            "wall_s": "times" if times else "mean",
+            "user_s": "user",
+            "system_s": "system",
+            "memory_bytes": "memory_usage_byte",
+        },
     )
 
 

@@ -171,6 +171,10 @@ def _result(row: Fields) -> Result:
         started_at=row.time_or_none("test_time"),
         framework_version=_version(row),
         threads=row.whole_or_none("n_threads"),
+        place=row.place,
+        fields={f"{name}_s": "samples_ns", f"{name}_tps": "samples_ns"}
+        if raw
+        else {f"{name}_s": "avg_ns", f"{name}_tps": "avg_ts"},
     )
 
 

@@ -154,7 +154,9 @@ def _result(
         found = [row.positive_or_none(name) for row in rows]
         if any(value is not None for value in found):
             raw[metric] = [None if value is None else value / scale for value in found]
-    raw |= _memory(rows)
+    fields = {metric: name for name, (metric, _) in names.items()}
+    for name, key, values in _memory(rows):
+        raw[name], fields[name] = values, key
     if not raw:
         rows[0].refuse("", "an iteration without a figure")
     parts = [f"pp{prompt}"] * bool(prompt) + [f"tg{generated}"] * bool(generated)
@@ -174,15 +176,18 @@ def _result(
         raw=raw,
         warmups=sum(1 for row in rows if row.whole("iteration") == 0) if len(rows) > 1 else 0,
         statistics=[] if compile_s is None else [Statistic("compile_s", "value", compile_s, 1)],
+        place=rows[0].place if len(rows) == 1 else f"{rows[0].place} to {rows[-1].place}",
+        fields={**fields, "compile_s": "compile_time, or pretrain_time(s) in CSV"},
     )
 
 
-def _memory(rows: Sequence[Fields]) -> dict[str, list[float | None]]:
-    """Peaks by polling. The CSV names the unit in its head; the JSON has MiB and does not say so.
+def _memory(rows: Sequence[Fields]) -> list[tuple[str, str, list[float | None]]]:
+    """Peaks by polling: metric, field, values.
 
-    Where the head says MB, versions of the tool wrote 10**6 or 2**20 bytes under it: such a figure is not converted.
+    The CSV names the unit in its head; the JSON has MiB and does not say so. Where the head says MB, versions of the
+    tool wrote 10**6 or 2**20 bytes under it: such a figure is not converted.
     """
-    made: dict[str, list[float | None]] = {}
+    made: list[tuple[str, str, list[float | None]]] = []
     keys: dict[str, Any] = {key: None for row in rows for key in row.values}
     for key in keys:
         match = _MEMORY.match(key)
@@ -192,7 +197,7 @@ def _memory(rows: Sequence[Fields]) -> dict[str, list[float | None]]:
         if any(value is not None for value in found):
             scale = _BYTES.get(match[2] or "MiB")
             name = f"{match[1]}_mb" if scale is None else f"{match[1]}_bytes"
-            made[name] = [None if value is None else value * (scale or 1.0) for value in found]
+            made.append((name, key, [None if value is None else value * (scale or 1.0) for value in found]))
     return made
 
 

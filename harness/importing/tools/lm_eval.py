@@ -2,7 +2,8 @@
 
 Owns what its fields mean. The figures are lm-eval's own, as they are where edgebench drives it; the model, its
 precision and its device are as the file tells. Contract: one file is one evaluation; the items of a task come from
-``samples_TASK_TIME.jsonl`` of the same time in the same folder, and only there.
+``samples_TASK_TIME.jsonl`` of the same time in the same folder, and only there; what of an item has no column of its
+own (document, question, hashes, every response) is kept as it stands, within bounds that it tells where they bind.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ from harness.importing.precisions import precision_of_word
 from harness.importing.registry import Format
 from harness.importing.result import UNKNOWN, Contents, Result, Tasks
 from harness.store.evaluation_records import TaskItemRecord, TaskMetricRecord, TaskRecord
+from harness.store.ids import canonical_json
+
+#: Of an item's fields that have no column of their own: at most these bytes of JSON of one item, and of all of a file.
+MAX_ITEM_BYTES = 2**18
+MAX_ITEMS_BYTES = 2**23
 
 _TIME = re.compile(r"_(\d{4}-\d\d-\d\dT[\d.-]+)\.json$")
 _TASK_FILE = re.compile(r"[\w .,+@=-]+", re.ASCII)
@@ -58,10 +64,11 @@ class LmEval(Format):
         config = whole.below("config")
         others: list[Document] = []
         tasks = []
+        rest = _Rest()
         for name in results.values:
             beside = _samples_of(document, name)
             others += [beside] if beside is not None else []
-            tasks.append(_task(whole, results, name, beside))
+            tasks.append(_task(whole, results, name, beside, rest))
         version = whole.name_or_none("lm_eval_version")
         dtype = config.option("model_dtype") or _argument(config, ("dtype",))
         result = Result(
@@ -79,7 +86,9 @@ class LmEval(Format):
                 chat_template=bool(whole.values.get("chat_template")),
                 limit=_limit(config),
                 max_length=whole.whole_or_none("max_length"),
+                items=rest.of_task,
             ),
+            place="results",
         )
         return Contents(
             format="json",
@@ -134,12 +143,54 @@ def _model(whole: Fields, config: Fields) -> str | None:
     return None if name is None else file_stem(name) if name.count("/") > 1 or name.startswith("/") else name
 
 
-def _task(whole: Fields, results: Fields, name: str, samples: Document | None) -> TaskRecord:
+class _Rest:
+    """What of the items has no column of its own, as it stands in the file: the document, the question, the hashes.
+
+    An item whose JSON is longer than `MAX_ITEM_BYTES`, and every one after `MAX_ITEMS_BYTES` of a file's, is not kept
+    but for its number, and says so.
+    """
+
+    def __init__(self) -> None:
+        self.of_task: dict[str, list[dict[str, Any]]] = {}
+        self._bytes = 0
+
+    def keep(self, task: str, item: int, rows: Sequence[Fields]) -> None:
+        """The rows of one item: the first with its fields, the others with those in which they differ from it."""
+        first = _unstored(rows[0])
+        kept = {**first, "filters": [_other(_unstored(row), first) for row in rows[1:]]}
+        if not kept["filters"]:
+            del kept["filters"]
+        size = len(canonical_json(kept).encode())
+        if size > MAX_ITEM_BYTES:
+            kept = {"doc_id": item, "not_kept": f"{size} bytes: more than {MAX_ITEM_BYTES} of an item"}
+        elif self._bytes + size > MAX_ITEMS_BYTES:
+            kept = {
+                "doc_id": item,
+                "not_kept": f"{size} bytes: {MAX_ITEMS_BYTES} of the file's items are kept",
+            }
+        else:
+            self._bytes += size
+        self.of_task.setdefault(task, []).append(kept)
+
+
+def _unstored(row: Fields) -> dict[str, Any]:
+    """A row without the metrics' values that are stored as such."""
+    stored = [
+        one for one in row.list_of("metrics") if isinstance(one, str) and _is_value(row.values.get(one))
+    ]
+    return without(row.values, stored)
+
+
+def _other(row: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in first or first[key] != value}
+
+
+def _task(whole: Fields, results: Fields, name: str, samples: Document | None, rest: _Rest) -> TaskRecord:
     figures = results.below(name)
     task = results.checked_name(name, name)
     metrics = _metrics(figures, whole.below("higher_is_better").values.get(name))
     kind = whole.below("configs").below(name).option("output_type")
-    items = [] if samples is None else _items(samples, kind)
+    items = [] if samples is None else _items(samples, kind, task, rest)
     counted = whole.below("n-samples").below(name).whole_or_none("effective")
     told = whole.below("task_hashes").values.get(name)
     return TaskRecord(
@@ -184,13 +235,19 @@ def _samples_of(document: Document, task: str) -> Document | None:
     return document.beside(f"samples_{task}_{time[1]}.jsonl", limit_bytes=MAX_LINES_BYTES)
 
 
-def _items(samples: Document, kind: str | None) -> list[TaskItemRecord]:
+def _items(samples: Document, kind: str | None, task: str, rest: _Rest) -> list[TaskItemRecord]:
     """Items in the task's order; lm-eval lists each once for every filter."""
     of_item: dict[int, list[Fields]] = {}
     for line, value in samples.json_lines():
         row = Fields(samples, value, f"line {line}")
         of_item.setdefault(row.whole("doc_id"), []).append(row)
+    for index in sorted(of_item):
+        rest.keep(task, index, of_item[index])
     return [_item(of_item[index], kind) for index in sorted(of_item)]
+
+
+def _is_value(value: Any) -> bool:
+    return isinstance(value, int | float)
 
 
 def _item(rows: Sequence[Fields], kind: str | None) -> TaskItemRecord:
@@ -199,7 +256,7 @@ def _item(rows: Sequence[Fields], kind: str | None) -> TaskItemRecord:
     for row in rows:
         filter_ = row.option("filter") or "none"
         for metric in row.list_of("metrics"):
-            if isinstance(metric, str) and isinstance(row.values.get(metric), int | float):
+            if isinstance(metric, str) and _is_value(row.values.get(metric)):
                 found = row.values[metric]
                 name = metric if filter_ == "none" else f"{metric},{filter_}"
                 values[name] = float(found) if isinstance(found, bool) else row.number(metric)

@@ -128,6 +128,8 @@ class _Block:
             batch=batch,
             raw=raw,
             statistics=statistics,
+            place=self._shape.place,
+            fields={metric: key for key, (metric, _) in _METRICS.items()},
         )
 
 

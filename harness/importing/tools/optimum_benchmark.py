@@ -100,8 +100,9 @@ def _result(config: Fields, report: Fields) -> Result:
     raw: dict[str, list[float | None]] = {}
     arrays: dict[str, list[float]] = {}
     statistics: list[Statistic] = []
+    fields: dict[str, str] = {}
     for target in report.values:
-        _read_target(report, target, raw, arrays, statistics)
+        _read_target(report, target, raw, arrays, statistics, fields)
     if not raw and not statistics:
         report.refuse("", "no target of the report has a figure")
     kwargs = backend.below("model_kwargs")
@@ -137,6 +138,8 @@ def _result(config: Fields, report: Fields) -> Result:
         statistics=statistics,
         framework_version=backend.option("version"),
         threads=backend.whole_or_none("intra_op_num_threads"),
+        place=report.place or "the report",
+        fields=fields,
     )
 
 
@@ -165,6 +168,7 @@ def _read_target(
     raw: dict[str, list[float | None]],
     arrays: dict[str, list[float]],
     statistics: list[Statistic],
+    fields: dict[str, str],
 ) -> None:
     found, name = report.below(target), report.checked_name(target, target)
     latency, memory, energy = found.below("latency"), found.below("memory"), found.below("energy")
@@ -172,6 +176,7 @@ def _read_target(
     _need_unit(memory, "MB")
     _need_unit(energy, "kWh")
     values = latency.positives("values")
+    fields[f"{name}_s"] = f"{target}.latency.{'values' if values else 'mean'}"
     if values and name in _POOLED:
         arrays[f"{name}_s"] = values
     elif values:
@@ -184,10 +189,12 @@ def _read_target(
     for key in memory.values:
         if key != "unit" and memory.positive_or_none(key) is not None:
             metric = f"{name}_{memory.checked_name(key, key)}_bytes"
+            fields[metric] = f"{target}.memory.{key}"
             statistics.append(Statistic(metric, "maximum", memory.number(key) * MB))
     for key in energy.values:
         if key != "unit" and energy.positive_or_none(key) is not None:
             metric = f"{name}_{energy.checked_name(key, key)}_estimated_joules"
+            fields[metric] = f"{target}.energy.{key}"
             statistics.append(Statistic(metric, "mean", energy.number(key) * KWH_JOULES))
     for part, unit in (("throughput", "s"), ("efficiency", "kWh")):
         one = found.below(part)
@@ -195,6 +202,7 @@ def _read_target(
             what, _, per = one.name("unit").partition("/")
             if per != unit:
                 one.refuse("unit", f"something per {unit} is expected")
+            fields[f"{name}_{part}_{what}_per_{per}"] = f"{target}.{part}.value"
             statistics.append(Statistic(f"{name}_{part}_{what}_per_{per}", "value", one.number("value")))
 
 

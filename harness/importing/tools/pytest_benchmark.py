@@ -79,6 +79,8 @@ def _result(row: Fields) -> Result:
         options={"timer": timer} if (timer := options.option("timer")) is not None else {},
         raw={"call_s": list(rounds)} if rounds else {},
         statistics=statistics,
+        place=row.place,
+        fields={"call_s": "stats.data" if rounds else "stats.mean, median, min, max"},
     )
 
 
