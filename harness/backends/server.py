@@ -418,6 +418,10 @@ class Server(Backend):
 
     def stream(self, prompts: Sequence[Tokens], count: int) -> list[Stream]:
         """One request a prompt, all at the same time."""
+        return self.ready_stream(prompts, count)()
+
+    def ready_stream(self, prompts: Sequence[Tokens], count: int) -> Callable[[], list[Stream]]:
+        """The requests, their texts counted by the server, ready to be sent."""
         endpoint, options = self._connected, self._options
         chat = options.get("endpoint") == "chat"
         bodies = []
@@ -442,17 +446,27 @@ class Server(Backend):
                 counted.append(told)
             body |= {"messages": [{"role": "user", "content": content}]} if chat else {"prompt": content}
             bodies.append(body)
-        found = streams(endpoint, "/chat/completions" if chat else "/completions", bodies, count)
-        return [
-            Stream(
-                each.submitted_ns,
-                each.arrivals_ns,
-                each.tokens,
-                each.tokens_each,
-                each.prompt_tokens if each.prompt_tokens is not None else told,
-            )
-            for each, told in zip(found, counted, strict=True)
-        ]
+
+        def send() -> list[Stream]:
+            found = streams(endpoint, "/chat/completions" if chat else "/completions", bodies, count)
+            return [
+                Stream(
+                    each.submitted_ns,
+                    each.arrivals_ns,
+                    each.tokens,
+                    each.tokens_each,
+                    each.prompt_tokens if each.prompt_tokens is not None else told,
+                )
+                for each, told in zip(found, counted, strict=True)
+            ]
+
+        return send
+
+    def unmetered(self) -> str | None:
+        """A server on another machine."""
+        if self._connected.local:
+            return None
+        return "the server is on another machine, whose energy no meter of this one sees"
 
     def complete(self, tokens: Tokens, text: str, count: int, stops: Sequence[str]) -> str:
         """One request for completions: the text, or with ``prompt=tokens`` the ids; the model's own end ends it."""
