@@ -94,12 +94,17 @@ def test_what_cannot_be_compared_says_why() -> None:
         (pair,) = compare(side(a), side(b), never, [metric]).pairs
         return pair.ratios[metric].reason
 
+    def having(metric: str, emulated: bool = False) -> Row:
+        made = row(emulated=emulated)
+        made.values[metric] = 2.0
+        return made
+
     assert "emulated" in str(reason(row(emulated=True), row()))
     for metric in ("pss_bytes", "uss_bytes", "device_bytes", "residual_bytes", "import_bytes", "itl_s_p99"):
-        told = reason(row(emulated=True, **{metric: 2.0}), row(**{metric: 1.0}), metric)
+        told = reason(having(metric, emulated=True), having(metric), metric)
         assert "emulated" in str(told), metric
     for metric in ("weight_bytes", "analytic_kv_bytes", "bits_per_weight", "prepare_s"):
-        assert reason(row(emulated=True, **{metric: 2.0}), row(**{metric: 1.0}), metric) is None, metric
+        assert reason(having(metric, emulated=True), having(metric), metric) is None, metric
     missing = Row({**row(None, None).values}, {"decode_tps": "the workload generates no token"})
     assert reason(row(), missing) == "B: the workload generates no token"
     assert "quality references" in str(
