@@ -95,9 +95,7 @@ def test_what_cannot_be_compared_says_why() -> None:
         return pair.ratios[metric].reason
 
     def having(metric: str, emulated: bool = False) -> Row:
-        made = row(emulated=emulated)
-        made.values[metric] = 2.0
-        return made
+        return Row({**row(emulated=emulated).values, metric: 2.0})
 
     assert "emulated" in str(reason(row(emulated=True), row()))
     for metric in ("pss_bytes", "uss_bytes", "device_bytes", "residual_bytes", "import_bytes", "itl_s_p99"):
