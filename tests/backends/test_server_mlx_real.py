@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 MODEL = "smollm2-135m-instruct"
-#: Its quantised kernels are too slow on a CPU: a 4-bit model gave no token within two minutes on a busy two-core machine.
+#: Its quantised kernels are too slow on a CPU: a 4-bit model gave no token within two minutes on two busy cores.
 RECIPE = default_first(MLX.recipes, "fp32")[0].name
 SUITE = f"""\
 name: served
