@@ -25,10 +25,10 @@ from harness.worker import orphan
 from harness.worker.memory import Shares, Usage, parse_status, read_shares
 from harness.worker.protocol import MemoryReading
 
-_CHILD = Path(__file__).with_name("_server_child.py")
+CHILD = Path(__file__).with_name("_server_child.py")
 _PROC = Path("/proc")
 #: Between two looks whether the server answers yet.
-_POLL_S = 0.05
+POLL_S = 0.05
 #: Another program may take the free port before the server does.
 _PORT_TRIES = 3
 _TREE = "VmHWM(tree)"
@@ -51,7 +51,7 @@ class StartedServer:
         self._status = self._folder / "status"
         try:
             for left in reversed(range(_PORT_TRIES)):
-                port = _free_port()
+                port = free_port()
                 self.endpoint = Endpoint(f"http://127.0.0.1:{port}/v1")
                 self._start(model, port, arguments)
                 if self._answers():
@@ -75,7 +75,7 @@ class StartedServer:
     def _start(self, model: Path, port: int, arguments: list[str]) -> None:
         self._process = subprocess.Popen(
             [
-                sys.executable, "-I", "-u", str(_CHILD), "serve", str(self._status), "--model", str(model),
+                sys.executable, "-I", "-u", str(CHILD), "serve", str(self._status), "--model", str(model),
                 "--host", "127.0.0.1", "--port", str(port), "--model_alias", self.name, *arguments,
             ],
             stdin=subprocess.PIPE,
@@ -89,7 +89,7 @@ class StartedServer:
             with contextlib.suppress(ServerError):
                 if self.name in self.endpoint.models():
                     return True
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
         return False
 
     def bare(self) -> Usage | None:
@@ -117,7 +117,8 @@ class StartedServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -135,7 +136,7 @@ def vocabulary(model: Path) -> dict[str, Any]:
         ServerError: llama.cpp cannot read it.
     """
     done = subprocess.run(
-        [sys.executable, "-I", str(_CHILD), "vocabulary", str(model)],
+        [sys.executable, "-I", str(CHILD), "vocabulary", str(model)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

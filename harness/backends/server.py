@@ -3,8 +3,9 @@
 Owns the declarations, the options and the adapter; the client and the server's processes are in ``_server_*``. Imports
 ``llama_cpp`` in `make` only. Contract: that of `harness.worker.api`, with streams in place of prefill and decode, and
 completions in place of logits.
-Without the option ``url`` llama-cpp-python's own server is started with a llama.cpp artifact, in the build that the
-llama.cpp environment has, and ended again; with it, the server that runs there is measured and left alone.
+Without the options ``url`` and ``command_env`` llama-cpp-python's own server is started with a llama.cpp artifact, in
+the build that the llama.cpp environment has, and ended again; with ``command_env`` the user's command starts it, and
+it is ended too; with ``url`` alone, the server that runs there is measured and left alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, ClassVar, NoReturn
 
 from harness.backends import _llamacpp_ggml as ggml
 from harness.backends._server_client import STALL_S, Endpoint, ServerError, completion, streams
+from harness.backends._server_command import URL, CommandServer, command_of
 from harness.backends._server_process import ServerMemory, StartedServer, reading, vocabulary
 from harness.backends.llamacpp import LlamaCpp
 from harness.worker.api import (
@@ -141,22 +143,25 @@ def _seconds(text: str) -> float:
     return number
 
 
-def _key_variable(text: str) -> str:
-    # A suite is data and names the address too: with any variable it could send any secret there.
+def _own_variable(text: str) -> str:
+    # A suite is data and names the address too: with any variable it could send any secret there. A command is an
+    # order, which only the environment gives.
     if not text.startswith("EDGEBENCH_") or text == "EDGEBENCH_DB":
         raise ValueError("the name of an environment variable that begins with EDGEBENCH_")
     return text
 
 
-#: Every option: how it is read, and whether it is of a server that runs already, of one that is started, or of both.
+#: Every option: how it is read, and whether it is of a server that the user runs or whose command he gives, of the one
+#: that is started without, or of both.
 _OPTIONS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "url": (str, "running"),
+    "command_env": (_own_variable, "running"),
     "model": (str, "running"),
     "prompt": (_choice("text", "tokens"), "running"),
     "vocab_size": (_positive, "running"),
     "endpoint": (_choice("completions", "chat"), "running"),
     "pid": (_positive, "running"),
-    "api_key_env": (_key_variable, "running"),
+    "api_key_env": (_own_variable, "running"),
     "ignore_eos": (_choice("0", "1"), "running"),
     "stall_s": (_seconds, "both"),
     "n_batch": (_positive, "started"),
@@ -171,7 +176,7 @@ def parse_options(options: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         ValueError: an unknown option, one of the other kind of server, or a value that is none.
     """
-    kind = "running" if "url" in options else "started"
+    kind = "running" if "url" in options or "command_env" in options else "started"
     values = {}
     for name, text in options.items():
         if name not in _OPTIONS:
@@ -181,6 +186,8 @@ def parse_options(options: Mapping[str, str]) -> dict[str, Any]:
             raise ValueError(
                 f"option {name} is for a server that {'runs already' if of == 'running' else 'is started'}"
             )
+        if name == "pid" and "command_env" in options:
+            raise ValueError("option pid is for a server that runs already")
         try:
             values[name] = parse(text)
         except ValueError as error:
@@ -238,6 +245,7 @@ class Server(Backend):
 
     def __init__(self) -> None:
         self._started: StartedServer | None = None
+        self._command: CommandServer | None = None
         self._endpoint: Endpoint | None = None
         self._memory: ServerMemory | None = None
         self._options: dict[str, Any] = {}
@@ -267,10 +275,13 @@ class Server(Backend):
 
     @classmethod
     def unusable(cls, recipe: Recipe, options: Mapping[str, str]) -> str | None:
-        """What a server loaded itself is reached by the server's address only."""
-        if recipe.name in _SERVED or "url" in options:
+        """What a server loaded itself is reached by the server's address, or its command, only."""
+        if recipe.name in _SERVED or "url" in options or "command_env" in options:
             return None
-        return f"{recipe.name} is for a server that runs already and loaded its own model: name it by the option url"
+        return (
+            f"{recipe.name} is for a server that loaded its own model: one that runs already is named by the option "
+            "url, one to be started by command_env"
+        )
 
     # -- the framework ----------------------------------------------------------------------------------------------
 
@@ -319,10 +330,14 @@ class Server(Backend):
             served = file.read(4) == b"GGUF"
         if not served and spec.artifact.name != _DESCRIPTION:
             raise ValueError(f"{spec.artifact} is no GGUF file")
-        if "url" in self._options:
-            return self._find(spec)
+        if "url" in self._options or "command_env" in self._options:
+            try:
+                return self._find(spec)
+            except BaseException:
+                self.unload()
+                raise
         if not served:
-            raise Unsupported("a server that loaded its own model is named by the option url")
+            raise Unsupported("a server that loaded its own model is named by the option url or command_env")
         return self._launch(spec)
 
     def _launch(self, spec: LoadSpec) -> Loaded:
@@ -368,7 +383,13 @@ class Server(Backend):
                     f"the environment variable {options['api_key_env']} (api_key_env) is not set"
                 )
             headers["Authorization"] = f"Bearer {key}"
-        self._endpoint = Endpoint(options["url"], headers, options.get("stall_s", STALL_S))
+        stall_s = options.get("stall_s", STALL_S)
+        if "command_env" in options:
+            words = command_of(options["command_env"])
+            self._command = CommandServer(words, options.get("url", URL), headers, stall_s)
+            self._endpoint = self._command.endpoint
+        else:
+            self._endpoint = Endpoint(options["url"], headers, stall_s)
         listed = self._endpoint.models()
         wanted = options.get("model")
         if wanted is not None and wanted not in listed:
@@ -376,7 +397,10 @@ class Server(Backend):
         if wanted is None and len(listed) != 1:
             raise ServerError(f"the server lists {len(listed)} models: name one by the option model")
         self._model = wanted or listed[0]
-        self._memory = ServerMemory.of_running(self._endpoint, options.get("pid"))
+        if self._command is None:
+            self._memory = ServerMemory.of_running(self._endpoint, options.get("pid"))
+        else:
+            self._memory = ServerMemory([self._command.pid], "only Linux tells another process's peak memory")
         told = self._told()
         told["eos"] = "ignore_eos asked for" if options.get("ignore_eos", "1") == "1" else "ends a stream"
         return Loaded(
@@ -392,7 +416,7 @@ class Server(Backend):
         endpoint = self._connected
         listed, headers = endpoint.json("GET", "/models")
         told = {
-            "model": "the started one" if self._started else self._model,
+            "model": self._model_told(),
             "prompt": self._options.get("prompt", "text"),
             "endpoint": self._options.get("endpoint", "completions"),
             "requests": "1 each connection",
@@ -410,6 +434,12 @@ class Server(Backend):
         self._greedy = {"repeat_penalty": 1.0} if _PENALISES in told.get("api", "") else {}
         return told
 
+    def _model_told(self) -> str:
+        if self._started is not None:
+            return "the started one"
+        # A server whose command names a folder lists it by its path, which is this machine's affair.
+        return Path(self._model).name if Path(self._model).is_absolute() else self._model
+
     @property
     def _connected(self) -> Endpoint:
         if self._endpoint is None:
@@ -418,6 +448,10 @@ class Server(Backend):
 
     def stream(self, prompts: Sequence[Tokens], count: int) -> list[Stream]:
         """One request a prompt, all at the same time."""
+        return self.ready_stream(prompts, count)()
+
+    def ready_stream(self, prompts: Sequence[Tokens], count: int) -> Callable[[], list[Stream]]:
+        """The requests, their texts counted by the server, ready to be sent."""
         endpoint, options = self._connected, self._options
         chat = options.get("endpoint") == "chat"
         bodies = []
@@ -442,17 +476,27 @@ class Server(Backend):
                 counted.append(told)
             body |= {"messages": [{"role": "user", "content": content}]} if chat else {"prompt": content}
             bodies.append(body)
-        found = streams(endpoint, "/chat/completions" if chat else "/completions", bodies, count)
-        return [
-            Stream(
-                each.submitted_ns,
-                each.arrivals_ns,
-                each.tokens,
-                each.tokens_each,
-                each.prompt_tokens if each.prompt_tokens is not None else told,
-            )
-            for each, told in zip(found, counted, strict=True)
-        ]
+
+        def send() -> list[Stream]:
+            found = streams(endpoint, "/chat/completions" if chat else "/completions", bodies, count)
+            return [
+                Stream(
+                    each.submitted_ns,
+                    each.arrivals_ns,
+                    each.tokens,
+                    each.tokens_each,
+                    each.prompt_tokens if each.prompt_tokens is not None else told,
+                )
+                for each, told in zip(found, counted, strict=True)
+            ]
+
+        return send
+
+    def unmetered(self) -> str | None:
+        """A server on another machine."""
+        if self._connected.local:
+            return None
+        return "the server is on another machine, whose energy no meter of this one sees"
 
     def complete(self, tokens: Tokens, text: str, count: int, stops: Sequence[str]) -> str:
         """One request for completions: the text, or with ``prompt=tokens`` the ids; the model's own end ends it."""
@@ -501,7 +545,8 @@ class Server(Backend):
         if phase != "load":
             return [now]
         if self._started is None:
-            return [reading("import", None, "a server that ran before was never seen without a model"), now]
+            whose = "a server that ran before" if self._command is None else "a server that a command starts"
+            return [reading("import", None, f"{whose} was never seen without a model"), now]
         return [reading("import", self._started.bare(), "the system does not tell", "VmHWM"), now]
 
     def reset(self) -> None:
@@ -526,6 +571,7 @@ class Server(Backend):
 
     def unload(self) -> None:
         """End the server that was started; leave the other alone."""
-        if self._started is not None:
-            self._started.remove()
-        self._started = self._endpoint = self._memory = None
+        for started in (self._started, self._command):
+            if started is not None:
+                started.remove()
+        self._started = self._command = self._endpoint = self._memory = None

@@ -76,6 +76,8 @@ def list_(as_json: bool) -> None:
     for one in environments:
         for build in one.builds:
             console.print(f"{one.framework}: {build.requirement} was built here in {build.build_s:.0f} s")
+        for note in one.notes:
+            console.print(f"{one.framework} {one.role}: {note}")
 
 
 @command.command("make")

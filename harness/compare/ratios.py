@@ -32,8 +32,12 @@ _FREES = {
 DEFAULT = ("prefill_tps", "decode_tps", "peak_rss_bytes", "energy_joules_per_decode_token", "kld_mean")
 #: What the compact form of the reference's distributions may add to a divergence: below it there is no ratio.
 RESOLVED_NATS = 1e-4
-#: What silicon would do, which an emulator does not tell.
-_OF_SILICON = ("tps", "_s", "_s_p50", "_s_p99", "joules", "peak", "per_token")
+#: What silicon would take, which an emulator does not tell, by the unit of the metric.
+_OF_SILICON = ("tokens/s", "s", "bytes", "J/token")
+#: What a file and the model's shape say, or took to be made: the same on silicon.
+_OF_FILES = ("weight_bytes", "touched_weight_bytes", "analytic_kv_bytes", "prepare_s", "prepare_peak_bytes")
+#: Ratios of what silicon would take.
+_RATIOS_OF_SILICON = ("speedup_prefill", "speedup_decode", "memory_reduction", "mbu_decode", "mfu_prefill")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +197,15 @@ def ratio_of(a: Row, b: Row, metric: str) -> Ratio:
     return Ratio(first, second, ratio, low, high, better)
 
 
+def of_silicon(metric: str) -> bool:
+    """Whether a figure is the processor's own, so that an emulator's says nothing about it."""
+    if metric in _OF_FILES:
+        return False
+    return METRICS[metric].unit in _OF_SILICON or metric in _RATIOS_OF_SILICON
+
+
 def _not_comparable(a: Row, b: Row, metric: str) -> str | None:
-    if any(row["emulated"] for row in (a, b)) and any(part in metric for part in _OF_SILICON):
+    if any(row["emulated"] for row in (a, b)) and of_silicon(metric):
         return EMULATED
     relative = metric.startswith(("kld", "perplexity", "same_top", "delta_p"))
     if relative and a["quality_reference"] != b["quality_reference"]:

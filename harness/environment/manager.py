@@ -19,7 +19,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.environment import host
+from harness.environment import host, torch_build
 from harness.environment.build import Build, Builder
 from harness.environment.override import Override
 from harness.environment.pip_run import Package, clean_environment, diagnose, pip, read_report
@@ -238,7 +238,12 @@ class EnvironmentManager:
         begin = time.perf_counter()
         try:
             venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(folder)
-            packages = self._install(plan, builds, folder, log, progress)
+            pin = None if plan.hashed or torch_build.has_cuda() else torch_build.cpu_pin(plan.lines)
+            if pin is not None and not torch_build.is_offered(pin, folder, lambda _: None):
+                progress(f"{_label(plan)}: pip finds no {pin}; the plain build is installed")
+                packages = self._install(plan, builds, folder, log, progress)
+            else:
+                packages = self._install(plan, builds, folder, log, progress, pin)
             progress(f"{_label(plan)}: trying to import {plan.import_name}")
             _check_import(folder, plan.import_name, _label(plan))
             python = host.python_facts()
@@ -260,6 +265,7 @@ class EnvironmentManager:
                 made_s=time.perf_counter() - begin,
                 made_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 size_bytes=tree_bytes(folder),
+                notes=_of_torch(folder, packages, pin),
             )
             # The manifest says that all of it is there: also after a power cut.
             sync_tree(folder)
@@ -277,6 +283,7 @@ class EnvironmentManager:
         folder: Path,
         log: Path,
         progress: Progress,
+        pin: str | None = None,
     ) -> tuple[Package, ...]:
         lines = list(plan.lines)
         for source, build in builds:
@@ -285,7 +292,8 @@ class EnvironmentManager:
             lines.append(f"{line} --hash=sha256:{build.sha256}" if plan.hashed else line)
         requirements, constraints = folder / "requirements.txt", folder / "constraints.txt"
         requirements.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        constraints.write_text("\n".join(plan.constraints) + "\n", encoding="utf-8")
+        pins = plan.constraints if pin is None else (*plan.constraints, pin)
+        constraints.write_text("\n".join(pins) + "\n", encoding="utf-8")
         report = folder / "pip-report.json"
         label = _label(plan)
 
@@ -319,6 +327,35 @@ class EnvironmentManager:
 def _label(plan: Plan) -> str:
     what = plan.framework if plan.role == "runtime" else f"{plan.framework} {plan.role}"
     return f"the {what} environment" if plan.variant == "cpu" else f"the {what} environment ({plan.variant})"
+
+
+def _of_torch(folder: Path, packages: Sequence[Package], wanted: str | None) -> tuple[str, ...]:
+    """Which build of torch is in an environment; nothing where none is.
+
+    Args:
+        folder: the environment.
+        packages: what was installed.
+        wanted: the CPU build that was looked for, None where none was.
+    """
+    torch = next((package for package in packages if package.name == "torch"), None)
+    if torch is None:
+        return ()
+    asked = subprocess.run(
+        [str(python_of(folder)), *torch_build.ask_for_build()],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=clean_environment(),
+        cwd=folder,
+        timeout=_IMPORT_TIMEOUT_S,
+        check=False,
+        encoding="utf-8",
+        errors="replace",
+    )
+    build = asked.stdout.strip() or "it does not tell what"
+    note = f"torch {torch.version} is a build for {build}"
+    if wanted is not None and build != "cpu":
+        note += f"; this machine has no CUDA, but pip, as it is configured, finds no {wanted}"
+    return (note,)
 
 
 def _check_import(folder: Path, import_name: str, label: str) -> None:

@@ -44,6 +44,7 @@ class Environment:
         made_s: seconds that making it took, without builds.
         made_at: UTC time, ISO 8601.
         size_bytes: bytes of its files.
+        notes: what is to be known of it, a sentence each.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Environment:
     made_s: float
     made_at: str
     size_bytes: int
+    notes: tuple[str, ...] = ()
 
     def version(self, distribution: str) -> str | None:
         """Version of an installed distribution, None where it is not installed."""
@@ -145,4 +147,5 @@ def read_manifest(folder: Path) -> Environment | None:
     raw["packages"] = tuple(Package(**package) for package in raw["packages"])
     raw["builds"] = tuple(Build(**build) for build in raw["builds"])
     raw["overrides"] = tuple(raw["overrides"])
+    raw["notes"] = tuple(raw.get("notes", ()))  # older manifests have none
     return Environment(path=folder, python=python, **raw)

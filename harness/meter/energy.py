@@ -149,6 +149,28 @@ def energy_result(
     )
 
 
+def without_prefills(requests: Interval, prefills: Interval, share: float) -> Interval | str:
+    """What whole requests took behind their prefills, or why that cannot be told; a pure function.
+
+    Args:
+        requests: a window of whole requests: each is a prefill and then its decode.
+        prefills: a window of prefills alone.
+        share: prompts of the first window over prompts of the second.
+    """
+    seconds = requests.seconds - share * prefills.seconds
+    joules = {
+        domain: value - share * prefills.joules[domain]
+        for domain, value in requests.joules.items()
+        if domain in prefills.joules
+    }
+    if seconds <= 0:
+        return "whole requests took no longer than their prefills alone"
+    spent = [domain for domain, value in requests.joules.items() if value > 0 and domain in joules]
+    if any(joules[domain] <= 0 for domain in spent):
+        return "whole requests took no more energy than their prefills alone"
+    return Interval(seconds, joules, requests.stretches)
+
+
 def _unusable(
     load: Interval, domains: tuple[str, ...], tokens: int, device: str, meter: MeterFacts
 ) -> str | None:

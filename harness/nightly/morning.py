@@ -21,6 +21,7 @@ from harness.safe_text import printable
 from harness.store import Store
 from harness.store.alerts import AlertRecord
 from harness.store.facts import CellFacts, SessionFacts
+from harness.table.render_markdown import escape
 
 #: Changes of versions that are told beside one alert; --json has all.
 _TOLD_CAUSES = 4
@@ -279,7 +280,7 @@ def _causes(seen: Seen) -> str:
 
 def _cell(text: str) -> str:
     """Words of files and frameworks in a line or a table's cell."""
-    return printable(" ".join(text.split())).replace("|", "\\|")
+    return escape(printable(" ".join(text.split())))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

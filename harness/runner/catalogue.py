@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from harness.artifact import Artifact
 from harness.environment import Environment
@@ -72,6 +73,7 @@ class Catalogue:
         self._entries = entries
         self._artifacts: set[str] = set()
         self._environments: dict[str, str] = {}
+        self._configurations: dict[str, Mapping[str, Any] | None] = {}
 
     def ready(self, cell: Cell) -> Ready:
         """The cell with everything that it needs.
@@ -187,6 +189,22 @@ class Catalogue:
             )
         )
         self._artifacts.add(artifact.request_key)
+
+    @property
+    def machine_id(self) -> str:
+        """This machine."""
+        return self._machine_id
+
+    @property
+    def entries(self) -> Mapping[str, FrameworkEntry]:
+        """The frameworks."""
+        return self._entries
+
+    def configuration(self, model: str) -> Mapping[str, Any] | None:
+        """The model's shape as it is stored; None where it is not known."""
+        if model not in self._configurations:
+            self._configurations[model] = self._model_record(model).configuration
+        return self._configurations[model]
 
     def _model_record(self, model: str) -> ModelRecord:
         listed = self._models[model]

@@ -1,5 +1,8 @@
 """Energy of one loaded worker: idle, prefill, decode, idle again, each in a window long enough for the meter.
 
+Where only whole requests can be seen (a server), the decode's window is one of requests, less what as many prefills
+took in the prefills' own window.
+
 Owns the order of the windows, their length, and when the meter is read. The arithmetic is `harness.meter.energy`'s, the
 work the worker's. Contract: without a meter no window is run and the reason is returned; nothing is ever estimated.
 """
@@ -23,6 +26,7 @@ from harness.meter import (
     find_meters,
     meter_for,
     unavailable_reason,
+    without_prefills,
 )
 from harness.runner.process import WorkerProcess, WorkerRefused
 from harness.store.records import EnergyRecord
@@ -75,12 +79,16 @@ class EnergyReadings:
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """A window: what the meter saw, or why nothing, and what the worker did in how many seconds by its own clock."""
+    """A window: what the meter saw, or why nothing, and what the worker did in how many seconds by its own clock.
+
+    ``prompts``: how many were prefilled in it.
+    """
 
     seen: Interval | str
     seconds: float = 0.0
     tokens: int = 0
     deepest_tokens: int | None = None
+    prompts: int = 0
 
 
 class EnergyProbe:
@@ -105,6 +113,7 @@ class EnergyProbe:
         self._open: AbstractContextManager[EnergyWindow] | None = None
         self._windows: list[EnergyWindow] = []
         self._deadline = 0.0
+        self._seed = 0
 
     def on_event(self, message: Message) -> None:
         """Reads the meter at the edges of a window."""
@@ -157,11 +166,25 @@ class EnergyProbe:
                 f" {left:.3g} s left: give it more `timeout`",
             )
         before = self._run(worker, EnergySpec("idle", length)).seen
-        loads = []
+        loads: list[tuple[Phase, _Load]] = []
+        self._seed = work.seed
         for phase in phases:
             depth = work.depth if phase == "prefill" else work.depth + work.prompt_tokens
-            spec = EnergySpec(phase, length, work.prompt_tokens, depth, work.seed, meter.min_window_s)
-            loads.append((phase, self._long_enough(meter, worker, load, spec)))
+            spec = EnergySpec(
+                phase,
+                length,
+                work.prompt_tokens,
+                depth,
+                self._seed,
+                meter.min_window_s,
+                work.batch,
+                work.decode_tokens,
+                work.concurrency,
+            )
+            done = self._long_enough(meter, worker, load, spec)
+            if phase == "decode" and done.prompts:
+                done = self._behind_prefills(meter, worker, spec, done, dict(loads).get("prefill"))
+            loads.append((phase, done))
         after = self._run(worker, EnergySpec("idle", length)).seen
         idle = [None if isinstance(each, str) else each for each in (before, after)]
         records, flags = [], []
@@ -189,7 +212,10 @@ class EnergyProbe:
             done = self._run(worker, spec)
             if isinstance(done.seen, str) or done.seconds >= spec.seconds or done.tokens == 0:
                 return done
-            tokens = int(MARGIN * spec.seconds * done.tokens / done.seconds) + 1
+            if spec.phase == "decode" and done.prompts:
+                return done  # whole requests, which no longer cache makes longer
+            # Of one sequence: the cache that is loaded has so much room for each.
+            tokens = int(MARGIN * spec.seconds * done.tokens / spec.batch / done.seconds) + 1
             if spec.phase == "prefill":
                 tokens += spec.prompt_tokens  # whole prompts only
             try:
@@ -204,6 +230,36 @@ class EnergyProbe:
             context = spec.depth + tokens
         return self._run(worker, spec)
 
+    def _behind_prefills(
+        self, meter: Meter, worker: WorkerProcess, spec: EnergySpec, done: _Load, prefills: _Load | None
+    ) -> _Load:
+        """The decode of whole requests, which is itself to be long enough for the meter."""
+        if prefills is None or isinstance(prefills.seen, str) or not prefills.prompts:
+            why = prefills.seen if prefills is not None and isinstance(prefills.seen, str) else "none was run"
+            return replace(done, seen=f"the prefills of the requests cannot be taken out: {why}")
+        if prefills.seen.seconds / prefills.seen.stretches < meter.min_window_s:
+            return replace(
+                done, seen="the prefills of the requests cannot be taken out: their window was too short"
+            )
+        for _ in range(EXTENSIONS):
+            if isinstance(done.seen, str):
+                return done
+            left = done.seconds - done.prompts / prefills.prompts * prefills.seconds
+            if left >= spec.seconds / MARGIN:
+                break
+            # A tenth of the requests at least is taken to be decode: what is less drowns in the prefills' own scatter.
+            longer = MARGIN * spec.seconds * done.seconds / max(left, done.seconds / 10)
+            if longer > self._deadline - self._clock() - spec.seconds:
+                return replace(
+                    done,
+                    seen=f"decode is {left:.3g} s of {done.seconds:.3g} s of requests: a window long enough for"
+                    f" {meter.name} takes {longer:.3g} s, and the run has less left: give it more `timeout`",
+                )
+            done = self._run(worker, replace(spec, seconds=longer))
+        if isinstance(done.seen, str):
+            return done
+        return replace(done, seen=without_prefills(done.seen, prefills.seen, done.prompts / prefills.prompts))
+
     def _call(
         self, worker: WorkerProcess, method: Literal["energy", "load", "unload"], body: dict[str, Any]
     ) -> dict[str, Any]:
@@ -211,8 +267,9 @@ class EnergyProbe:
 
     def _run(self, worker: WorkerProcess, spec: EnergySpec) -> _Load:
         self._windows.clear()
+        self._seed += 1  # no prompt comes twice: a server may keep what it computed
         try:
-            done = self._call(worker, "energy", to_body(spec))
+            done = self._call(worker, "energy", to_body(replace(spec, seed=self._seed)))
         except WorkerRefused as refusal:
             if refusal.type != "Unsupported":
                 raise
@@ -230,7 +287,7 @@ class EnergyProbe:
         seen: Interval | str = Interval(seconds, joules, len(self._windows))
         if abs(seconds - told) > LATE_SHARE * told and told >= spec.seconds:
             seen = f"the meter was read at the wrong moments: {seconds:.3g} s for a window of {told:.3g} s"
-        return _Load(seen, told, int(done["tokens"]), int(done["deepest_tokens"]))
+        return _Load(seen, told, int(done["tokens"]), int(done["deepest_tokens"]), int(done["prompts"]))
 
 
 def _nothing(phases: list[Phase], reason: str) -> EnergyReadings:

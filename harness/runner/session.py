@@ -55,6 +55,7 @@ from harness.store import Store
 from harness.store.evaluation_records import EvaluationRecord
 from harness.store.records import PlannedRunRecord, RunKind, RunRecord, ScoreRecord
 from harness.suite import Cell, RunSettings, Scoring, Suite
+from harness.table.marking import marked
 from harness.worker.api import LoadSpec
 from harness.worker.protocol import ScoreSpec, TimedSpec, WarmupRule
 from harness.worker.reference import is_whole
@@ -144,6 +145,7 @@ class SessionRunner:
         self._progress = progress
         self._expectation = expectation
         self._energy = EnergySource.of_this_machine()
+        self._bench = store.machine_bench(catalogue.machine_id)
         self._gpus = GpuClocks.of_this_machine()
         self._outcome = Outcome()
         self._left: list[tuple[str, str]] = []
@@ -504,7 +506,21 @@ class SessionRunner:
             details={"prompt": told},
             threads=cell.workload.threads or self._job.threads,
         )
-        return self.keep(one, label, self._measure(one, frame, spec, label, None))
+        record = self._measure(one, frame, spec, label, None)
+        return self.keep(one, label, self._marked(one, record))
+
+    def _marked(self, one: Ready, record: RunRecord) -> RunRecord:
+        """The run, marked where it is faster than this machine's memory allows."""
+        if self._bench is None:
+            return record
+        return marked(
+            record,
+            cell_record(one.cell),
+            self._bench,
+            weight_bytes=one.artifact.weight_bytes,
+            configuration=self._catalogue.configuration(one.cell.model),
+            entries=self._catalogue.entries,
+        )
 
     # -- tasks --------------------------------------------------------------------------------------------------------
 

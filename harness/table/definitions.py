@@ -143,12 +143,13 @@ DEFINITIONS: dict[str, Definition] = {
     ),
     "energy_joules_per_prefill_token": Definition(
         "gross joules of the device's domains / prompt tokens of the window",
-        "`energy_reading`, a window of prefills of at least 50 update periods of the meter",
+        "`energy_reading`, a window of prefills (a server: of requests for one token) of at least 50 update periods"
+        " of the meter",
         "tools that divide one generation's energy by all of its tokens blend both phases.",
     ),
     "energy_joules_per_decode_token": Definition(
         "gross joules of the device's domains / decoded tokens of the window",
-        "`energy_reading`, a window of single-token passes",
+        "`energy_reading`, a window of single-token passes (a server: of whole requests, less their prefills)",
         "a power model (TDP x time) is an estimate and never stands here.",
     ),
     "speedup_prefill": Definition("`prefill_tps` / the speed baseline's", "both rows' medians"),

@@ -172,7 +172,7 @@ def _draft(facts: SessionFacts, cell: CellFacts, with_suspect: bool) -> _Draft:
         " ".join(f"{name}={value}" for name, value in sorted(cell.options.items())) or "defaults"
     )
     status, reason = status_of(cell)
-    done = [_judged(run, cell, facts.bench) for run in cell.runs if run.status == "ok"]
+    done = [judged(run, cell, facts.bench) for run in cell.runs if run.status == "ok"]
     clean = [run for run in done if run.validity == "ok"]
     used = done if with_suspect else clean or done
     values.update(
@@ -222,8 +222,10 @@ def _left_out(cell: CellFacts, done: Sequence[RunFacts], used: Sequence[RunFacts
     return {run_id: why for run_id, why in (ended | spoiled).items() if run_id not in behind}
 
 
-def _judged(run: RunFacts, cell: CellFacts, bench: BenchFacts | None) -> RunFacts:
-    """The run, suspect where its speed is more than the machine's memory can give."""
+def judged(run: RunFacts, cell: CellFacts, bench: BenchFacts | None) -> RunFacts:
+    """The run, suspect where its speed is more than the machine's memory can give; a marked one stays as it is."""
+    if any(flag.startswith(utilisation.MARK) for flag in run.flags):
+        return run
     if utilisation.why_not_comparable(cell.device, bench, emulated=cell.emulated) or bench is None:
         return run
     flag = utilisation.impossible(run, _decode_tps_of(cell)(run), bench)

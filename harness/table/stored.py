@@ -49,7 +49,7 @@ def session_facts(session: stored.SessionFacts, entries: Mapping[str, FrameworkE
             lacks is taken to have fp16.
     """
     machine = session.machine
-    cells = tuple(_cell(cell, entries) for cell in session.cells)
+    cells = tuple(cell_facts(cell, entries) for cell in session.cells)
     reasons = {
         energy.reason
         for cell in session.cells
@@ -73,7 +73,7 @@ def session_facts(session: stored.SessionFacts, entries: Mapping[str, FrameworkE
             "edgebench": session.edgebench_version,
         },
         energy_reason="; ".join(sorted(reasons)) or None,
-        bench=None if session.bench is None else _bench(session.bench),
+        bench=None if session.bench is None else bench_facts(session.bench),
         source=None
         if source is None
         else shown.SourceFacts(
@@ -89,7 +89,7 @@ def run_row(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> Ro
         cell: a cell with the runs that count, from `Store.run_in_cell` for one run alone.
         entries: as in `session_facts`.
     """
-    facts = shown.SessionFacts(id="", machine_id="", machine_name="", cells=(_cell(cell, entries),))
+    facts = shown.SessionFacts(id="", machine_id="", machine_name="", cells=(cell_facts(cell, entries),))
     (row,) = comparison_rows(facts, with_suspect=True)
     return row
 
@@ -106,7 +106,8 @@ def _machine_name(machine: MachineRecord) -> str:
     return ", ".join(parts)
 
 
-def _bench(bench: MachineBenchRecord) -> shown.BenchFacts:
+def bench_facts(bench: MachineBenchRecord) -> shown.BenchFacts:
+    """What counts of a bench, and whether it stands."""
     doubt = bench.reasons.get("read_bytes_per_s")
     if bench.validity == "suspect":
         doubt = f"the bench was disturbed ({bench.flags[0]})"
@@ -120,7 +121,8 @@ def _bench(bench: MachineBenchRecord) -> shown.BenchFacts:
     )
 
 
-def _cell(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> shown.CellFacts:
+def cell_facts(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) -> shown.CellFacts:
+    """One cell; ``entries`` as in `session_facts`."""
     plan = cell.cell
     baseline: str | None = "fp16"
     default_recipe = True

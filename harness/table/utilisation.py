@@ -15,6 +15,9 @@ MBU_LIMIT = 1.05
 #: Weights must be this many times the last-level cache, or part of them may have come from there.
 CACHES = 4
 
+#: A flag that begins so is this rule's: put on the run when it was stored, or when a table was made.
+MARK = "MBU "
+
 NEVER_BENCHED = "this machine was never benched: edgebench doctor --bench"
 
 
@@ -84,7 +87,7 @@ def impossible(run: RunFacts, decode_tps: float | None, bench: BenchFacts) -> st
     share = mbu_decode(run, decode_tps, bench).value
     if share is None or share <= MBU_LIMIT:
         return None
-    return f"MBU {share:.2f} (limit {MBU_LIMIT:g}): more bytes than the memory can deliver, the measurement is wrong"
+    return f"{MARK}{share:.2f} (limit {MBU_LIMIT:g}): more bytes than the memory can deliver, the measurement is wrong"
 
 
 def about_bench(bench: BenchFacts) -> str:

@@ -11,7 +11,7 @@ All quantities are in bytes, seconds and tokens; names end in their unit. Missin
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -493,6 +493,14 @@ class Backend(ABC):
             Exception: a request failed, ended early or stalled; the message says how.
         """
         raise Unsupported(f"{self.title} gives no stream")
+
+    def ready_stream(self, prompts: Sequence[Tokens], count: int) -> Callable[[], list[Stream]]:
+        """What sends these requests as `stream` does, everything that comes before the sending being done."""
+        return lambda: self.stream(prompts, count)
+
+    def unmetered(self) -> str | None:
+        """Why no meter of this machine sees what the loaded model does; None where it may."""
+        return None
 
     def complete(self, tokens: Tokens, text: str, count: int, stops: Sequence[str]) -> str:
         """Greedy text after a prompt, ``count`` tokens at most, cut before the model's own end; maybe beyond a stop.

@@ -320,8 +320,8 @@ class Worker(Server):
 
     def _energy(self, spec: energy.EnergySpec) -> dict[str, Any]:
         loaded = self._loaded
-        if spec.phase != "idle" and self._batch > 1:
-            raise Unsupported("energy is measured of one sequence at a time, not of a batch")
+        if spec.phase != "idle":
+            self._check_batch(spec.batch)
         window = energy.energy_window(
             self._backend if loaded is not None else None,
             spec,

@@ -325,8 +325,13 @@ class BackendContract:
         timed = fresh.call("timed", {**body, "batch": 3}, timeout_s=TIMEOUT_S)
         with pytest.raises(WorkerRefused, match="loaded for a batch of 3, not of 1"):
             fresh.call("timed", body, timeout_s=TIMEOUT_S)
-        with pytest.raises(WorkerRefused, match="energy is measured of one sequence"):
+        with pytest.raises(WorkerRefused, match="loaded for a batch of 3, not of 1"):
             fresh.call("energy", {"phase": "decode", "seconds": 0.1}, timeout_s=TIMEOUT_S)
+        spec = {"seconds": 0.05, "prompt_tokens": 8, "seed": 5, "batch": 3}
+        prefills = fresh.call("energy", {**spec, "phase": "prefill"}, timeout_s=TIMEOUT_S)
+        assert prefills["tokens"] == 8 * prefills["prompts"] == 3 * 8 * prefills["passes"]
+        decodes = fresh.call("energy", {**spec, "phase": "decode", "depth": 8}, timeout_s=TIMEOUT_S)
+        assert decodes["tokens"] == 3 * decodes["passes"] > 0
         deep: dict[str, Any] = {"samples": []}
         deep_body = {**body, "batch": 3, "depth": 8, "repetitions": 1, "warmups": 0}
         if "batch_depth" in subject.capabilities:

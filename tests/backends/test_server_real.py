@@ -10,13 +10,16 @@ import psutil
 import pytest
 
 from harness.frameworks import frameworks
+from harness.meter import Meter
 from harness.model import load_models
 from harness.paths import cache_dir
+from harness.runner.energy import EnergyProbe, EnergySource
 from harness.runner.process import WorkerProcess, WorkerRefused
 from harness.runner.progress import QuietProgress
 from harness.runner.setup import Workshop
 from harness.worker.api import LoadSpec
-from harness.worker.bodies import to_body
+from harness.worker.bodies import from_body, to_body
+from harness.worker.protocol import TimedSpec
 
 pytestmark = pytest.mark.framework("server")
 
@@ -88,6 +91,54 @@ def test_it_streams_exactly_the_tokens_that_were_asked_for(
         worker.call("unload", {}, timeout_s=TIMEOUT_S)
         assert not alone.is_running()
         worker.call("load", body, timeout_s=TIMEOUT_S)
+
+
+class _Meter(Meter):
+    """Counts 5 W, and 10 W more while a processor of the server computes."""
+
+    name = "scripted"
+    method = "counter"
+    domains = ("package-0",)
+    resolution_s = 0.01
+
+    def __init__(self) -> None:
+        self.server: psutil.Process | None = None
+
+    def read(self) -> dict[str, float]:
+        assert self.server is not None
+        times = self.server.cpu_times()
+        return {"package-0": 5 * time.monotonic() + 10 * (times.user + times.system)}
+
+
+def test_its_decode_has_an_energy_of_its_own(
+    workshop: Workshop, body: dict[str, object], tmp_path: Path
+) -> None:
+    meter = _Meter()
+    probe = EnergyProbe(EnergySource((meter,), ""), "cpu")
+    launch = workshop.launch("server", api="http")
+    with WorkerProcess(launch, log=tmp_path / "log", on_event=probe.on_event) as worker:
+        worker.call("load", body, timeout_s=TIMEOUT_S)
+        (meter.server,) = psutil.Process(worker.pid).children(recursive=True)
+        samples = worker.call("timed", timed(1), timeout_s=TIMEOUT_S)["samples"]
+        spec = from_body(TimedSpec, timed(1))
+        readings = probe.measure(worker, from_body(LoadSpec, body), spec, TIMEOUT_S)
+    assert readings.flags == []
+    prefill, decode = readings.records
+    for record in (prefill, decode):
+        assert record.reason is None
+        assert record.gross_joules is not None
+        assert record.window_s is not None
+        assert record.tokens
+        # At most one processor computes while the window lasts, less where others want it too.
+        assert 5.5 < record.gross_joules / record.window_s < 16
+        assert record.idle_watts == pytest.approx(5, rel=0.1)
+    assert decode.deepest_tokens == 40
+    times = samples[-1]["token_ns"]
+    own = (times[-1] - times[0]) / 1e9 / (len(times) - 1)
+    assert decode.window_s is not None
+    assert 0.5 < decode.window_s / (decode.tokens or 1) / own < 2
+    assert None not in (prefill.net_joules, decode.net_joules)
+    assert (prefill.net_joules or 0) / (prefill.tokens or 1) < (decode.net_joules or 0) / (decode.tokens or 1)
 
 
 def test_what_cannot_be_is_refused(workshop: Workshop, body: dict[str, object], tmp_path: Path) -> None:

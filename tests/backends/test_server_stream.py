@@ -309,12 +309,29 @@ def test_what_only_streams_refuses_the_rest(server: Scripted, gguf: Path) -> Non
             call()
     with pytest.raises(Unsupported, match="empty cache"):
         timing.stream_pass(backend, TimedSpec(8, 2, 4, 1, 0, 3), 0, warmup=False, vocab_size=9)
-    work = energy.EnergySpec("prefill", 1.0, 8)
-    with pytest.raises(Unsupported, match="energy"):
-        energy.energy_window(backend, work, vocab_size=9, context_tokens=64, emit=ignore)
     backend.unload()
     with pytest.raises(RuntimeError, match="nothing is loaded"):
         backend.stream([PROMPT], 1)
+
+
+def test_energy_windows_send_whole_requests_to_the_server(server: Scripted, gguf: Path) -> None:
+    usage = b'data: {"choices": [], "usage": {"completion_tokens": 3, "prompt_tokens": 8}}\n\n'
+    server.script = [piece("a"), piece("b"), piece("c", "length"), usage, DONE]
+    backend = load(server, gguf)
+    work = energy.EnergySpec("decode", 0.05, 8, 8, decode_tokens=2, concurrency=2)
+    window = energy.energy_window(backend, work, vocab_size=9, context_tokens=64, emit=ignore)
+    assert window.tokens == 2 * window.prompts == 4 * window.passes > 0
+    assert {body["max_tokens"] for body in server.bodies} == {3}
+    assert len(server.bodies) == window.prompts + 2, "one round before it tells how long a round is"
+
+
+def test_a_server_on_another_machine_has_no_energy(server: Scripted, gguf: Path) -> None:
+    backend = load(server, gguf)
+    assert backend.unmetered() is None
+    backend._endpoint = Endpoint("http://192.0.2.1:8000/v1")
+    work = energy.EnergySpec("prefill", 1.0, 8)
+    with pytest.raises(Unsupported, match="on another machine"):
+        energy.energy_window(backend, work, vocab_size=9, context_tokens=64, emit=ignore)
 
 
 def test_a_model_that_the_server_loaded_itself_has_a_description_for_its_artifact(

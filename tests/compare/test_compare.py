@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.compare import compare, find_side
-from harness.compare.ratios import Ratio, free_axes, geometric_mean
+from harness.compare.ratios import Ratio, free_axes, geometric_mean, of_silicon
 from harness.compare.sides import Side, figures, is_default_recipe, narrowed
 from harness.errors import UsageError
 from harness.store import Store, records
 from harness.table.estimates import mover
 from harness.table.facts import About
-from harness.table.metrics import ROW_KEYS
+from harness.table.metrics import METRICS, ROW_KEYS
 from harness.table.rows import Row
 
 COMMON = {"model": "tiny", "framework": "llamacpp", "precision": "int4", "recipe": "Q4_K_M", "device": "cpu",
@@ -95,7 +95,15 @@ def test_what_cannot_be_compared_says_why() -> None:
         (pair,) = compare(side(a), side(b), never, [metric]).pairs
         return pair.ratios[metric].reason
 
+    def having(metric: str, emulated: bool = False) -> Row:
+        return Row({**row(emulated=emulated).values, metric: 2.0})
+
     assert "emulated" in str(reason(row(emulated=True), row()))
+    for metric in ("pss_bytes", "uss_bytes", "device_bytes", "residual_bytes", "import_bytes", "itl_s_p99"):
+        told = reason(having(metric, emulated=True), having(metric), metric)
+        assert "emulated" in str(told), metric
+    for metric in ("weight_bytes", "analytic_kv_bytes", "bits_per_weight", "prepare_s"):
+        assert reason(having(metric, emulated=True), having(metric), metric) is None, metric
     missing = Row({**row(None, None).values}, {"decode_tps": "the workload generates no token"})
     assert reason(row(), missing) == "B: the workload generates no token"
     assert "quality references" in str(
@@ -117,6 +125,14 @@ def test_what_cannot_be_compared_says_why() -> None:
     assert reason(first, replace(second, corpus_sha256="a" * 64), "kld_mean") is None
     assert "not resolved" in str(reason(row(kld_mean=1e-15), row(kld_mean=0.1), "kld_mean"))
     assert reason(row(kld_mean=0.05), row(kld_mean=0.1), "kld_mean") is None
+
+
+def test_every_metric_is_of_silicon_or_of_files_by_its_unit() -> None:
+    told = {name for name, one in METRICS.items() if one.kind == "metric" and of_silicon(name)}
+    rest = {name for name, one in METRICS.items() if one.kind == "metric"} - told
+    quality = {"perplexity", "kld", "same", "delta", "bits"}
+    files = {"weight_bytes", "touched_weight_bytes", "analytic_kv_bytes", "prepare_s", "prepare_peak_bytes"}
+    assert {name for name in rest if name.partition("_")[0] not in quality} == {*files, "intervals", "tasks"}
 
 
 def test_a_cell_that_neither_side_measured_is_left_out_with_its_reason() -> None:

@@ -48,17 +48,20 @@ class Index:
         body: str = "",
         requires: tuple[str, ...] = (),
         tag: str = "py3-none-any",
+        inside: Mapping[str, str] | None = None,
     ) -> Path:
-        """Write a wheel with one module of the distribution's name."""
+        """Write a wheel with one module of the distribution's name, a package where it has files ``inside``."""
         stem = f"{name.replace('-', '_')}-{version}"
         metadata = [
             f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}",
             *(f"Requires-Dist: {r}" for r in requires),
         ]
+        module = name.replace("-", "_")
         files = {
-            f"{name.replace('-', '_')}.py": f"version = {version!r}\n{body}\n",
+            f"{module}.py" if inside is None else f"{module}/__init__.py": f"version = {version!r}\n{body}\n",
             f"{stem}.dist-info/METADATA": "\n".join(metadata) + "\n",
             f"{stem}.dist-info/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
+            **{f"{module}/{path}": text for path, text in (inside or {}).items()},
         }
         rows = []
         path = self.folder / f"{stem}-{tag}.whl"

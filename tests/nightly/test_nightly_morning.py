@@ -17,6 +17,7 @@ from harness.nightly.pace import Cooled
 from harness.nightly.planner import Candidate, Choice
 from harness.nightly.upgrade import Upgrade
 from harness.store import Store, records, writing
+from harness.table.render_markdown import escape
 
 CELL = make.cell()
 OTHER = make.cell("Q8_0", "int8")
@@ -79,7 +80,7 @@ def test_the_report_says_what_moved_since_when_how_sure_and_what_changed_with_it
         sureness(first.night.look.raised[0].alert.confidence),
         "package llama-cpp-python 0.3.36 -> 0.3.37",
     ):
-        assert word in row
+        assert escape(word) in row
     assert "5 h 00 min, from 01:30 to 06:30 UTC" in text
     # The next morning it is no news, and not forgotten.
     again = second.markdown()
@@ -97,7 +98,7 @@ def test_coverage_failures_cooling_and_newest_releases_are_told(tmp_path: Path) 
     assert (
         "- waited 3 times for the machine to cool down, 1 min 05 s in all; 1 times it was still hot" in text
     )
-    assert "- llamacpp: llama-cpp-python 0.3.36 -> 0.3.37\n- failed: mlx: not with 9\n" in text
+    assert "- llamacpp: llama-cpp-python 0.3.36 -\\> 0.3.37\n- failed: mlx: not with 9\n" in text
     assert "time-out of 600 s" in text.partition("## Failures")[2]
     assert first.failed
 

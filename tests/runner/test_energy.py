@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,6 +37,8 @@ class Lab:
         self.calls: list[tuple[str, Any]] = []
         self.meter = ScriptedMeter(self, period_s)
         self.probe = EnergyProbe(EnergySource((self.meter,), ""), "cpu", self.monotonic)
+        self.streams = False
+        self.seeds: list[int] = []
 
     def monotonic(self) -> float:
         return self.now
@@ -59,6 +62,9 @@ class Lab:
         if method != "energy":
             return {}
         phase, seconds, depth = body["phase"], body["seconds"], body["depth"]
+        self.seeds.append(body["seed"])
+        if self.streams and phase != "idle":
+            return self.requests(body)
         tokens = done = 0.0
         while done < seconds:
             self.spend(0.7, PREFILL_W)  # filling the cache, outside
@@ -69,12 +75,32 @@ class Lab:
                 wanted = max(seconds - done, body["stretch_s"])
                 stretch = min(wanted, (self.context - depth) / self.tps[phase])
             self.spend(stretch, self.watts[phase])
-            tokens += stretch * self.tps.get(phase, 0.0)
+            tokens += stretch * self.tps.get(phase, 0.0) * body["batch"]
             self.edge("end")
             done += stretch
             if stretch < body["stretch_s"]:
                 break
-        return {"tokens": round(tokens), "deepest_tokens": self.context, "seconds": done}
+        return {"tokens": round(tokens), "deepest_tokens": self.context, "seconds": done, "prompts": 0}
+
+    def requests(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A server's: prefills alone, or prefills and the decodes behind them; one after another."""
+        more = body["decode_tokens"] if body["phase"] == "decode" else 0
+        prompt = body["prompt_tokens"] / self.tps["prefill"]
+        behind = more / self.tps["decode"]
+        begin, rounds = self.now, 0
+        self.edge("begin")
+        while self.now - begin < body["seconds"]:
+            rounds += 1
+            self.spend(prompt * body["concurrency"], self.watts["prefill"])
+            self.spend(behind * body["concurrency"], self.watts["decode"])
+        self.edge("end")
+        prompts = rounds * body["concurrency"]
+        return {
+            "tokens": prompts * (more or body["prompt_tokens"]),
+            "deepest_tokens": body["prompt_tokens"] + more,
+            "seconds": self.now - begin,
+            "prompts": prompts,
+        }
 
     def edge(self, edge: str) -> None:
         self.probe.on_event(Message(1, "event", "window", {"edge": edge}))
@@ -210,6 +236,78 @@ def test_windows_that_do_not_fit_into_the_runs_time_are_not_begun(monkeypatch: p
     for record in readings.records:
         assert record.gross_joules is None
         assert "give it more `timeout`" in (record.reason or "")
+
+
+def test_a_batchs_joules_are_per_token_of_all_its_sequences(lab: Lab) -> None:
+    prefill, decode = lab.measure(replace(WORK, batch=4)).records
+    for record, watts, tps in ((prefill, PREFILL_W, 4 * 320.0), (decode, DECODE_W, 4 * 100.0)):
+        assert record.gross_joules is not None
+        assert record.gross_joules / (record.tokens or 1) == pytest.approx(watts / tps, rel=0.01)
+
+
+def test_a_batchs_cache_is_extended_for_each_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Lab(period_s=0.1)
+    monkeypatch.setattr(base, "time", lab)
+    _, decode = lab.measure(replace(WORK, batch=4)).records
+    assert decode.gross_joules is not None
+    loads = [context for method, context in lab.calls if method == "load"]
+    assert loads == [pytest.approx(32 + 605, abs=2)]
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_of_a_server_the_decode_is_whole_requests_less_their_prefills(lab: Lab, concurrency: int) -> None:
+    lab.streams = True
+    readings = lab.measure(replace(WORK, concurrency=concurrency))
+    prefill, decode = readings.records
+    for record, watts, tps in ((prefill, PREFILL_W, 320.0), (decode, DECODE_W, 100.0)):
+        assert record.gross_joules is not None
+        assert record.net_joules is not None
+        assert record.window_s is not None
+        assert record.gross_joules / (record.tokens or 1) == pytest.approx(watts / tps, rel=1e-6)
+        assert record.net_joules / (record.tokens or 1) == pytest.approx((watts - IDLE_W) / tps, rel=1e-6)
+        assert record.window_s >= 2.0, "of this phase alone"
+        assert record.window_s == pytest.approx((record.tokens or 0) / tps)
+        assert (record.meter, record.domain, record.reason) == ("scripted", "package-0", None)
+    assert readings.flags == []
+    assert decode.deepest_tokens == 48
+    assert len(set(lab.seeds)) == len(lab.seeds), "no prompt comes twice"
+
+
+def test_requests_that_are_mostly_prefill_go_on_until_their_decode_is_long_enough(lab: Lab) -> None:
+    lab.streams = True
+    lab.tps["decode"] = 500.0
+    _, decode = lab.measure(replace(WORK, decode_tokens=10)).records
+    # 0.1 s of prefill before 0.02 s of decode: six times as many requests.
+    assert decode.window_s is not None
+    assert decode.window_s >= 2.0
+    assert [phase for _, phase in lab.calls].count("decode") == 2
+    assert not [method for method, _ in lab.calls if method == "load"], "no longer cache helps"
+
+
+def test_requests_whose_decode_would_take_longer_than_the_run_has_are_told(lab: Lab) -> None:
+    lab.streams = True
+    lab.tps["decode"] = 5000.0
+    prefill, decode = lab.measure(replace(WORK, decode_tokens=10), timeout_s=25.0).records
+    assert prefill.gross_joules is not None
+    assert decode.gross_joules is None
+    assert "give it more `timeout`" in (decode.reason or "")
+
+
+def test_requests_without_the_energy_of_their_prefills_have_none(lab: Lab) -> None:
+    lab.streams = True
+    lab.meter.fails_at = 4  # the end of the window of prefill
+    prefill, decode = lab.measure().records
+    assert (prefill.gross_joules, decode.gross_joules) == (None, None)
+    assert decode.reason == "the prefills of the requests cannot be taken out: the counter vanished"
+
+
+def test_requests_that_took_no_more_than_their_prefills_are_no_figure(lab: Lab) -> None:
+    lab.streams = True
+    lab.watts["decode"] = -0.1  # what the prefills' own scatter can make of a decode that is small
+    prefill, decode = lab.measure().records
+    assert prefill.gross_joules is not None
+    assert decode.gross_joules is None
+    assert decode.reason == "whole requests took no more energy than their prefills alone"
 
 
 def test_idle_power_that_drifts_is_flagged(lab: Lab) -> None:

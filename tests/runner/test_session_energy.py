@@ -105,6 +105,26 @@ def test_an_external_meters_joules_are_stored_per_phase_with_their_source(
     assert shown["energy_joules_per_decode_token"] > 0
 
 
+@pytest.mark.alone
+def test_a_batch_has_its_joules_per_token(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEBENCH_METER", meter())
+    monkeypatch.setattr("harness.runner.energy.MIN_WINDOW_S", 1.0)
+    lab.suite(ONE.replace("pp8+tg4", "pp8+tg4@b3"))
+    result = lab.run("run", "fake.yaml")
+    assert result.status == 0, result.err
+    stored = readings(lab)
+    assert [row["phase"] for row in stored] == ["prefill", "decode"]
+    for row in stored:
+        assert isinstance(row["gross_joules"], float), row["reason"]
+        assert isinstance(row["tokens"], int)
+        assert row["tokens"] % 3 == 0
+    [shown] = lab.rows()
+    decode = stored[1]
+    assert isinstance(decode["tokens"], int)
+    assert isinstance(decode["gross_joules"], float)
+    assert shown["energy_joules_per_decode_token"] == pytest.approx(decode["gross_joules"] / decode["tokens"])
+
+
 def test_readings_that_cannot_be_are_no_figure_and_the_run_is_marked(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from harness.worker import energy
-from harness.worker.api import Backend, Tokens
+from harness.worker.api import Backend, Stream, Tokens, Unsupported
 
 
 class _Counted(Backend):
@@ -33,6 +34,18 @@ class _Counted(Backend):
     def sample(self) -> int:
         self.calls.append(("sample", None))
         return len(self.calls)
+
+    def prefill_batch(self, tokens: Tokens) -> None:
+        assert tokens.dtype == np.int32
+        assert tokens.flags.c_contiguous
+        self.calls.append(("prefill", tokens.shape))
+
+    def decode_batch(self, tokens: Tokens) -> None:
+        self.calls.append(("decode", tokens.shape))
+
+    def sample_batch(self) -> Tokens:
+        self.calls.append(("sample", None))
+        return np.zeros(3, dtype=np.int32)
 
     start = versions = devices = make = load = unload = None  # type: ignore[assignment]
 
@@ -151,6 +164,116 @@ def test_no_stretch_of_a_window_is_shorter_than_asked_for(monkeypatch: pytest.Mo
     )
     assert window.stretches == 2
     assert window.seconds > 6.0
+
+
+@pytest.mark.parametrize("depth", [0, 40])
+def test_a_batchs_prefills_count_the_tokens_of_all_sequences(
+    depth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = _Counted()
+    spec = energy.EnergySpec("prefill", 1.0, 16, depth, 3, batch=3)
+    window, _, _ = _window(spec, backend, monkeypatch, context=depth + 3 * 16 + 5)
+    inside = _inside(backend)
+    assert set(inside) <= {"reset", "prefill"}
+    assert window.passes == inside.count("prefill") > 1
+    assert (window.tokens, window.prompts) == (3 * 16 * window.passes, 3 * window.passes)
+    shapes = {shape for name, shape in backend.calls if name == "prefill"}
+    assert shapes == ({(3, 16), (3, depth)} if depth else {(3, 16)})
+    assert window.deepest_tokens <= depth + 3 * 16, "of one sequence"
+
+
+def test_a_batchs_decodes_count_a_token_of_each_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = _Counted()
+    spec = energy.EnergySpec("decode", 1.0, 0, 6, 3, batch=3)
+    window, _, _ = _window(spec, backend, monkeypatch, context=8)
+    assert set(_inside(backend)) == {"decode", "sample"}
+    assert window.passes == _inside(backend).count("decode")
+    assert window.tokens == 3 * window.passes
+    assert {shape for name, shape in backend.calls if name == "decode"} == {(3,)}
+    assert (3, 6) in {shape for name, shape in backend.calls if name == "prefill"}
+    assert (window.deepest_tokens, window.prompts) == (8, 0)
+
+
+class _Streaming(_Counted):
+    """A client of a server whose clock goes on by what a request takes: 0.2 s a prompt, 0.1 s a token behind it."""
+
+    capabilities = frozenset({"stream"})
+
+    def __init__(self, clock: _Stepping, told: bool = True) -> None:
+        super().__init__()
+        self.clock, self.told = clock, told
+        self.remote: str | None = None
+        self.prompts: list[list[int]] = []
+
+    def ready_stream(self, prompts: Sequence[Tokens], count: int) -> Callable[[], list[Stream]]:
+        self.calls.append(("ready", len(prompts)))
+        self.prompts += [prompt.tolist() for prompt in prompts]
+
+        def send() -> list[Stream]:
+            self.calls.append(("send", (len(prompts), count)))
+            begin = self.clock.now
+            self.clock.now += 0.2 + 0.1 * (count - 1)
+            arrivals = [int((begin + 0.2 + 0.1 * index) * 1e9) for index in range(count)]
+            told = len(prompts[0]) if self.told else None
+            return [Stream(int(begin * 1e9), arrivals, count, [1] * count, told) for _ in prompts]
+
+        return send
+
+    def unmetered(self) -> str | None:
+        return self.remote
+
+
+def _requests(
+    monkeypatch: pytest.MonkeyPatch, spec: energy.EnergySpec, **how: Any
+) -> tuple[energy.EnergyWindow, _Streaming]:
+    clock = _Stepping()
+    monkeypatch.setattr(energy, "time", clock)
+    backend = _Streaming(clock, how.get("told", True))
+    backend.remote = how.get("remote")
+
+    def emit(name: str, body: dict[str, Any]) -> None:
+        assert name == "window"
+        backend.calls.append(("edge", body["edge"]))
+
+    window = energy.energy_window(backend, spec, vocab_size=100, context_tokens=64, emit=emit)
+    return window, backend
+
+
+def test_a_servers_prefills_are_requests_for_one_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    window, backend = _requests(monkeypatch, energy.EnergySpec("prefill", 3.0, 16, concurrency=2))
+    assert set(_inside(backend)) == {"send"}, "requests are prepared outside of the window"
+    assert {argument for name, argument in backend.calls if name == "send"} == {(2, 1)}
+    assert (window.tokens, window.prompts) == (2 * 16 * window.passes, 2 * window.passes)
+    assert window.seconds >= 3.0
+    assert window.deepest_tokens == 16
+    prompts = [tuple(prompt) for prompt in backend.prompts]
+    assert len(set(prompts)) == len(prompts), "a cached prompt would cost nothing"
+
+
+def test_a_servers_decodes_are_whole_requests_that_say_how_many_prefills_are_in_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = energy.EnergySpec("decode", 3.0, 16, 16, decode_tokens=4, concurrency=2)
+    window, backend = _requests(monkeypatch, spec)
+    assert set(_inside(backend)) == {"send"}
+    assert {argument for name, argument in backend.calls if name == "send"} == {(2, 5)}
+    assert (window.tokens, window.prompts) == (2 * 4 * window.passes, 2 * window.passes)
+    assert window.deepest_tokens == 20
+
+
+@pytest.mark.parametrize(
+    ("spec", "how", "message"),
+    [
+        (energy.EnergySpec("prefill", 1.0, 16), {"told": False}, "does not tell how many tokens a prompt"),
+        (energy.EnergySpec("prefill", 1.0, 16), {"remote": "it is far away"}, "it is far away"),
+        (energy.EnergySpec("prefill", 1.0, 16, depth=4), {}, "an empty cache"),
+    ],
+)
+def test_a_servers_window_that_cannot_be_says_why(
+    spec: energy.EnergySpec, how: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Unsupported, match=message):
+        _requests(monkeypatch, spec, **how)
 
 
 def test_an_idle_window_sleeps_and_needs_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
