@@ -1,8 +1,8 @@
 """Verdicts on accuracy: paired windows for the divergence, items for tasks.
 
-Owns the tests of what does not vary from run to run: given the artifact, a divergence is a fact, and its units are the
-windows of the text; a task's are its items. Contract: pure; figures are compared only where corpus, windows and scored
-positions, or the task's items, are the same.
+Owns the tests of what does not vary from run to run: given the artifact, its weights and its divergence are facts. The
+units of the latter are the windows of the text; a task's are its items. Contract: pure; figures are compared only where
+corpus, windows and scored positions, or the task's items, are the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from harness.gate.metrics import GateMetric
 from harness.gate.statistics import detectable, interval, sign_flip, spread
 from harness.gate.verdict import Verdict, Word
 from harness.store.evaluations import EvaluationFacts
-from harness.store.facts import ScoreFacts
+from harness.store.facts import ArtifactFacts, ScoreFacts
 from harness.table.flips import flips
 from harness.table.power import detectable_drop
 
@@ -100,6 +100,23 @@ def _paired(base: ScoreFacts, head: ScoreFacts) -> tuple[list[float], list[float
                 return None
             sums[place].append(window.kld_sum)
     return sums[0], sums[1], [window.positions for window in base.windows]
+
+
+def weights(base: ArtifactFacts | None, head: ArtifactFacts | None, metric: GateMetric) -> Verdict:
+    """The verdict on the bits per weight: a fact of each artifact, so nothing is tested."""
+    before, after = (None if one is None else one.bits_per_weight for one in (base, head))
+    if before is None:
+        return Verdict("unmeasured", reason="the weights of base's artifact are not known")
+    if after is None:
+        return Verdict("unmeasured", reason="the weights of head's artifact are not known")
+    ratio = after / before
+    told = f"{before:.3g} bits in base, {after:.3g} in head: a fact of the artifacts, nothing varies"
+    word: Word = "pass"
+    if ratio > 1 + metric.margin:
+        word = "regression"
+    elif ratio < 1 - metric.margin:
+        word = "improvement"
+    return Verdict(word, ratio, ratio, ratio, detectable=0.0, reason=told)
 
 
 def tasks(base: EvaluationFacts | None, head: EvaluationFacts | None) -> dict[str, Verdict]:

@@ -240,6 +240,8 @@ class _Judging:
         for name, metric in self._metrics.items():
             if metric.unit == "window":
                 found[name] = accuracy.divergence(None if base is None else base.score, head.score, metric)
+            elif metric.unit == "artifact":
+                found[name] = accuracy.weights(None if base is None else base.artifact, head.artifact, metric)
         found |= accuracy.tasks(None if base is None else base.evaluation, head.evaluation)
         return [
             _row(

@@ -124,6 +124,11 @@ def test_a_machine_that_spoils_every_pair_is_told_what_harms_it(
         (("--same", "--head", "recipe=FP32"), "contradict"),
         (("--head", "recipe=FP32", "--margin", "decode_tps=x"), "--margin"),
         (("--head", "recipe=FP32", "--write", "pdf=x"), "--write"),
+        (("--head", "artifact="), "names nothing"),
+        (("--head", "artifact=abc"), "no such file, and no artifact"),
+        (("--head", "artifact=fake.yaml"), "fake.json"),
+        (("--head", "artifact=a", "--head", "artifact=b"), "two artifacts"),
+        (("--head", "artifact=a", "--head", "recipe=FP32"), "a recipe and an artifact"),
     ],
 )
 def test_wrong_words_are_told_and_leave_no_session(lab: Lab, words: tuple[str, ...], told: str) -> None:
