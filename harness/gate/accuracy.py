@@ -21,6 +21,8 @@ from harness.table.power import detectable_drop
 #: Level of these tests: there are no fresh pairs that could confirm, so they must be surer.
 ALPHA = 0.01
 POWER = 0.95
+#: Two computations of the reference are one function where they agree so far, in nats a position, in every window.
+REFERENCE_NATS = 1e-3
 
 
 def divergence(base: ScoreFacts | None, head: ScoreFacts | None, metric: GateMetric) -> Verdict:
@@ -36,7 +38,10 @@ def divergence(base: ScoreFacts | None, head: ScoreFacts | None, metric: GateMet
     if base is None:
         return Verdict("unmeasured", reason="base has no score")
     if sums is None:
-        return Verdict("inconclusive", reason="the two were scored on different text, windows or reference")
+        return Verdict(
+            "inconclusive",
+            reason="the two were scored on different text or windows, or their references differ",
+        )
     before, after, weights = sums
     total = sum(weights)
     ratio = None if math.fsum(before) == 0 else math.fsum(after) / math.fsum(before)
@@ -87,11 +92,11 @@ def _paired(base: ScoreFacts, head: ScoreFacts) -> tuple[list[float], list[float
             one.score_from,
             one.bos,
             one.positions,
-            one.reference.scoring_key if one.reference else None,
+            one.reference.artifact_id if one.reference else None,
         )
         for one in (base, head)
     ]
-    if shape[0] != shape[1] or len(base.windows) != len(head.windows):
+    if shape[0] != shape[1] or len(base.windows) != len(head.windows) or not _same_reference(base, head):
         return None
     sums: tuple[list[float], list[float]] = ([], [])
     for place, score in enumerate((base, head)):
@@ -100,6 +105,21 @@ def _paired(base: ScoreFacts, head: ScoreFacts) -> tuple[list[float], list[float
                 return None
             sums[place].append(window.kld_sum)
     return sums[0], sums[1], [window.positions for window in base.windows]
+
+
+def _same_reference(base: ScoreFacts, head: ScoreFacts) -> bool:
+    """Whether both were compared with the same function.
+
+    Where the sides differ in the reference's own framework, each side computed the reference with its own: the two must
+    agree on the text, or a fault that both of head's computations share would look like none.
+    """
+    one, other = base.reference, head.reference
+    if one is None or other is None or one.scoring_key == other.scoring_key:
+        return one is other is None or (one is not None and other is not None)
+    return len(one.windows) == len(other.windows) and all(
+        abs(first.nll_sum - second.nll_sum) <= REFERENCE_NATS * max(first.positions, 1)
+        for first, second in zip(one.windows, other.windows, strict=True)
+    )
 
 
 def weights(base: ArtifactFacts | None, head: ArtifactFacts | None, metric: GateMetric) -> Verdict:
