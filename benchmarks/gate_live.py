@@ -1,13 +1,14 @@
 """Live gates on this machine: base against itself, and against real slowdowns.
 
-    python benchmarks/gate_live.py --db live.db --gates 10 --wheel llama_cpp_python-0.3.36-....whl
+    python benchmarks/gate_live.py --db live.db --gates 10 --wheel llama_cpp_python-0.3.36-....whl --fewer-threads 1
 
 ``edgebench gate`` itself on ``gate_suites/live.yaml``: first ``--gates`` A/A gates (``--same``, each with a seed of its
 own), then, with ``--wheel``, one whose head is that wheel of llama-cpp-python with a sleep in its decode call. The
 patched wheel is the given one repacked with one changed Python file; nothing is compiled. Base of that gate is the
-given wheel itself, so that both sides are installed alike.
+given wheel itself, so that both sides are installed alike. With ``--fewer-threads`` one more, whose head runs the
+cells of OpenVINO with that many threads, where base has one for each physical core.
 
-Exit status: 0 no A/A gate fails, and the slowdown is found; 3 otherwise.
+Exit status: 0 no A/A gate fails, and the slowdowns are found; 3 otherwise.
 """
 
 from __future__ import annotations
@@ -113,6 +114,9 @@ def main() -> int:
     parser.add_argument("--with-suspect", action="store_true", help="count pairs that were disturbed")
     parser.add_argument("--wheel", type=Path, help="of llama-cpp-python, to be slowed down")
     parser.add_argument("--sleep-ms", type=float, default=2.0, help="in each decode call of the slow wheel")
+    parser.add_argument(
+        "--fewer-threads", type=int, metavar="N", help="a gate of OpenVINO with N threads in head"
+    )
     arguments = parser.parse_args()
     common = ["-k", arguments.expression, "--max-pairs", str(arguments.max_pairs)]
     common += ["--with-suspect"] * arguments.with_suspect
@@ -124,14 +128,22 @@ def main() -> int:
         print(f"A/A {number + 1}: status {status}; {dict(counts)}", flush=True)
     print(f"{alarms} of {arguments.gates} A/A gates fail", flush=True)
     found = True
+
+    def slowed(framework: str, what: str, sides: Sequence[str]) -> bool:
+        """One gate of a framework with a slower head: whether it fails by a regression."""
+        chosen = f"{framework} and ({arguments.expression})" if arguments.expression else framework
+        status, document = gate(arguments.db, ["-k", chosen, *common[2:], *sides])
+        print(f"{what}: status {status}; {dict(words_of(document))}", flush=True)
+        return status == 1 and "regression" in words_of(document)
+
     if arguments.wheel is not None:
         with tempfile.TemporaryDirectory() as folder:
             slow = patched_wheel(arguments.wheel, Path(folder), arguments.sleep_ms / 1000)
             sides = ["--base", str(arguments.wheel), "--head", str(slow)]
-            common[1] = f"llamacpp and ({arguments.expression})" if arguments.expression else "llamacpp"
-            status, document = gate(arguments.db, [*common, *sides])
-        found = status == 1 and "regression" in words_of(document)
-        print(f"sleep of {arguments.sleep_ms:g} ms: status {status}; {dict(words_of(document))}", flush=True)
+            found = slowed("llamacpp", f"sleep of {arguments.sleep_ms:g} ms", sides)
+    if arguments.fewer_threads is not None:
+        option = f"option=openvino.INFERENCE_NUM_THREADS={arguments.fewer_threads}"
+        found = slowed("openvino", f"{arguments.fewer_threads} threads", ["--head", option]) and found
     return 0 if not alarms and found else 3
 
 

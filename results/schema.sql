@@ -1,4 +1,4 @@
--- The results database, schema 0016. Made from harness/store/tables.py and views/ by
+-- The results database, schema 0017. Made from harness/store/tables.py and views/ by
 -- `python -m harness.store.reference`; edgebench itself makes and upgrades databases.
 
 -- The exact model files of one precision. How they came to be is in `lineage`.
@@ -236,6 +236,27 @@ CREATE TABLE cell_stop (
 	CONSTRAINT fk_cell_stop_cell_id_cell FOREIGN KEY(cell_id) REFERENCES cell (id)
 );
 
+-- What a gate judged: head's session against base's, or against what was stored.
+CREATE TABLE gate (
+	id VARCHAR NOT NULL,
+	session_id VARCHAR NOT NULL,
+	base_session_id VARCHAR,
+	kind VARCHAR NOT NULL,
+	status VARCHAR NOT NULL,
+	summary TEXT NOT NULL,
+	edgebench_version VARCHAR NOT NULL,
+	judged_at DATETIME NOT NULL,
+	settings JSON NOT NULL,
+	details JSON NOT NULL,
+	CONSTRAINT pk_gate PRIMARY KEY (id),
+	CONSTRAINT ck_gate_kind CHECK (kind IN ('change', 'baseline')),
+	CONSTRAINT ck_gate_status CHECK (status IN ('pass', 'fail', 'inconclusive')),
+	CONSTRAINT fk_gate_session_id_session FOREIGN KEY(session_id) REFERENCES session (id),
+	CONSTRAINT fk_gate_base_session_id_session FOREIGN KEY(base_session_id) REFERENCES session (id)
+);
+CREATE INDEX ix_gate_base_session_id ON gate (base_session_id);
+CREATE INDEX ix_gate_session_id ON gate (session_id);
+
 -- The shuffled order of a session. What stands here and not in `run` is missing: a resume does exactly that.
 CREATE TABLE planned_run (
 	session_id VARCHAR NOT NULL,
@@ -416,6 +437,35 @@ CREATE TABLE evaluation (
 );
 CREATE INDEX ix_evaluation_artifact_id ON evaluation (artifact_id);
 CREATE INDEX ix_evaluation_evaluation_key ON evaluation (evaluation_key);
+
+-- The verdict of a gate on one metric of one cell.
+CREATE TABLE gate_verdict (
+	gate_id VARCHAR NOT NULL,
+	position INTEGER NOT NULL,
+	session_id VARCHAR NOT NULL,
+	cell VARCHAR NOT NULL,
+	base_cell_id VARCHAR,
+	head_cell_id VARCHAR,
+	metric VARCHAR NOT NULL,
+	verdict VARCHAR NOT NULL,
+	ratio FLOAT,
+	ratio_low FLOAT,
+	ratio_high FLOAT,
+	pairs INTEGER,
+	fresh_pairs INTEGER,
+	detectable FLOAT,
+	p_value FLOAT,
+	reason TEXT NOT NULL,
+	details JSON NOT NULL,
+	CONSTRAINT pk_gate_verdict PRIMARY KEY (gate_id, position),
+	CONSTRAINT ck_gate_verdict_verdict CHECK (verdict IN ('pass', 'regression', 'improvement', 'inconclusive', 'broken', 'missing', 'unmeasured')),
+	CONSTRAINT fk_gate_verdict_gate_id_gate FOREIGN KEY(gate_id) REFERENCES gate (id),
+	CONSTRAINT fk_gate_verdict_session_id_session FOREIGN KEY(session_id) REFERENCES session (id),
+	CONSTRAINT fk_gate_verdict_base_cell_id_cell FOREIGN KEY(base_cell_id) REFERENCES cell (id),
+	CONSTRAINT fk_gate_verdict_head_cell_id_cell FOREIGN KEY(head_cell_id) REFERENCES cell (id)
+);
+CREATE INDEX ix_gate_verdict_head_cell_id_metric ON gate_verdict (head_cell_id, metric);
+CREATE INDEX ix_gate_verdict_session_id ON gate_verdict (session_id);
 
 -- The memory of a run's worker at the end of a phase.
 CREATE TABLE memory_reading (

@@ -5,7 +5,8 @@ Never imports a framework or another room of the lab half. `docs/artifacts.md` s
 
 from __future__ import annotations
 
+from harness.artifact.adopting import Adopted
 from harness.artifact.request import Artifact, ArtifactFile, ArtifactRequest
 from harness.artifact.store import ArtifactStore
 
-__all__ = ["Artifact", "ArtifactFile", "ArtifactRequest", "ArtifactStore"]
+__all__ = ["Adopted", "Artifact", "ArtifactFile", "ArtifactRequest", "ArtifactStore"]

@@ -79,6 +79,28 @@ class ArtifactStore:
         """The artifact if it was made. Creates nothing and hashes nothing: `verify` before the first use."""
         return self._read(self._requests / f"{request.key}.json")
 
+    def of_key(self, key: str) -> Artifact | None:
+        """The artifact that a request with this key gave, None where it is not here any more."""
+        return self._read(self._requests / f"{safe_name(key)}.json")
+
+    def beginning(self, artifact_id: str) -> list[Artifact]:
+        """Every artifact whose content id begins so, one per request."""
+        return [one for one in self.list() if one.id.startswith(artifact_id)]
+
+    def with_content(self, files: tuple[ArtifactFile, ...], framework: str) -> Artifact | None:
+        """The artifact of this content that a framework loads, of a single file under whichever name.
+
+        One whose weights are known comes before one of which they are not.
+        """
+
+        def content(of: tuple[ArtifactFile, ...]) -> str:
+            return of[0].sha256 if len(of) == 1 else content_id(of)
+
+        found = [
+            one for one in self.list() if one.framework == framework and content(one.files) == content(files)
+        ]
+        return min(found, key=lambda one: (one.weight_bytes is None, one.made_at), default=None)
+
     def get(
         self,
         request: ArtifactRequest,

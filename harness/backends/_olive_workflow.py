@@ -319,10 +319,23 @@ def logits_name(wanted: str, outputs: list[str]) -> str:
     return found[0]
 
 
+#: By which APIs a graph runs where nobody told otherwise.
+_APIS = ["cpu", "cuda", "webgpu"]
+
+
+def read_apis(artifact: Path) -> list[str]:
+    """By which APIs an artifact's graph runs; any may be tried with one that was made elsewhere and has no `FACTS`."""
+    try:
+        text = (artifact / FACTS).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return list(_APIS)
+    return [str(one) for one in json.loads(text)["apis"]]
+
+
 def write_facts(request: MakeRequest, weight_bytes: int) -> None:
     """Write `FACTS`: by which APIs the graph runs, and its weight bytes for environments without onnx."""
     facts = {
-        "apis": list(request.recipe.parameters.get("apis", ["cpu", "cuda", "webgpu"])),
+        "apis": list(request.recipe.parameters.get("apis", _APIS)),
         "weight_bytes": weight_bytes,
     }
     (request.out / FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")

@@ -59,6 +59,8 @@ class DirectML(Olive):
         ),
         import_name="onnxruntime_genai",
     )
+    artifact_mark: ClassVar[str | None] = "genai_config.json"
+    loads_file: ClassVar[bool] = False
     recipes: ClassVar[tuple[Recipe, ...]] = (
         _recipe("FP16", "fp16", "FP16_DIRECTML"),
         _recipe("RTN_INT4_g32", "int4", "RTN_INT4_g32_DIRECTML"),

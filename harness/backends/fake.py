@@ -341,6 +341,7 @@ class Fake(Backend):
     title: ClassVar[str] = "Fake"
     hidden: ClassVar[bool] = True
     requirements: ClassVar[Requirements] = Requirements(packages=("numpy>=1.26",), import_name="numpy")
+    artifact_mark: ClassVar[str | None] = "fake.json"
     recipes: ClassVar[tuple[Recipe, ...]] = (
         Recipe("FP32", "fp32", "model", "numpy", {"bits": 32}, default=True),
         Recipe("FP16", "fp16", "fake:FP32", "numpy", {"bits": 16}, default=True),

@@ -80,6 +80,7 @@ class LlamaCpp(Backend):
         },
         from_source=("llama-cpp-python",),
     )
+    artifact_mark: ClassVar[str | None] = "*.gguf"
     recipes: ClassVar[tuple[Recipe, ...]] = RECIPES
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (
         ("cpu", "cpu"),

@@ -109,6 +109,8 @@ class MLX(Backend):
         import_name="mlx.core",
         lock="mlx.txt",
     )
+    artifact_mark = "config.json"
+    loads_file = False
     recipes = _recipes()
     known_devices = (("cpu", "cpu"), ("gpu:0", "metal"), ("gpu:0", "cuda"))
     takes_threads = False

@@ -8,7 +8,6 @@ pulls torch and transformers, the runtime must not.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -216,6 +215,8 @@ class Olive(Backend):
             import_name="olive",
         ),
     )
+    artifact_mark: ClassVar[str | None] = "genai_config.json"
+    loads_file: ClassVar[bool] = False
     recipes: ClassVar[tuple[Recipe, ...]] = RECIPES
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (
         ("cpu", "cpu"),
@@ -310,7 +311,7 @@ class Olive(Backend):
             found = ", ".join(f"{d.id} ({d.api})" for d in self.devices())
             raise Unsupported(f"ONNX Runtime finds no {spec.device} ({spec.api}) here; it finds {found}")
         running.read_config(spec.artifact)
-        apis = json.loads((spec.artifact / workflow.FACTS).read_text(encoding="utf-8"))["apis"]
+        apis = workflow.read_apis(spec.artifact)
         if spec.api not in apis:
             raise Unsupported(
                 f"this graph runs by {', '.join(apis)} only: ONNX Runtime's {spec.api} provider has no kernels for "

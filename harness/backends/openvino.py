@@ -105,6 +105,7 @@ class OpenVINO(Backend):
         import_name="openvino",
         lock="openvino.txt",
     )
+    artifact_mark: ClassVar[str | None] = "openvino_model.xml"
     recipes: ClassVar[tuple[Recipe, ...]] = (
         Recipe(
             name="FP32",

@@ -99,6 +99,8 @@ class QNN(Backend):
             packages=(*_RUNTIME, "onnx==1.23.2", "gguf==0.19.0"), import_name="onnxruntime_qnn"
         ),
     )
+    artifact_mark: ClassVar[str | None] = "manifest.json"
+    loads_file: ClassVar[bool] = False
     recipes: ClassVar[tuple[Recipe, ...]] = (
         Recipe(
             "FP32_STATIC",

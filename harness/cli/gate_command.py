@@ -32,6 +32,7 @@ Examples:
   edgebench gate quickstart -k llamacpp --head ./dist/llama_cpp_python-0.3.37-py3-none-any.whl
   edgebench gate quickstart --base "openvino==2026.4.0" --head "openvino==2026.5.0"
   edgebench gate quickstart --base recipe=Q4_K_M --head recipe=IQ4_XS
+  edgebench gate quickstart -k llamacpp --base artifact=./old.gguf --head artifact=./new.gguf
   edgebench gate nightly.yaml --base git=main --head git=HEAD --write markdown=comment.md --write junit=gate.xml
   edgebench gate quickstart --same                    base against itself: what this machine can see
   edgebench gate --preset edge-ready quickstart -k int4       is it fit for deployment?
@@ -50,7 +51,8 @@ Exit status 0: pass; 1: a confirmed regression, a broken or missing cell, a rule
     "--base",
     multiple=True,
     metavar="WHAT",
-    help="NAME==VERSION, ./FILE.whl, git=REVISION[:FOLDER], recipe=NAME or option=FRAMEWORK.NAME=VALUE; "
+    help="NAME==VERSION, ./FILE.whl, git=REVISION[:FOLDER], recipe=NAME, artifact=FILE|FOLDER|ID or "
+    "option=FRAMEWORK.NAME=VALUE; "
     "several make one side. Default: as pinned.",
 )
 @click.option("--head", multiple=True, metavar="WHAT", help="The same for the side that is judged.")

@@ -21,6 +21,7 @@ EPILOG = """\b
 Examples:
   edgebench history "openvino and int8"                a cell's sessions, and what changed when
   edgebench history 4f2a9c01 --metric peak_rss_bytes --out memory.svg
+  edgebench history 4f2a9c01 --metric kld_mean         its divergence; 'grammar acc' is a task's figure
   edgebench history --csv nightly.csv                  a picture and a table of the changes of any series
   edgebench history --csv nightly.csv --json           the changes for a program
 """
@@ -116,7 +117,7 @@ def _of_cell(
     words: str, metric: str | None, machine: str | None, out: Path | None, db: str, as_json: bool
 ) -> None:
     from harness.cli.series import cell_named, chosen_cell, machine_of, named_machine
-    from harness.history.stored import cell_series, coincidences
+    from harness.history.stored import accuracy_series, cell_series, coincidences
     from harness.store import Store
 
     with Store.open(db, read_only=True) as store, store.computing():
@@ -124,7 +125,8 @@ def _of_cell(
         cell = chosen_cell(store, words, machine_id)
         machine_id = machine_id or machine_of(store, cell.id)
         wanted = metric or ("decode_tps" if cell.decode_tokens else "prefill_tps")
-        found = cell_series(store, cell.id, machine_id, [wanted])[wanted]
+        exact = accuracy_series(store, cell.id, machine_id)
+        found = exact.get(wanted) or cell_series(store, cell.id, machine_id, [wanted])[wanted]
         if not found.points:
             raise _without_values(store, cell.id, machine_id, wanted, found.holes)
         analysis = found.analysis()
@@ -164,6 +166,7 @@ def _without_values(store: Store, cell_id: str, machine_id: str, metric: str, ho
     from harness.store.history import DERIVED
 
     known = [name for name, found in _values_of(store, cell_id, machine_id, DERIVED).items() if found]
+    known += store.accuracy_history(cell_id, machine_id)
     if holes and metric in DERIVED:
         what = f"none of the {holes} sessions of this cell there has a value of {metric} that counts"
     else:

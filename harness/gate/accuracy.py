@@ -1,8 +1,8 @@
 """Verdicts on accuracy: paired windows for the divergence, items for tasks.
 
-Owns the tests of what does not vary from run to run: given the artifact, a divergence is a fact, and its units are the
-windows of the text; a task's are its items. Contract: pure; figures are compared only where corpus, windows and scored
-positions, or the task's items, are the same.
+Owns the tests of what does not vary from run to run: given the artifact, its weights and its divergence are facts. The
+units of the latter are the windows of the text; a task's are its items. Contract: pure; figures are compared only where
+corpus, windows and scored positions, or the task's items, are the same.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from harness.gate.metrics import GateMetric
 from harness.gate.statistics import detectable, interval, sign_flip, spread
 from harness.gate.verdict import Verdict, Word
 from harness.store.evaluations import EvaluationFacts
-from harness.store.facts import ScoreFacts
+from harness.store.facts import ArtifactFacts, ScoreFacts
 from harness.table.flips import flips
 from harness.table.power import detectable_drop
 
 #: Level of these tests: there are no fresh pairs that could confirm, so they must be surer.
 ALPHA = 0.01
 POWER = 0.95
+#: Two computations of the reference are one function where they agree so far, in nats a position, in every window.
+REFERENCE_NATS = 1e-3
 
 
 def divergence(base: ScoreFacts | None, head: ScoreFacts | None, metric: GateMetric) -> Verdict:
@@ -36,7 +38,10 @@ def divergence(base: ScoreFacts | None, head: ScoreFacts | None, metric: GateMet
     if base is None:
         return Verdict("unmeasured", reason="base has no score")
     if sums is None:
-        return Verdict("inconclusive", reason="the two were scored on different text, windows or reference")
+        return Verdict(
+            "inconclusive",
+            reason="the two were scored on different text or windows, or their references differ",
+        )
     before, after, weights = sums
     total = sum(weights)
     ratio = None if math.fsum(before) == 0 else math.fsum(after) / math.fsum(before)
@@ -87,11 +92,11 @@ def _paired(base: ScoreFacts, head: ScoreFacts) -> tuple[list[float], list[float
             one.score_from,
             one.bos,
             one.positions,
-            one.reference.scoring_key if one.reference else None,
+            one.reference.artifact_id if one.reference else None,
         )
         for one in (base, head)
     ]
-    if shape[0] != shape[1] or len(base.windows) != len(head.windows):
+    if shape[0] != shape[1] or len(base.windows) != len(head.windows) or not _same_reference(base, head):
         return None
     sums: tuple[list[float], list[float]] = ([], [])
     for place, score in enumerate((base, head)):
@@ -100,6 +105,38 @@ def _paired(base: ScoreFacts, head: ScoreFacts) -> tuple[list[float], list[float
                 return None
             sums[place].append(window.kld_sum)
     return sums[0], sums[1], [window.positions for window in base.windows]
+
+
+def _same_reference(base: ScoreFacts, head: ScoreFacts) -> bool:
+    """Whether both were compared with the same function.
+
+    Where the sides differ in the reference's own framework, each side computed the reference with its own: the two must
+    agree on the text, or a fault that both of head's computations share would look like none.
+    """
+    one, other = base.reference, head.reference
+    if one is None or other is None or one.scoring_key == other.scoring_key:
+        return one is other is None or (one is not None and other is not None)
+    return len(one.windows) == len(other.windows) and all(
+        abs(first.nll_sum - second.nll_sum) <= REFERENCE_NATS * max(first.positions, 1)
+        for first, second in zip(one.windows, other.windows, strict=True)
+    )
+
+
+def weights(base: ArtifactFacts | None, head: ArtifactFacts | None, metric: GateMetric) -> Verdict:
+    """The verdict on the bits per weight: a fact of each artifact, so nothing is tested."""
+    before, after = (None if one is None else one.bits_per_weight for one in (base, head))
+    if before is None:
+        return Verdict("unmeasured", reason="the weights of base's artifact are not known")
+    if after is None:
+        return Verdict("unmeasured", reason="the weights of head's artifact are not known")
+    ratio = after / before
+    told = f"{before:.3g} bits in base, {after:.3g} in head: a fact of the artifacts, nothing varies"
+    word: Word = "pass"
+    if ratio > 1 + metric.margin:
+        word = "regression"
+    elif ratio < 1 - metric.margin:
+        word = "improvement"
+    return Verdict(word, ratio, ratio, ratio, detectable=0.0, reason=told)
 
 
 def tasks(base: EvaluationFacts | None, head: EvaluationFacts | None) -> dict[str, Verdict]:

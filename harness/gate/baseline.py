@@ -19,6 +19,7 @@ from harness.gate import accuracy
 from harness.gate.alone import alone
 from harness.gate.between import Comparison, compare, judge
 from harness.gate.design import Rules
+from harness.gate.keeping import keep
 from harness.gate.metrics import DEFAULTS, GateMetric
 from harness.gate.sides import Side, plan_side
 from harness.gate.stored import Baseline, StoredRuns
@@ -81,7 +82,7 @@ def run_baseline_gate(
     carry_out(session_id, store, cache_dir, progress)
     rules = Rules(max_pairs=request.max_pairs)
     rows = judge_cells(store, stored, session_id, plan.cells, request.metrics or DEFAULTS, rules)
-    return alone(
+    made = alone(
         "baseline",
         rows,
         suite=plan.suite.title,
@@ -96,6 +97,14 @@ def run_baseline_gate(
         },
         notes=[WEAKER],
         allow_missing=request.allow_missing,
+    )
+    return keep(
+        made,
+        store,
+        request.metrics or DEFAULTS,
+        max_pairs=request.max_pairs,
+        allow_missing=request.allow_missing,
+        baseline=request.baseline.text,
     )
 
 
@@ -240,6 +249,8 @@ class _Judging:
         for name, metric in self._metrics.items():
             if metric.unit == "window":
                 found[name] = accuracy.divergence(None if base is None else base.score, head.score, metric)
+            elif metric.unit == "artifact":
+                found[name] = accuracy.weights(None if base is None else base.artifact, head.artifact, metric)
         found |= accuracy.tasks(None if base is None else base.evaluation, head.evaluation)
         return [
             _row(

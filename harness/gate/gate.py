@@ -1,7 +1,7 @@
 """A gate from the words of a request to its document.
 
-Owns the order: plan both sides, pair their cells, carry the pairs out, judge, tell. Contract: wrong words are refused
-before anything is made or stored.
+Owns the order: plan both sides, pair their cells, carry the pairs out, judge, keep, tell. Contract: wrong words are
+refused before anything is made or stored.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from harness.errors import UsageError
 from harness.gate.design import Rules
 from harness.gate.document import document
 from harness.gate.judge import judge, unreliable
+from harness.gate.keeping import keep
 from harness.gate.metrics import DEFAULTS, GateMetric
 from harness.gate.paired import PairedRunner
 from harness.gate.sides import NAMES, Name, Side, check_sides, pair_cells, plan_side
@@ -90,7 +91,7 @@ def run_gate(
     pairing = runner.run()
     machine = describe_machine()
     counted = sum(pairing.design.pairs(key) for key in pairing.design.tracks)
-    return document(
+    made = document(
         judge(pairing, cells.absent, request.metrics, store),
         pairing,
         sides,
@@ -99,6 +100,15 @@ def run_gate(
         allow_missing=request.allow_missing,
         lonely=[f"{key} (only in head)" for key in cells.added],
         advice=_advice() if unreliable(list(pairing.cells.values()), counted) else [],
+    )
+    return keep(
+        made,
+        store,
+        request.metrics,
+        max_pairs=request.max_pairs,
+        with_suspect=request.with_suspect,
+        allow_missing=request.allow_missing,
+        seed=plans["head"].suite.seed,
     )
 
 

@@ -82,6 +82,8 @@ def _of_cell(
     for name, metric in metrics.items():
         if metric.unit == "window":
             verdicts[name] = accuracy.divergence(facts["base"].score, facts["head"].score, metric)
+        elif metric.unit == "artifact":
+            verdicts[name] = accuracy.weights(facts["base"].artifact, facts["head"].artifact, metric)
         elif metric.unit == "process":
             verdicts[name] = whole or _of_process(pairing, key, one, metric)
     return verdicts | accuracy.tasks(facts["base"].evaluation, facts["head"].evaluation)

@@ -13,8 +13,8 @@ from typing import Literal
 from harness.gate.design import Limits
 from harness.table.metrics import METRICS
 
-#: One value per process; sums per scored window; right or wrong per item.
-Unit = Literal["process", "window", "item"]
+#: One value per process; sums per scored window; right or wrong per item; a fact of the artifact.
+Unit = Literal["process", "window", "item", "artifact"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ DEFAULTS: dict[str, GateMetric] = {
         GateMetric("decode_tps", "process", 0.03, 0.05),
         GateMetric("peak_rss_bytes", "process", 0.02, 0.04),
         GateMetric("energy_joules_per_decode_token", "process", 0.05, 0.08),
+        GateMetric("bits_per_weight", "artifact", 0.02, 0.02),
         GateMetric("kld_mean", "window", 0.10, 0.10, absolute=0.001),
     )
 }

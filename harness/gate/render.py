@@ -56,6 +56,8 @@ def _notes(document: Document) -> list[str]:
     for name, side in sides.items():
         where = f" (edgebench show {side['session']})" if side["session"] else ""
         notes.append(f"{name}: {side['text']}{where}")
+    if "gate" in document:
+        notes.append(f"kept: edgebench show {document['gate']}")
     discarded = sum(one["discarded"] for one in document["cells"])
     if discarded:
         notes.append(f"{discarded} pairs were left out because something could have spoiled a run of them")

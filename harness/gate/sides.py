@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from harness.environment import Override
 from harness.errors import EdgebenchError, UsageError
+from harness.gate.own_artifact import with_artifact
 from harness.runner.front import Plan, Request, make_plan
 from harness.suite import Cell, PlannedCell
 from harness.suite.options import merged_options, options_of
@@ -27,7 +28,8 @@ from harness.suite.options import merged_options, options_of
 Name = Literal["base", "head"]
 NAMES: tuple[Name, Name] = ("base", "head")
 
-_RECIPE, _GIT, _OPTION = "recipe=", "git=", "option="
+_RECIPE, _GIT, _OPTION, _ARTIFACT = "recipe=", "git=", "option=", "artifact="
+_WORDS = (_RECIPE, _GIT, _OPTION, _ARTIFACT)
 #: Building a framework from source may take long; one that takes longer than this hangs.
 BUILD_TIMEOUT_S = 3600.0
 
@@ -43,6 +45,7 @@ class Side:
         recipe: in place of the suite's recipes, None: the suite's.
         revisions: revisions of the project in the working folder whose wheels are built.
         options: framework -> its option -> value, on top of the suite's.
+        artifact: a file, a folder or the beginning of an id, in place of what the recipes make; None: nothing is.
     """
 
     name: Name
@@ -51,27 +54,37 @@ class Side:
     recipe: str | None = None
     revisions: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    artifact: str | None = None
 
     @classmethod
     def parse(cls, name: Name, words: Sequence[str]) -> Side:
         """Read the words of one side; none: the frameworks as they are pinned.
 
         Raises:
-            UsageError: two recipes, or an option that is none.
+            UsageError: two recipes or artifacts, both, or an option that is none.
         """
         recipes = [word.removeprefix(_RECIPE) for word in words if word.startswith(_RECIPE)]
-        if len(recipes) > 1:
+        artifacts = [word.removeprefix(_ARTIFACT) for word in words if word.startswith(_ARTIFACT)]
+        for what, given in (("recipes", recipes), ("artifacts", artifacts)):
+            if len(given) > 1:
+                raise UsageError(
+                    f"--{name}: two {what} ({', '.join(given)})",
+                    next_step="give one: a side is one thing; the suite says over which frameworks and models",
+                )
+        if recipes and artifacts:
             raise UsageError(
-                f"--{name}: two recipes ({', '.join(recipes)})",
-                next_step="give one: a side is one thing; the suite says over which frameworks and models",
+                f"--{name}: a recipe and an artifact", next_step="give one: an artifact is made already"
             )
+        if "" in artifacts:
+            raise UsageError(f"--{name} artifact=: names nothing", next_step="write artifact=FILE|FOLDER|ID")
         return cls(
             name,
             tuple(words),
-            tuple(word for word in words if not word.startswith((_RECIPE, _GIT, _OPTION))),
+            tuple(word for word in words if not word.startswith(_WORDS)),
             recipes[0] if recipes else None,
             tuple(word.removeprefix(_GIT) for word in words if word.startswith(_GIT)),
             _options(name, [word.removeprefix(_OPTION) for word in words if word.startswith(_OPTION)]),
+            artifacts[0] if artifacts else None,
         )
 
     @property
@@ -142,11 +155,11 @@ class Paired:
 
 
 def plan_side(side: Side, request: Request, cache_dir: Path) -> Plan:
-    """The plan of one side; builds the wheels of its revisions, and nothing else.
+    """The plan of one side; builds the wheels of its revisions, takes its artifact into the cache, and nothing else.
 
     Raises:
         UsageError: something in the words or the suite is wrong.
-        EdgebenchError: a revision cannot be built.
+        EdgebenchError: a revision cannot be built, or an artifact not be copied.
     """
     wheels = [str(revision_wheel(revision, cache_dir)) for revision in side.revisions]
     plan = make_plan(
@@ -158,6 +171,8 @@ def plan_side(side: Side, request: Request, cache_dir: Path) -> Plan:
             trigger="gate",
         )
     )
+    if side.artifact is not None:
+        plan = with_artifact(plan, side.artifact, cache_dir)
     # A gate plans each pair when it is due, so no rule of the suite repeats its runs.
     cells = tuple(
         replace(one, settings=replace(one.settings, runs_width=None, runs_max=None)) for one in plan.cells
@@ -172,7 +187,7 @@ def pair_cells(plans: Mapping[Name, Plan], sides: Mapping[Name, Side]) -> Paired
     """
     by_key: dict[Name, dict[str, PlannedCell]] = {}
     # What the sides were told apart by is no part of what they share.
-    recipes_differ = len({side.recipe for side in sides.values()}) > 1
+    recipes_differ = len({(side.recipe, side.artifact) for side in sides.values()}) > 1
     told = {
         (framework, name)
         for side in sides.values()
@@ -183,6 +198,12 @@ def pair_cells(plans: Mapping[Name, Plan], sides: Mapping[Name, Side]) -> Paired
         by_key[name] = {}
         for planned in plan.cells:
             key = _key(planned.cell, recipes_differ, told)
+            other = by_key[name].get(key)
+            if recipes_differ and other is not None and planned.reason is other.reason is None:
+                raise UsageError(
+                    f"{name} has several recipes of one cell: {other.cell.recipe}, {planned.cell.recipe}",
+                    next_step=f"name one with --{name} recipe=, or choose it with -k",
+                )
             if planned.reason is None or key not in by_key[name]:
                 by_key[name][key] = planned
     runnable = {
@@ -191,15 +212,15 @@ def pair_cells(plans: Mapping[Name, Plan], sides: Mapping[Name, Side]) -> Paired
     base, head = by_key["base"], by_key["head"]
     found = Paired([], [], [key for key in head if key in runnable["head"] - runnable["base"]])
     for key in base:
-        other = head.get(key)
+        there = head.get(key)
         if key not in runnable["base"]:
             continue
-        if other is None:
+        if there is None:
             found.absent.append(AbsentCell(key, base[key].cell, None, "head's plan does not have it"))
-        elif other.reason is not None:
-            found.absent.append(AbsentCell(key, base[key].cell, other.cell, other.reason))
+        elif there.reason is not None:
+            found.absent.append(AbsentCell(key, base[key].cell, there.cell, there.reason))
         else:
-            found.pairs.append(CellPair(key, base[key].cell, other.cell))
+            found.pairs.append(CellPair(key, base[key].cell, there.cell))
     return found
 
 
@@ -321,7 +342,7 @@ def check_sides(sides: Mapping[Name, Side]) -> None:
     }
     if (
         identities["base"] == identities["head"]
-        and base.recipe == head.recipe
+        and (base.recipe, base.artifact) == (head.recipe, head.artifact)
         and base.revisions == head.revisions
         and base.options == head.options
     ):

@@ -13,13 +13,13 @@ its own series confirms but this does not is waiting: as nights go by its chance
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from harness.gate.statistics import discoveries
 from harness.history.analysis import LEAST, Analysis, Change
-from harness.history.stored import CellSeries, Coincidence, cell_series, coincidences
+from harness.history.stored import CellSeries, Coincidence, accuracy_series, cell_series, coincidences
 from harness.store import Store
 from harness.store.alerts import AlertRecord
 
@@ -33,6 +33,10 @@ WATCHED = (
 )
 #: Of the alerts of one look at most this share is false, in expectation.
 RATE = 0.05
+
+
+#: A change of a series as the alert that it would be.
+_New = tuple[CellSeries, Change, AlertRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ def look(
     now: datetime,
     *,
     metrics: Sequence[str] = WATCHED,
+    accuracy: bool = True,
     rate: float = RATE,
 ) -> Look:
     """Look at every series of a machine, and store the alerts that it is worth.
@@ -80,30 +85,41 @@ def look(
         machine_id: whose series.
         now: when the alerts are raised; aware.
         metrics: that are looked at.
+        accuracy: look at divergence and tasks as well, which have no noise.
         rate: accepted share of false alerts among the raised ones.
     """
     known: dict[tuple[str, str], list[AlertRecord]] = {}
     for alert in store.alerts(machine_id):
         known.setdefault((alert.cell_id, alert.metric), []).append(alert)
-    new: list[tuple[CellSeries, Change, AlertRecord]] = []
+    new: list[_New] = []
+    certain: list[_New] = []
     chances: list[float] = []
     looked = short = 0
     cells = [cell for cell, _ in store.timed_cells(machine_id) if cell.source is None]
     for cell in cells:
-        for series in cell_series(store, cell.id, machine_id, metrics).values():
+        every = [*cell_series(store, cell.id, machine_id, metrics).values()]
+        if accuracy:
+            every += accuracy_series(store, cell.id, machine_id).values()
+        for series in every:
             if not series.points:
                 continue
             analysis = series.analysis()
+            if series.asked is not None:
+                looked += 1
+                certain += _unknown_of(series, analysis, known, now)
+                continue
             if analysis.units < 2 * LEAST:
                 short += 1
                 continue
             looked += 1
-            found = _unknown(series, analysis, known.get((cell.id, series.metric), []), now)
-            new += [(series, change, alert) for change, alert in found]
-            chances += [1 - alert.confidence for _, alert in found] or [1.0]
+            found = _unknown_of(series, analysis, known, now)
+            new += found
+            chances += [1 - alert.confidence for _, _, alert in found] or [1.0]
     # As many hypotheses as series at least: one without a new change has the chance 1.
-    accepted = discoveries(sorted(chances), rate).count(True)
-    ranked = sorted(new, key=lambda one: (1 - one[2].confidence, one[2].id))
+    # What has no noise is no hypothesis: it moved.
+    accepted = discoveries(sorted(chances), rate).count(True) + len(certain)
+    ranked = sorted(certain, key=lambda one: one[2].id)
+    ranked += sorted(new, key=lambda one: (1 - one[2].confidence, one[2].id))
     stored = {one.id for one in store.record_alerts([alert for _, _, alert in ranked[:accepted]])}
     seen = [
         (place, Seen(alert, tuple(coincidences(store, series, [change])[0])))
@@ -116,6 +132,17 @@ def look(
         series=looked,
         short=short,
     )
+
+
+def _unknown_of(
+    series: CellSeries,
+    analysis: Analysis,
+    known: Mapping[tuple[str, str], Sequence[AlertRecord]],
+    now: datetime,
+) -> list[_New]:
+    """The changes of a series that no stored alert of it is of."""
+    stored = known.get((series.cell_id, series.metric), [])
+    return [(series, change, alert) for change, alert in _unknown(series, analysis, stored, now)]
 
 
 def _unknown(

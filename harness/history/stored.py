@@ -8,7 +8,7 @@ builds), and only runs that the comparison table counts are in it. Nothing is fi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 
 from harness.history.analysis import Analysis, Change, change_points
 from harness.history.csv_file import Series
+from harness.history.exact import exact_changes
 from harness.store import Store
 from harness.store.history import HistoryPoint
 from harness.store.versions import VersionChange, differences
@@ -33,6 +34,7 @@ class CellSeries:
         series: ready for the analysis; ``index`` is the number of a row's point below.
         points: what the sessions say, in the order of time; those without a value of the metric are left out.
         holes: points that were left out.
+        asked: of accuracy, which has no noise: what each point was asked; None of a figure that varies.
     """
 
     cell_id: str
@@ -41,9 +43,12 @@ class CellSeries:
     series: Series
     points: tuple[HistoryPoint, ...]
     holes: int
+    asked: tuple[str, ...] | None = None
 
     def analysis(self) -> Analysis:
         """Its change points."""
+        if self.asked is not None:
+            return exact_changes(self.metric, [float(one) for one in self.series.values], self.asked)
         return change_points(self.series.values, self.series.repeats)
 
     def point_of(self, row: int) -> int:
@@ -68,6 +73,27 @@ def cell_series(store: Store, cell_id: str, machine_id: str, metrics: Sequence[s
     """
     points = store.history(cell_id, machine_id, metrics)
     return {metric: _series(cell_id, machine_id, metric, points) for metric in metrics}
+
+
+def accuracy_series(store: Store, cell_id: str, machine_id: str) -> dict[str, CellSeries]:
+    """The series of a cell's accuracy, by ``kld_mean`` and ``task metric``; those without a value are left out."""
+    found = {}
+    for metric, told in store.accuracy_history(cell_id, machine_id).items():
+        points = [
+            HistoryPoint(
+                one.session_id,
+                one.started_at,
+                one.framework_version,
+                1,
+                0,
+                {metric: one.value},
+                {metric: (one.value,)},
+            )
+            for one in told
+        ]
+        series = _series(cell_id, machine_id, metric, points)
+        found[metric] = replace(series, asked=tuple(one.asked for one in told))
+    return found
 
 
 def _series(cell_id: str, machine_id: str, metric: str, points: Sequence[HistoryPoint]) -> CellSeries:

@@ -13,6 +13,10 @@ from harness.table.metrics import METRICS
 Worth = Literal["better", "worse", "neither"]
 
 
+#: Beginnings of lm-eval's metrics of which more is better, in a series named ``task metric``.
+_RIGHT = ("acc", "exact_match", "f1", "mcc", "bleu", "rouge", "pass@")
+
+
 def value_text(metric: str, value: float) -> str:
     """A value of a metric with its unit, as tables have it; five digits where the registry does not know it."""
     known = METRICS.get(metric)
@@ -31,8 +35,10 @@ def sureness(confidence: float) -> str:
 
 
 def worth(metric: str, direction: str) -> Worth:
-    """Whether a move in a direction is for the better, by the registry."""
+    """Whether a move in a direction is for the better, by the registry, of a task by its metric's name."""
     known = METRICS.get(metric)
+    if known is None and metric.partition(" ")[2].startswith(_RIGHT):
+        return "better" if direction == "up" else "worse"
     if known is None or known.better is None:
         return "neither"
     return "better" if (known.better == "higher") == (direction == "up") else "worse"

@@ -5,8 +5,9 @@ Owns the translation of these things into store records. Contract: what a run wi
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +27,7 @@ from harness.store.records import (
     PreparationRecord,
 )
 from harness.suite import Cell, Workload
+from harness.worker.api import Recipe
 
 #: Tensor types of a file that was not quantised.
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
@@ -153,6 +155,9 @@ class Catalogue:
         if artifact.request_key in self._artifacts:
             return
         recipe = self._workshop.recipe(framework, recipe_name)
+        if self._workshop.adopted(model, framework, recipe_name):
+            self._record_adopted(model, artifact, recipe)
+            return
         source_id: str | None = None
         written = self._workshop.synthetic(model, framework) is not None
         if recipe.made_from != "model" and not written:
@@ -165,27 +170,10 @@ class Catalogue:
         self._store.record_model(model_record)
         maker = self._workshop.environment(framework, "converter")
         self._store.record_artifact(
-            ArtifactRecord(
+            replace(
+                _artifact_record(artifact, model_record.id, recipe),
                 environment_id=self._store.record_environment(environment_record(maker)),
-                id=artifact.id,
-                model_id=model_record.id,
-                framework=framework,
-                recipe=recipe_name,
-                precision=recipe.precision,
-                weight_bytes=artifact.weight_bytes,
-                parameters=artifact.parameter_count,
-                tool=artifact.tool,
-                tool_version=artifact.tool_version,
-                made_at=datetime.fromisoformat(artifact.made_at),
-                made_s=artifact.made_s,
-                made_peak_bytes=artifact.made_peak_bytes,
                 source_artifact_id=source_id,
-                made_with=dict(artifact.parameters),
-                notes=dict(artifact.notes),
-                files=[
-                    {"path": file.path, "bytes": file.size_bytes, "sha256": file.sha256}
-                    for file in artifact.files
-                ],
             )
         )
         self._artifacts.add(artifact.request_key)
@@ -205,6 +193,16 @@ class Catalogue:
         if model not in self._configurations:
             self._configurations[model] = self._model_record(model).configuration
         return self._configurations[model]
+
+    def _record_adopted(self, model: str, artifact: Artifact, recipe: Recipe) -> None:
+        """An artifact that this session was given; where the database knows it, with the lineage that it has there."""
+        self._artifacts.add(artifact.request_key)
+        with contextlib.suppress(LookupError):
+            self._store.describe("artifact", artifact.id)
+            return
+        model_record = self._model_record(model)
+        self._store.record_model(model_record)
+        self._store.record_artifact(_artifact_record(artifact, model_record.id, recipe))
 
     def _model_record(self, model: str) -> ModelRecord:
         listed = self._models[model]
@@ -254,4 +252,27 @@ def cell_record(cell: Cell) -> CellRecord:
         options=dict(cell.options),
         batch=cell.workload.batch,
         id=cell.id,
+    )
+
+
+def _artifact_record(artifact: Artifact, model_id: str, recipe: Recipe) -> ArtifactRecord:
+    """An artifact without what it was made from and where."""
+    return ArtifactRecord(
+        id=artifact.id,
+        model_id=model_id,
+        framework=artifact.framework,
+        recipe=recipe.name,
+        precision=recipe.precision,
+        weight_bytes=artifact.weight_bytes,
+        parameters=artifact.parameter_count,
+        tool=artifact.tool,
+        tool_version=artifact.tool_version,
+        made_at=datetime.fromisoformat(artifact.made_at),
+        made_s=artifact.made_s,
+        made_peak_bytes=artifact.made_peak_bytes,
+        made_with=dict(artifact.parameters),
+        notes=dict(artifact.notes),
+        files=[
+            {"path": file.path, "bytes": file.size_bytes, "sha256": file.sha256} for file in artifact.files
+        ],
     )

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from harness import __version__
+from harness.artifact import Adopted
 from harness.environment import Override, check_overrides
 from harness.errors import EdgebenchError, UsageError
 from harness.frameworks import FrameworkEntry, framework, frameworks
@@ -103,7 +104,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A suite on this machine: what would run, and what cannot."""
+    """A suite on this machine: what would run, and what cannot.
+
+    Attributes:
+        adopted: artifacts that take the place of what recipes would make.
+    """
 
     request: Request
     suite: Suite
@@ -112,6 +117,7 @@ class Plan:
     entries: Mapping[str, FrameworkEntry]
     overrides: tuple[Override, ...]
     tasks: TaskPlan | None = None
+    adopted: tuple[Adopted, ...] = ()
 
 
 def usable_frameworks() -> dict[str, FrameworkEntry]:
@@ -266,6 +272,7 @@ def begin_session(
             "scoring": dict(plan.request.scoring),
             "threads": plan.suite.threads or physical_cores(),
             "tasks": None if plan.tasks is None else plan.tasks.to_settings(),
+            **({"adopted": [one.to_settings() for one in plan.adopted]} if plan.adopted else {}),
             **(about or {}),
         },
     )
@@ -510,6 +517,7 @@ def session_runner(
         threads=threads,
         progress=progress,
         calibration=suite.calibration_file(),
+        adopted=[Adopted.of_settings(one) for one in settings.get("adopted", ())],
     )
     return SessionRunner(
         job,

@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
-from harness.artifact import Artifact, ArtifactRequest, ArtifactStore
+from harness.artifact import Adopted, Artifact, ArtifactRequest, ArtifactStore
+from harness.artifact.adopting import OWN
 from harness.environment import Environment, EnvironmentManager, Override
 from harness.environment.plan import Role
 from harness.environment.tools import LM_EVAL, Tool
@@ -84,6 +85,7 @@ class Workshop:
         threads: for conversions.
         progress: told what is being made.
         calibration: the text that calibrated recipes read.
+        adopted: artifacts that take the place of what recipes would make.
     """
 
     def __init__(
@@ -96,7 +98,9 @@ class Workshop:
         threads: int,
         progress: SessionProgress,
         calibration: Path | None = None,
+        adopted: Iterable[Adopted] = (),
     ) -> None:
+        self._adopted = {(one.model, one.framework, one.recipe): one for one in adopted}
         self._calibration = calibration or data_dir("suites") / "text" / "calibration.txt"
         self._models = models
         self._entries = entries
@@ -218,19 +222,41 @@ class Workshop:
     # -- artifacts --------------------------------------------------------------------------------------------------
 
     def artifact(self, model: str, framework: str, recipe_name: str) -> Artifact:
-        """The artifact of a recipe, with everything that it is made from."""
+        """The artifact of a recipe, with everything that it is made from; where one was adopted in its place, that."""
+        adopted = self._adopted.get((model, framework, recipe_name))
         return self._once(
             ("artifact", model, framework, recipe_name),
-            lambda: self._make_artifact(model, framework, recipe_name),
+            lambda: (
+                self._make_artifact(model, framework, recipe_name)
+                if adopted is None
+                else self._find_adopted(adopted)
+            ),
         )
+
+    def adopted(self, model: str, framework: str, recipe_name: str) -> bool:
+        """Whether the artifact of a recipe is not made, but was given."""
+        return (model, framework, recipe_name) in self._adopted
+
+    def _find_adopted(self, adopted: Adopted) -> Artifact:
+        artifact = self._artifacts.of_key(adopted.key)
+        problem = "is gone" if artifact is None else self._artifacts.verify(artifact)
+        if artifact is None or artifact.id != adopted.id or problem is not None:
+            raise EdgebenchError(
+                f"the artifact {adopted.id[:12]} ({adopted.origin}) {problem or 'is another one now'}",
+                next_step="start again with its file",
+            )
+        return artifact
 
     def capabilities(self, framework: str) -> frozenset[Capability]:
         """What a framework's backend declares."""
         return self._entries[framework].backend.capabilities
 
     def recipe(self, framework: str, name: str) -> Recipe:
-        """The recipe that a framework declares under a name."""
+        """The recipe that a framework declares under a name; of an adopted artifact that nobody here made: its name."""
         recipes = {recipe.name: recipe for recipe in self._entries[framework].backend.recipes}
+        for one in self._adopted.values():
+            if (one.framework, one.recipe) == (framework, name) and name not in recipes:
+                return Recipe(name, one.precision, made_from="model", tool=OWN)
         return recipes[name]
 
     def _make_artifact(self, model: str, framework: str, recipe_name: str) -> Artifact:

@@ -46,6 +46,8 @@ _FACETS = {
     "session": ["suite", "status", "trigger", "machine_id"],
     "run": ["kind", "status", "validity"],
     "alert": ["state", "metric", "direction", "machine_id"],
+    "gate": ["status", "kind"],
+    "gate_verdict": ["verdict", "metric"],
 }
 _NEWEST_FIRST = {
     "v_history": "session_started_at",
@@ -54,6 +56,7 @@ _NEWEST_FIRST = {
     "v_scores": "started_at",
     "session": "started_at",
     "alert": "raised_at",
+    "gate": "judged_at",
 }
 
 

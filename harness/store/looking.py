@@ -24,7 +24,7 @@ from harness.store.tables import table
 #: Kinds of things that an id can name, in the order in which `find` gives them: the table of each.
 KINDS = (
     "session", "cell", "run", "artifact", "environment", "model", "machine", "preparation", "lineage", "machine_bench",
-    "alert",
+    "alert", "gate",
 )  # fmt: skip
 
 _FOUND_AT_MOST = 50
@@ -375,10 +375,31 @@ def _of_session(connection: Connection, row_id: str) -> dict[str, Any]:
     return {
         "import": None if source is None else asdict(source),
         "cells": lines,
+        "gates": _gates(connection, row_id),
+        "gate_verdicts": _rows(connection, "gate_verdict", "session_id", row_id, "gate_id", "position"),
         "runs": _run_lines(connection, table("run").c.session_id == row_id),
         "missing": len(missing_runs(connection, row_id)),
         "not_stopped": list(connection.execute(_unstopped(row_id)).scalars()),
     }
+
+
+def _gates(connection: Connection, session_id: str) -> list[dict[str, Any]]:
+    """The gates that a session was a side of, without what fills pages."""
+    rows = table("gate")
+    query = (
+        select(rows)
+        .where(or_(rows.c.session_id == session_id, rows.c.base_session_id == session_id))
+        .order_by(rows.c.judged_at, rows.c.id)
+    )
+    left_out = ("settings", "details")
+    return [
+        {name: value for name, value in plain(dict(row._mapping)).items() if name not in left_out}
+        for row in connection.execute(query)
+    ]
+
+
+def _of_gate(connection: Connection, row_id: str) -> dict[str, Any]:
+    return {"verdicts": _rows(connection, "gate_verdict", "gate_id", row_id, "position")}
 
 
 def _of_cell(connection: Connection, row_id: str) -> dict[str, Any]:
@@ -533,6 +554,7 @@ _BELOW: dict[str, Any] = {
     "lineage": _of_lineage,
     "machine_bench": _of_itself,
     "alert": _of_itself,
+    "gate": _of_gate,
 }
 
 

@@ -46,6 +46,7 @@ REVISIONS: dict[str, str] = {
     "0014": "0.1.0",
     "0015": "0.1.0",
     "0016": "0.1.0",
+    "0017": "0.1.0",
 }
 
 #: Alembic's scripts; one file a revision in `versions`.

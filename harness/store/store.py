@@ -24,6 +24,7 @@ from harness.store import (
     bulk,
     evaluations,
     facts,
+    gates,
     imports,
     looking,
     origins,
@@ -32,7 +33,9 @@ from harness.store import (
     writing,
 )
 from harness.store import engine as engines
+from harness.store.accuracy_history import AccuracyPoint, accuracy_history
 from harness.store.alerts import AlertRecord, AlertState
+from harness.store.gates import GateRecord
 from harness.store.history import HistoryPoint, history
 from harness.store.tables import metadata
 from harness.store.versions import Surroundings, surroundings
@@ -279,7 +282,17 @@ class Store:
         with self._writing() as connection:
             return alerts.change(connection, alert_id, state, note, at)
 
+    def record_gate(self, record: GateRecord) -> None:
+        """Stores a gate with its verdicts, all or nothing. Its sessions and cells must be stored."""
+        with self._writing() as connection:
+            gates.store(connection, record)
+
     # -- reading ------------------------------------------------------------------------------------------------
+
+    def gates(self, session_id: str) -> list[GateRecord]:
+        """The gates that a session was a side of, oldest first."""
+        with self._reading() as connection:
+            return gates.gates(connection, session_id)
 
     def alerts(
         self, machine_id: str | None = None, states: Sequence[AlertState] | None = None
@@ -401,6 +414,11 @@ class Store:
         """
         with _collector_paused(), self._reading() as connection:
             return history(connection, cell_id, machine_id, metrics, since=since, until=until)
+
+    def accuracy_history(self, cell_id: str, machine_id: str) -> dict[str, list[AccuracyPoint]]:
+        """What sessions say of a cell's divergence and tasks on one machine, by metric, in the order of time."""
+        with self._reading() as connection:
+            return accuracy_history(connection, cell_id, machine_id)
 
     def surroundings(
         self, cell_id: str, session_ids: Sequence[str]

@@ -42,6 +42,9 @@ ENERGY_METHODS = ("counter", "power")
 SESSION_STATUSES = ("running", "ok", "failed", "interrupted")
 ORIGINS = ("measured", "imported")
 ALERT_STATES = ("open", "acknowledged", "resolved")
+GATE_KINDS = ("change", "baseline")
+GATE_STATUSES = ("pass", "fail", "inconclusive")
+GATE_VERDICTS = ("pass", "regression", "improvement", "inconclusive", "broken", "missing", "unmeasured")
 DIRECTIONS = ("up", "down")
 STATISTICS = ("mean", "median", "minimum", "maximum", "value")
 
@@ -954,6 +957,67 @@ class Alert(Row, table=True):
     )
     state_changed_at: datetime = Field(
         sa_type=UtcDateTime, description="UTC; when it was raised while nobody has touched it"
+    )
+
+
+class Gate(Row, table=True):
+    """What a gate judged: head's session against base's, or against what was stored."""
+
+    __tablename__: ClassVar[str] = "gate"
+    __table_args__ = (_one_of("kind", GATE_KINDS), _one_of("status", GATE_STATUSES))
+    id: str = Field(primary_key=True, description="derived from the next three columns")
+    session_id: str = Field(foreign_key="session.id", index=True, description="session of head")
+    base_session_id: str | None = Field(
+        foreign_key="session.id",
+        index=True,
+        description="session of base; NULL where base is what several sessions stored",
+    )
+    kind: str = Field(description="`change`: interleaved pairs; `baseline`: head against stored sessions")
+    status: str = Field(description="`pass`, `fail` or `inconclusive`")
+    summary: str = Field(sa_type=Text, description="the whole in a line")
+    edgebench_version: str = Field(description="version of edgebench that judged")
+    judged_at: datetime = Field(sa_type=UtcDateTime, description="UTC, at its end")
+    settings: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of what was asked: words of the sides, margins, pairs at most"
+    )
+    details: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of pairs, failures and flags of each cell, and of the advice"
+    )
+
+
+class GateVerdict(Row, table=True):
+    """The verdict of a gate on one metric of one cell."""
+
+    __tablename__: ClassVar[str] = "gate_verdict"
+    __table_args__ = (_one_of("verdict", GATE_VERDICTS), Index(None, "head_cell_id", "metric"))
+    gate_id: str = Field(foreign_key="gate.id", primary_key=True, description="the gate")
+    position: int = Field(primary_key=True, description="place among its verdicts, those that fail first")
+    session_id: str = Field(foreign_key="session.id", index=True, description="session of head")
+    cell: str = Field(description="what the cells of both sides share, in words")
+    base_cell_id: str | None = Field(
+        foreign_key="cell.id", description="cell of base; NULL where there is none"
+    )
+    head_cell_id: str | None = Field(
+        foreign_key="cell.id", description="cell of head; NULL where its plan has none"
+    )
+    metric: str = Field(
+        description="such as `decode_tps`; task and metric; `cell` or `artifact` of a whole cell"
+    )
+    verdict: str = Field(
+        description="`regression`, `broken`, `missing`, `inconclusive`, `improvement`, `pass` or `unmeasured`"
+    )
+    ratio: float | None = Field(description="head / base; NULL where nothing was compared")
+    ratio_low: float | None = Field(description="lower end of its 95 % interval; NULL where there is none")
+    ratio_high: float | None = Field(description="upper end; NULL likewise")
+    pairs: int | None = Field(description="pairs of processes or windows, or items, that both sides have")
+    fresh_pairs: int | None = Field(description="of these, those of the confirmation")
+    detectable: float | None = Field(
+        description="smallest change, as a share, that would have been seen; NULL where nothing was tested"
+    )
+    p_value: float | None = Field(description="of the confirmation where there was one; NULL likewise")
+    reason: str = Field(sa_type=Text, description="in words")
+    details: dict[str, Any] = Field(
+        sa_type=_JSON, description="JSON of figures of this kind of gate alone, such as stored sessions"
     )
 
 

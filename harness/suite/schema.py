@@ -243,7 +243,9 @@ class Check(Strict):
         return self
 
     def limit(self, precision: str) -> float:
-        """Limit of a canonical precision, in nats."""
+        """Limit of a canonical precision, in nats; of one that nobody told, the widest of all."""
+        if precision not in PRECISIONS:
+            return max(self.max_kld.get(name, usual) for name, usual in USUAL_MAX_KLD.items())
         name = precision_class(precision)
         return self.max_kld.get(name, USUAL_MAX_KLD[name])
 

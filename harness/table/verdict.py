@@ -6,7 +6,7 @@ a pure function of figures; what is unknown breaks nothing.
 
 from __future__ import annotations
 
-from harness.worker.api import precision_class
+from harness.worker.api import PRECISIONS, precision_class
 
 
 def artifact_broken(
@@ -29,6 +29,6 @@ def artifact_broken(
     if not finite:
         return "some logits are not finite numbers" + (f", first {first}" if first else "")
     if kld is not None and max_kld is not None and kld > max_kld:
-        kind = "" if precision is None else f" for {precision_class(precision)} precision"
+        kind = "" if precision not in PRECISIONS else f" for {precision_class(precision)} precision"
         return f"its divergence from the quality reference is {kld:.3g} nats (limit{kind}: {max_kld:g})"
     return None

@@ -360,6 +360,10 @@ class Backend(ABC):
     known_devices: ClassVar[tuple[tuple[str, str], ...]] = (("cpu", "cpu"),)
     #: A capability that is not named here is declared absent: the table shows the hole with its reason.
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"prefill", "decode", "score", "make"})
+    #: An artifact that was made elsewhere: the name pattern of the file in it that tells it; None: none is loaded.
+    artifact_mark: ClassVar[str | None] = None
+    #: True where that file is what `LoadSpec.artifact` names, False where it is the folder.
+    loads_file: ClassVar[bool] = True
     #: False where the framework decides on its threads alone: a workload that names a number cannot be run.
     takes_threads: ClassVar[bool] = True
     #: Native half precision: the speed baseline. None: fp32 only.

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from harness.gate.accuracy import divergence, weights
 from harness.gate.design import Design
 from harness.gate.judge import _of_process, of_absent
 from harness.gate.metrics import DEFAULTS
 from harness.gate.paired import PairedCell, Pairing
 from harness.gate.sides import CellPair, Name, Paired, Side, pair_cells
 from harness.gate.verdict import exit_status
+from harness.store.facts import ArtifactFacts, ScoreFacts
+from harness.store.records import WindowRecord
 from harness.suite import Cell, PlannedCell
 from harness.suite.cell import RunSettings, Workload
 
@@ -91,3 +94,45 @@ def test_where_every_pair_was_left_out_nothing_is_known() -> None:
     design = Design({"a": {METRIC.name: METRIC.limits}})
     verdict = _of_process(Pairing({}, {"a": one}, design), "a", one, METRIC)
     assert (verdict.word, verdict.reason) == ("inconclusive", "every pair had a suspect run: a hog")
+
+
+def score(scoring_key: str, nll: float, reference: ScoreFacts | None, kld: float | None) -> ScoreFacts:
+    windows = tuple(WindowRecord(at, 64, nll, kld, 60) for at in range(12))
+    return ScoreFacts(
+        "run", scoring_key, "reference" if reference is None else "own", {}, "text", "sha", 128, 128, 64, None, 768,
+        None, None, None, None, None, True, 256, windows, None, {}, reference,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("nll", "word"),
+    [(180.0, "regression"), (180.001, "regression"), (180.5, "inconclusive")],
+)
+def test_two_versions_of_the_references_framework_compare_where_they_compute_the_same(
+    nll: float, word: str
+) -> None:
+    """Else what both of head's computations get wrong alike would look like nothing."""
+    metric = DEFAULTS["kld_mean"]
+    base = score("a", 190.0, score("reference of base", 180.0, None, None), 1.0)
+    head = score("b", 190.0, score("reference of head", nll, None, None), 2.0)
+    verdict = divergence(base, head, metric)
+    assert verdict.word == word
+    assert ("references differ" in verdict.reason) == (word == "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "word", "ratio"),
+    [
+        (4.5, 4.5, "pass", 1.0),
+        (4.0, 5.0, "regression", 1.25),
+        (5.0, 4.0, "improvement", 0.8),
+        (None, 4.0, "unmeasured", None),
+        (4.0, None, "unmeasured", None),
+    ],
+)
+def test_bits_per_weight_are_a_fact_beyond_or_within_the_margin(
+    base: float | None, head: float | None, word: str, ratio: float | None
+) -> None:
+    made = [None if bits is None else ArtifactFacts("a", 100, 100, bits) for bits in (base, head)]
+    verdict = weights(made[0], made[1], DEFAULTS["bits_per_weight"])
+    assert (verdict.word, verdict.ratio, verdict.pairs) == (word, ratio, 0)

@@ -46,6 +46,14 @@ def test_a_slower_decode_fails_the_gate_and_names_the_metric(lab: Lab) -> None:
     suite = ET.parse(lab.folder / "gate.xml").getroot()
     assert suite.get("failures") == "1"
     assert "regression" in (lab.folder / "gate.md").read_text(encoding="utf-8")
+    kept = lab.query("SELECT metric, verdict, ratio, fresh_pairs FROM gate_verdict ORDER BY position")
+    assert kept == [
+        (row["metric"], row["verdict"], row["ratio"], row["fresh"]) for row in document["verdicts"]
+    ]
+    base, head = (document["sides"][name]["session"] for name in ("base", "head"))
+    for thing in (document["gate"], base, head):
+        assert document["summary"] in json.dumps(lab.run("show", thing, "--json").json), thing
+    assert lab.run("show", document["gate"]).status == 0
     sessions = lab.query('SELECT suite, "trigger", status FROM session ORDER BY suite')
     assert sessions == [("fake [gate base]", "gate", "ok"), ("fake [gate head]", "gate", "ok")]
     pairs = lab.query(
@@ -124,6 +132,11 @@ def test_a_machine_that_spoils_every_pair_is_told_what_harms_it(
         (("--same", "--head", "recipe=FP32"), "contradict"),
         (("--head", "recipe=FP32", "--margin", "decode_tps=x"), "--margin"),
         (("--head", "recipe=FP32", "--write", "pdf=x"), "--write"),
+        (("--head", "artifact="), "names nothing"),
+        (("--head", "artifact=abc"), "no such file, and no artifact"),
+        (("--head", "artifact=fake.yaml"), "fake.json"),
+        (("--head", "artifact=a", "--head", "artifact=b"), "two artifacts"),
+        (("--head", "artifact=a", "--head", "recipe=FP32"), "a recipe and an artifact"),
     ],
 )
 def test_wrong_words_are_told_and_leave_no_session(lab: Lab, words: tuple[str, ...], told: str) -> None:

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import make_store_records as make
 import pytest
 from make_store_series import steady, stepped, store_nights
 
 from harness.history.alerts import WATCHED, look
+from harness.history.exact import exact_changes
+from harness.history.stored import accuracy_series
 from harness.history.words import moved, sureness, value_text, worth
-from harness.store import Store
+from harness.store import Store, records
 
 CELL = make.cell()
 OTHERS = [make.cell("Q8_0", "int8"), make.cell("F16", "fp16")]
@@ -144,3 +147,77 @@ def test_an_alert_of_the_same_content_has_one_id_whoever_raises_it(store: Store,
         (there,) = look(other, MACHINE.id, NOW, metrics=["decode_tps"]).raised
     assert here.alert.id == there.alert.id
     assert replace(there.alert, confidence=0) != replace(here.alert, confidence=0)
+
+
+def scored(store: Store, session: str, artifact: str, kld: float, **changes: Any) -> None:
+    """A score of the cell in a session, with this divergence in nats a position."""
+    windows = [records.WindowRecord(0, 100, 300.0, 100 * kld, 90, 0.1, 400)]
+    score = make.score(
+        artifact, (CELL.id,), windows=windows, scoring_key=f"{session} {kld} {changes}", **changes
+    )
+    store.record_run(
+        make.run(session, CELL.id, 0, kind="score", samples=(), energy=(), timeline=None, score=score)
+    )
+
+
+def test_a_step_of_accuracy_is_an_alert_at_once_with_the_version_that_changed(store: Store) -> None:
+    nights = store_nights(
+        store, [(CELL, steady(4))], version=lambda night: "0.3.36" if night < 2 else "0.3.37"
+    )
+    artifact = make.artifact().id
+    for night, kld in zip(nights, (0.0200, 0.02001, 0.0230, 0.0230), strict=True):
+        scored(store, night, artifact, kld)
+    found = look(store, MACHINE.id, NOW)
+    ((alert, causes),) = [(one.alert, one.causes) for one in found.raised]
+    assert (alert.metric, alert.direction, alert.confidence) == ("kld_mean", "up", 1.0)
+    assert (alert.session_before_id, alert.session_after_id) == (nights[1], nights[2])
+    assert alert.value_after == pytest.approx(0.023)
+    assert [str(one.what) for one in causes] == ["package llama-cpp-python 0.3.36 -> 0.3.37"]
+    assert worth(alert.metric, alert.direction) == "worse"
+    assert look(store, MACHINE.id, NOW).raised == (), "raised once"
+
+
+def test_a_score_of_another_text_is_not_compared(store: Store) -> None:
+    nights = store_nights(store, [(CELL, steady(3))])
+    artifact = make.artifact().id
+    scored(store, nights[0], artifact, 0.02)
+    scored(store, nights[1], artifact, 0.5, corpus_sha256=make.sha("another"))
+    scored(store, nights[2], artifact, 0.5, corpus_sha256=make.sha("another"))
+    assert look(store, MACHINE.id, NOW).raised == ()
+    series = accuracy_series(store, CELL.id, MACHINE.id)["kld_mean"]
+    assert [point.values["kld_mean"] for point in series.points] == [0.02, 0.5, 0.5]
+    assert "not compared" in str(series.analysis().note)
+
+
+def test_what_a_gate_only_tried_is_no_part_of_the_history(store: Store) -> None:
+    nights = store_nights(
+        store, [(CELL, steady(3))], session=lambda night: {"trigger": "gate"} if night == 1 else {}
+    )
+    for night, kld in zip(nights, (0.02, 0.9, 0.02), strict=True):
+        scored(store, night, make.artifact().id, kld)
+    assert look(store, MACHINE.id, NOW).raised == ()
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "rows"),
+    [
+        ("kld_mean", [0.02, 0.02, 0.02], []),
+        ("kld_mean", [0.02, 0.020001, 0.03, 0.03], [1]),
+        ("kld_mean", [1e-6, 9e-5, 1e-6], []),
+        ("kld_mean", [1.0, 1.006, 1.012, 1.018], [1]),
+        ("grammar acc", [0.8, 0.8, 0.7999, 0.8], [1, 2]),
+        ("grammar acc", [], []),
+    ],
+)
+def test_a_figure_without_noise_moves_where_it_moves_beyond_rounding(
+    metric: str, values: list[float], rows: list[int]
+) -> None:
+    found = exact_changes(metric, values, ["same"] * len(values))
+    assert [change.row for change in found.changes] == rows
+    assert len(found.levels) == (len(rows) + 1 if values else 0)
+
+
+def test_of_a_task_more_right_answers_are_better() -> None:
+    assert worth("grammar acc_norm", "up") == "better"
+    assert worth("grammar exact_match,strict", "down") == "worse"
+    assert worth("wikitext word_perplexity", "up") == "neither"

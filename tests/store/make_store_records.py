@@ -15,6 +15,7 @@ from harness.store.evaluation_records import (
     TaskMetricRecord,
     TaskRecord,
 )
+from harness.store.gates import GateRecord, GateVerdictRecord
 
 BEGAN = datetime(2026, 11, 23, 6, 12, 3, 250000, tzinfo=UTC)
 
@@ -306,6 +307,23 @@ def imported(name: str = "llama-bench", **changes: Any) -> imports.ImportRecord:
         started_at=BEGAN,
         **changes,
     )
+
+
+def gate(session: str, base: str | None, cell_id: str, **changes: Any) -> GateRecord:
+    """A gate with a pair of verdicts; against stored sessions where no base is named."""
+    known: dict[str, Any] = {
+        "session_id": session, "base_session_id": base, "kind": "change" if base else "baseline", "status": "fail",
+        "summary": "fail: 1 regression, 1 unmeasured", "edgebench_version": "0.1.0",
+        "judged_at": BEGAN + timedelta(hours=1), "settings": {"sides": {"head": ["x==2"]}}, "details": {"lonely": []},
+        "verdicts": (
+            GateVerdictRecord(
+                "llamacpp", cell_id, cell_id, "decode_tps", "regression", "beyond the margin", 0.9, 0.88, 0.92, 20, 14,
+                0.05, 0.001,
+            ),
+            GateVerdictRecord("llamacpp", cell_id, None, "kld_mean", "unmeasured", "neither side was scored"),
+        ),
+    }  # fmt: skip
+    return GateRecord(**{**known, **changes})
 
 
 def alert(session: str, cell_id: str, machine_id: str, **changes: Any) -> AlertRecord:

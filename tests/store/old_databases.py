@@ -87,6 +87,7 @@ def fill(store: Store) -> None:
     )  # fmt: skip
     cell, skipped = make.cell(), make.cell(device="npu:0", api="qnn-htp")
     planned = [records.PlannedCellRecord(cell, 0), records.PlannedCellRecord(skipped, 1, "no NPU here")]
+    base = None
     for later_s in (0.0, 86_400.0):
         plan = [records.PlannedRunRecord(cell.id, "timed", index, index, seed=7) for index in range(2)]
         session = store.start_session(make.session(machine, later_s=later_s), planned, plan)
@@ -105,6 +106,8 @@ def fill(store: Store) -> None:
         )
         store.end_session(session, "ok")
         store.record_alerts([make.alert(session, cell.id, machine)])
+        store.record_gate(make.gate(session, base, cell.id))
+        base = session
     store.record_import(make.imported())
 
 

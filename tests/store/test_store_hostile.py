@@ -205,6 +205,8 @@ def test_the_whole_database_is_read_by_every_command(whole: tuple[Path, list[str
     empty = {name for name, count in counts.items() if not count}
     assert empty <= {
         "alert",
+        "gate",
+        "gate_verdict",
         "preparation",
         "score_positions",
         "session_evaluation",
