@@ -1,4 +1,4 @@
-"""The charts: the same data give the same bytes, hostile names stay data, names fit, pages run under a strict policy."""
+"""The charts: the same data give the same bytes, hostile names stay data, names fit, pages have what they need."""
 
 from __future__ import annotations
 
