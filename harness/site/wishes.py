@@ -1,9 +1,9 @@
 """The page "Which one should I ship?": the recommendation, moved by sliders.
 
 Owns its data, its form and where its script and style are. Imports the recommendation's rules and words, which
-`wishes.js` repeats: the margins, directions and reasons are handed to it, so that there is one place for each. Contract:
-the page answers from the rows given, as `edgebench recommend` does, and with the same figures; texts of a database are
-escaped.
+`wishes.js` repeats: the margins, directions and reasons are handed to it, so that there is one place for each.
+Contract: the page answers from the rows given, as `edgebench recommend` does, and with the same figures; texts of a
+database are escaped.
 """
 
 from __future__ import annotations
@@ -52,9 +52,7 @@ def wishes_data(
         processors: name of the processor by machine id; None where it was not stored.
         href: where a row's samples are shown, seen from the page; None: nowhere.
     """
-    there = {
-        name: {id(row) for row in of_platform(rows, processors, name)} for name in PLATFORMS
-    }
+    there = {name: {id(row) for row in of_platform(rows, processors, name)} for name in PLATFORMS}
     return {
         "columns": {
             column: {
@@ -70,9 +68,7 @@ def wishes_data(
         "objectives": [{"word": word, "column": column} for word, column in OBJECTIVES.items()],
         "draws": DRAWS,
         "close": CLOSE,
-        "rows": [
-            _row(row, [name for name in PLATFORMS if id(row) in there[name]], href) for row in rows
-        ],
+        "rows": [_row(row, [name for name in PLATFORMS if id(row) in there[name]], href) for row in rows],
     }
 
 
@@ -121,9 +117,7 @@ def wishes_style() -> str:
     return (_HERE / "wishes.css").read_text(encoding="utf-8").strip()
 
 
-def wishes_block(
-    rows: Sequence[Row], processors: Mapping[str, str | None], href: Href | None = None
-) -> str:
+def wishes_block(rows: Sequence[Row], processors: Mapping[str, str | None], href: Href | None = None) -> str:
     """The page's content, to stand in a page that has the script and the style; arguments as of `wishes_data`."""
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
@@ -141,7 +135,12 @@ def wishes_block(
         choices=used,
         platforms=[name for name in PLATFORMS if any(name in row["platforms"] for row in data["rows"])],
         limits=[
-            {"column": column, "words": words, "unit": unit, "known": any(column in row["figures"] for row in data["rows"])}
+            {
+                "column": column,
+                "words": words,
+                "unit": unit,
+                "known": any(column in row["figures"] for row in data["rows"]),
+            }
             for column, words, unit, _ in LIMITS
         ],
         objectives=[{"word": word, "column": column} for word, column in OBJECTIVES.items()],

@@ -251,5 +251,13 @@ def test_the_limits_are_those_of_the_program() -> None:
 
 def test_the_script_turns_no_text_into_code_or_markup() -> None:
     script = wishes_script()
-    for word in ("eval(", "Function(", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "</script"):
+    for word in (
+        "eval(",
+        "Function(",
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "</script",
+    ):
         assert word not in script

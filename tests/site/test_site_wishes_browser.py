@@ -18,7 +18,15 @@ from harness.plot.registry import session_plots
 from harness.recommend import Limits, recommend
 from harness.recommend.wishes import preference
 from harness.site.wishes import wishes_block, wishes_script, wishes_style
-from harness.table.facts import ArtifactFacts, CellFacts, RunFacts, SampleFacts, ScoreFacts, SessionFacts, WindowFacts
+from harness.table.facts import (
+    ArtifactFacts,
+    CellFacts,
+    RunFacts,
+    SampleFacts,
+    ScoreFacts,
+    SessionFacts,
+    WindowFacts,
+)
 from harness.table.rows import Row, comparison_rows
 
 pytestmark = pytest.mark.framework("chromium")
@@ -54,7 +62,9 @@ def measured() -> list[Row]:
 def wishes(chromium: Any, measured: list[Row], tmp_path: Path) -> Iterator[Watched]:
     """The page with sliders at a phone's width."""
     file = tmp_path / "wishes.html"
-    file.write_text(page(wishes_block(measured, PROCESSORS), wishes_script(), wishes_style()), encoding="utf-8")
+    file.write_text(
+        page(wishes_block(measured, PROCESSORS), wishes_script(), wishes_style()), encoding="utf-8"
+    )
     with watched(chromium, viewport={"width": 360, "height": 700}, offline=True) as found:
         found.open(file)
         yield found
@@ -118,7 +128,8 @@ def session() -> SessionFacts:
         windows = tuple(WindowFacts(place, 100, 200.0, kld * (90 + place), 90) for place in range(3))
         return CellFacts(
             "llamacpp", "tiny", "int4", recipe, "cpu", "pp8+tg4", 8, 4, artifact=ArtifactFacts("a", verdict="ok"),
-            runs=(RunFacts(recipe, "ok", samples=(sample,)),), score=ScoreFacts(windows, windows, "F32"), score_status="ok",
+            runs=(RunFacts(recipe, "ok", samples=(sample,)),), score=ScoreFacts(windows, windows, "F32"),
+            score_status="ok",
         )  # fmt: skip
 
     other = replace(cell("INT4", 12, 0.2), framework="openvino")
@@ -130,11 +141,17 @@ def test_plots_are_drawn_and_answer_the_pointer_under_a_policy_that_forbids_maki
     chromium: Any, tmp_path: Path, scheme: str
 ) -> None:
     facts = session()
-    drawn = [one for one in session_plots(facts, comparison_rows(facts)) if one.name in ("quality-speed", "heatmap")]
+    drawn = [
+        one
+        for one in session_plots(facts, comparison_rows(facts))
+        if one.name in ("quality-speed", "heatmap")
+    ]
     file = tmp_path / "plots.html"
     blocks = "".join(plot_block(one, one.name) for one in drawn)
     file.write_text(page(blocks, vega_script(), PLOT_STYLE), encoding="utf-8")
-    with watched(chromium, viewport={"width": 900, "height": 900}, color_scheme=scheme, offline=True) as found:
+    with watched(
+        chromium, viewport={"width": 900, "height": 900}, color_scheme=scheme, offline=True
+    ) as found:
         found.open(file)
         marks = found.page.locator('#quality-speed svg path[aria-roledescription="point"]')
         marks.first.wait_for()
