@@ -27,7 +27,7 @@ COMMANDS: dict[str, str] = {
     "table": "Print the comparison table of a session.",
     "compare": "Compare two sessions, machines, versions, frameworks or precisions over common cells.",
     "recommend": "Recommend a configuration: within limits, by preference, with its evidence.",
-    "plot": "Draw stored figures: a roofline of a session.",
+    "plot": "Draw stored figures: quality, roofline, memory, latency, energy of a session.",
     "gate": "Measure base and head in interleaved pairs, and judge what changed.",
     "nightly": "Measure a suite unattended within a time budget, and report in the morning what moved.",
     "history": "Find the change points of a series.",
