@@ -83,19 +83,37 @@ def explain(
             next_step=f"edgebench table --session {session_id} has the tool's definitions below its figures",
         )
     rows = comparison_rows(made, with_suspect=with_suspect)
-    places = {id(row): place for place, row in enumerate(rows)}
-    keys = explained_columns(columns)
-    cells = [_Cell(row, cell, plan) for row, cell, plan in zip(rows, facts.cells, made.cells, strict=True)]
-    explained = []
-    for row in select(rows, row_keys=row_keys, where=where):
-        cell = cells[places[id(row)]]
-        baseline = None if row.baseline is None else cells[row.baseline]
-        figures = {key: _figure(key, cell, baseline, facts, made) for key in keys}
-        explained.append(
-            Explained(row, label(row), cell.stored.cell.id, figures, tuple(_run_ids(figures.values())))
-        )
+    kept = select(rows, row_keys=row_keys, where=where)
+    explained = explained_rows(facts, made, rows, explained_columns(columns), kept)
     wanted = list(dict.fromkeys(run_id for one in explained for run_id in one.run_ids))
     return Explanation(session_id, tuple(explained), store.origins(wanted))
+
+
+def explained_rows(
+    facts: stored.SessionFacts,
+    made: shown.SessionFacts,
+    rows: Sequence[Row],
+    keys: Sequence[str],
+    kept: Sequence[Row],
+) -> list[Explained]:
+    """Rows of a session with their figures explained.
+
+    Args:
+        facts: as stored.
+        made: the same as the table takes it.
+        rows: what `comparison_rows` makes of it.
+        keys: the figures, from `explained_columns`.
+        kept: those of the rows that are wanted, in their order.
+    """
+    places = {id(row): place for place, row in enumerate(rows)}
+    cells = [_Cell(row, cell, plan) for row, cell, plan in zip(rows, facts.cells, made.cells, strict=True)]
+    explained = []
+    for cell in (cells[places[id(row)]] for row in kept):
+        baseline = None if cell.row.baseline is None else cells[cell.row.baseline]
+        figures = {key: _figure(key, cell, baseline, facts, made) for key in keys}
+        run_ids = tuple(_run_ids(figures.values()))
+        explained.append(Explained(cell.row, label(cell.row), cell.stored.cell.id, figures, run_ids))
+    return explained
 
 
 def explained_columns(columns: str | Sequence[str] | None) -> list[str]:

@@ -18,6 +18,7 @@ from harness.explain.explanation import Explained, Explanation
 from harness.explain.measured import number
 from harness.frameworks import frameworks
 from harness.safe_text import json_text, printable
+from harness.store.origins import Origins
 from harness.table.metrics import METRICS
 from harness.table.render_markdown import escape
 from harness.table.view import figure_text
@@ -107,11 +108,12 @@ def _lines(explanation: Explanation) -> Iterator[Line]:
         status = "" if one.row["status"] == "ok" else f", {one.row['status']}: {one.row['reason']}"
         yield Line(f"{one.label}, {one.row['model']}, {one.row['workload']} (cell {one.cell_id}){status}", 1)
         for key, figure in one.figures.items():
-            yield from _figure(one, key, figure)
-    yield from _origins(explanation)
+            yield from figure_lines(one, key, figure)
+    yield from origin_lines(explanation.origins)
 
 
-def _figure(one: Explained, key: str, figure: Mapping[str, Any]) -> Iterator[Line]:
+def figure_lines(one: Explained, key: str, figure: Mapping[str, Any]) -> Iterator[Line]:
+    """One figure of a row: a heading, and its definition, arithmetic, runs and what they rest on below it."""
     value = figure["value"]
     if value in (None, []):
         yield Line(f"{figure['title']} ({key}): none: {figure['why_missing']}", 3)
@@ -206,8 +208,8 @@ def _pairs(values: Mapping[str, Any]) -> str:
 # -- where the runs come from --------------------------------------------------------------------------------------
 
 
-def _origins(explanation: Explanation) -> Iterator[Line]:
-    origins = explanation.origins
+def origin_lines(origins: Origins) -> Iterator[Line]:
+    """Where runs come from: sessions, machines, environments and artifacts, each below a heading."""
     yield Line("Where these runs come from (edgebench show ID shows each in full)", 1)
     yield Line("Runs", 2)
     for run_id, run in origins.runs.items():
