@@ -383,7 +383,9 @@ def _trail(session_id: str, home: str) -> list[tuple[str, str]]:
 
 
 def _has_page(cell: stored.CellFacts) -> bool:
-    return bool(cell.runs) or cell.score is not None or cell.evaluation is not None
+    # A run that was skipped has nothing but its reason, which the coverage page has.
+    tried = any(run.status != "skipped" for run in cell.runs)
+    return tried or cell.score is not None or cell.evaluation is not None
 
 
 def _session_facts(facts: stored.SessionFacts, made: ShownFacts) -> list[tuple[str, Text]]:
