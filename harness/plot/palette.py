@@ -40,6 +40,28 @@ SERIES_CHANGES = VERMILION
 #: Roofs, rules, text that is no data.
 NEUTRAL = "#555555"
 
+#: Lines behind the data.
+GRID = "#eeeeee"
+
+#: What stands for a colour on a dark ground, where the colour itself is not seen.
+ON_DARK = {NEUTRAL: "#bbbbbb", BLACK: "#ffffff", GRID: "#3a3a3a", BLUE: "#4aa3df", "#882255": "#cc6699"}
+
+#: Parts of a peak of memory, in the order in which they are stacked.
+MEMORY_PARTS = {
+    "framework's own size": "#999999",
+    "touched weights": BLUE,
+    "KV cache": ORANGE,
+    "residual": PURPLE,
+}
+
+#: Vega's shapes, by how far a mark may be believed.
+STANDING_SHAPES = {
+    "measured": "circle",
+    "suspect": "circle",
+    "emulated": "square",
+    "not comparable": "diamond",
+}
+
 #: Vega's shapes.
 PHASE_SHAPES = {"decode": "circle", "prefill": "triangle-up"}
 

@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from harness.errors import UsageError
-from harness.plot.palette import NEUTRAL, PHASE_SHAPES, framework_colours
+from harness.plot.axes import Axis
+from harness.plot.drawn import Figures
+from harness.plot.palette import NEUTRAL, PHASE_SHAPES
 from harness.table.facts import BenchFacts, CellFacts, SessionFacts
 from harness.table.rows import Row, comparison_rows
 from harness.table.utilisation import NEVER_BENCHED, why_not_comparable
@@ -39,6 +41,8 @@ class Mark:
         tokens_per_s: the speed that it comes from.
         utilisation: MBU of a decode, MFU of a prefill.
         suspect: nothing but suspect runs is behind it.
+        runs: timed runs that ended as ok.
+        version: the framework's.
     """
 
     framework: str
@@ -50,6 +54,8 @@ class Mark:
     tokens_per_s: float
     utilisation: float
     suspect: bool
+    runs: int = 0
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +84,34 @@ class Roofline:
     roofs: tuple[Roof, ...]
     missing: dict[str, str] = field(default_factory=dict)
 
+    def figures(self) -> Figures:
+        """Every mark's place."""
+        lines = tuple(
+            (
+                mark.cell,
+                mark.phase,
+                f"{mark.tokens_per_s:.4g}",
+                f"{mark.gflops:.3g}",
+                f"{mark.intensity:.3g}",
+                f"{100 * mark.utilisation:.1f} % {'MBU' if mark.phase == 'decode' else 'MFU'}",
+                str(mark.runs),
+                "suspect" if mark.suspect else "measured",
+            )
+            for mark in self.marks
+        )
+        heads = (
+            "Configuration", "Phase", "Tokens/s", "GFLOP/s", "FLOP/byte", "Of the roof", "Runs", "Standing",
+        )  # fmt: skip
+        summary = f"{len(self.marks)} marks below these roofs: {', '.join(roof.name for roof in self.roofs)}."
+        decodes = [mark for mark in self.marks if mark.phase == "decode"]
+        if decodes:
+            best = max(decodes, key=lambda mark: mark.utilisation)
+            summary += f" The highest MBU: {100 * best.utilisation:.0f} % ({best.cell})."
+        return Figures(heads, lines, summary)
 
-def roofline_data(facts: SessionFacts) -> Roofline:
-    """The plot of one session.
+
+def roofline_data(facts: SessionFacts, rows: Sequence[Row] | None = None) -> Roofline:
+    """The plot of one session; ``rows`` where its table is made already.
 
     Raises:
         UsageError: the machine was never benched, or no cell has a mark.
@@ -96,7 +127,7 @@ def roofline_data(facts: SessionFacts) -> Roofline:
         )
     marks: list[Mark] = []
     missing: dict[str, str] = {}
-    rows = comparison_rows(facts)
+    rows = comparison_rows(facts) if rows is None else rows
     for cell, row in zip(facts.cells, rows, strict=True):
         for phase in PHASE_SHAPES:
             mark = _mark(cell, row, phase, facts.bench)
@@ -150,6 +181,8 @@ def _mark(cell: CellFacts, row: Row, phase: str, bench: BenchFacts) -> Mark | st
         tokens_per_s=speed,
         utilisation=row[use],
         suspect=row["validity"] == "suspect",
+        runs=int(row["runs"] or 0),
+        version=row["framework_version"],
     )
 
 
@@ -183,16 +216,27 @@ def roofline_chart(data: Roofline) -> alt.LayerChart:
     """The chart: logarithmic axes, colours by framework, shapes by phase, hollow where suspect."""
     import altair as alt
 
-    x = alt.X("intensity:Q", title="Arithmetic intensity (FLOP/byte)").scale(type="log", nice=False)
-    y = alt.Y("gflops:Q", title="Performance (GFLOP/s)").scale(type="log", nice=True)
+    from harness.plot import parts
+
+    across, up = _limits(data)
+    x = alt.X("intensity:Q", title="Arithmetic intensity (FLOP/byte)").scale(across.scale())
+    y = alt.Y("gflops:Q", title="Performance (GFLOP/s)").scale(up.scale())
     hollow = ["hollow: suspect runs only"] if any(mark.suspect for mark in data.marks) else []
-    title = alt.TitleParams(data.title, subtitle=[data.subtitle, *hollow], anchor="start")
-    chart: alt.LayerChart = (
-        alt.layer(*_roof_layers(data, x, y), *_mark_layers(data, x, y))
-        .properties(width=640, height=420, title=title)
-        .configure_axis(gridColor="#eeeeee")
+    return parts.framed(
+        [*_roof_layers(data, x, y), *_mark_layers(data, x, y, across, up)],
+        data,
+        parts.SIZE,
+        "beside a decode: its MBU; beside a prefill: its MFU",
+        *hollow,
     )
-    return chart
+
+
+def _limits(data: Roofline) -> tuple[Axis, Axis]:
+    """The roofs' ends across; upwards from the lowest mark to above the highest roof."""
+    ends = [point for roof in data.roofs for point in roof.points]
+    across = Axis(min(x for x, _ in ends), max(x for x, _ in ends), logarithmic=True)
+    heights = [*(y for _, y in ends), *(mark.gflops for mark in data.marks)]
+    return across, Axis(min(heights) / 1.3, max(heights) * 1.6, logarithmic=True)
 
 
 def _roof_layers(data: Roofline, x: alt.X, y: alt.Y) -> list[alt.Chart]:
@@ -221,13 +265,15 @@ def _roof_layers(data: Roofline, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     ]
 
 
-def _mark_layers(data: Roofline, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+def _mark_layers(data: Roofline, x: alt.X, y: alt.Y, across: Axis, up: Axis) -> list[alt.Chart]:
     import altair as alt
 
-    colours = framework_colours(mark.framework for mark in data.marks)
-    colour = alt.Color("framework:N", title="framework").scale(
-        domain=list(colours), range=list(colours.values())
-    )
+    from harness.plot import parts
+
+    records = [
+        {**asdict(mark), "name": f"{mark.precision} {100 * mark.utilisation:.0f} %"} for mark in data.marks
+    ]
+    colour = parts.by_framework(mark.framework for mark in data.marks)
     shape = alt.Shape("phase:N", title="phase").scale(
         domain=list(PHASE_SHAPES), range=list(PHASE_SHAPES.values())
     )
@@ -238,17 +284,27 @@ def _mark_layers(data: Roofline, x: alt.X, y: alt.Y) -> list[alt.Chart]:
         alt.Tooltip("gflops:Q", title="GFLOP/s", format=".3~g"),
         alt.Tooltip("intensity:Q", title="FLOP/byte", format=".3~g"),
         alt.Tooltip("utilisation:Q", title="MBU or MFU", format=".1%"),
+        alt.Tooltip("runs:Q"),
+        alt.Tooltip("version:N"),
         alt.Tooltip("suspect:N"),
     ]
     points = [
-        alt.Chart(alt.InlineData(values=[asdict(mark) for mark in data.marks if mark.suspect is suspect]))
-        .mark_point(size=90, filled=not suspect, opacity=0.9)
-        .encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip)
+        alt.Chart(parts.values(one for one in records if one["suspect"] is suspect))
+        .mark_point(filled=not suspect)
+        .encode(
+            x=x,
+            y=y,
+            color=colour,
+            shape=shape,
+            tooltip=tooltip,
+            opacity=parts.faded(),
+            size=parts.grown(90),
+        )
         for suspect in (False, True)
     ]
-    names = (
-        alt.Chart(alt.InlineData(values=[asdict(mark) for mark in data.marks]))
-        .mark_text(align="left", dx=9, fontSize=9, color=NEUTRAL)
-        .encode(x=x, y=y, text="precision:N")
-    )
-    return [*points, names]
+    points[0] = parts.choosing(points[0])
+    width, height = parts.SIZE
+    places = [
+        (width * across.share(mark.intensity), height * (1 - up.share(mark.gflops))) for mark in data.marks
+    ]
+    return [*points, *parts.lettered(records, "name", places, x, y)]

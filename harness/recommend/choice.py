@@ -88,7 +88,7 @@ def recommend(
     excluded: list[Excluded] = []
     candidates: list[Row] = []
     for row in rows:
-        why, broken = _not_shippable(row, with_suspect=with_suspect), _breaks(row, wanted)
+        why, broken = not_shippable(row, with_suspect=with_suspect), _breaks(row, wanted)
         if why is not None:
             excluded.append(Excluded(row, why))
         elif broken is not None:
@@ -118,7 +118,7 @@ def recommend(
         choice=None if place is None else possible[place],
         decided=decided,
         share=None if shares is None or place is None else shares[place] / DRAWS,
-        frontier=_frontier(possible, counted),
+        frontier=frontier(possible, counted),
         possible=tuple(possible),
         close=tuple(
             (possible[other], count / DRAWS)
@@ -133,7 +133,8 @@ def recommend(
     )
 
 
-def _not_shippable(row: Row, *, with_suspect: bool) -> str | None:
+def not_shippable(row: Row, *, with_suspect: bool) -> str | None:
+    """Why a row is no evidence for a choice, whatever its figures are; None where it is."""
     if row["artifact_verdict"] == "broken":
         return f"the artifact is broken: {row.notes.get('artifact_verdict', 'no reason was stored')}"
     if row["status"] != "ok":
@@ -209,7 +210,7 @@ def _after(key: str, columns: Sequence[str]) -> str:
     return f"{' and '.join(names)} left several practically equal"
 
 
-def _frontier(rows: Sequence[Row], columns: Sequence[str]) -> tuple[Row, ...]:
+def frontier(rows: Sequence[Row], columns: Sequence[str]) -> tuple[Row, ...]:
     """Rows that no other beats or equals in everything that counts; of rows alike in all of it every one."""
     if not columns:
         return ()

@@ -1,0 +1,118 @@
+"""Plots inside a page that needs nothing from elsewhere: one script, and a figure for each plot.
+
+Owns both, and the style that they need. Imports vl-convert when it is called, which has the libraries of Vega in it.
+Contract: no text is turned into code at run time, so a page's policy may allow scripts by their hashes alone; whoever
+sees no picture reads the same figures in a table; texts of a database are escaped.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import json
+from pathlib import Path
+
+from harness.plot.drawn import Drawn, Figures
+from harness.plot.palette import ON_DARK
+from harness.safe_text import printable
+
+#: What a script or a style would end at, and what begins a comment in either.
+_IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+#: Of the figures and of the tooltips, which Vega would otherwise add to the page by itself.
+PLOT_STYLE = """\
+figure.plot { margin: 1.5rem 0; }
+figure.plot .vega-embed { overflow-x: auto; max-width: 100%; }
+figure.plot svg { max-width: none; }
+figure.plot figcaption { font-weight: 600; }
+figure.plot table { border-collapse: collapse; font-size: 0.85em; }
+figure.plot th, figure.plot td { padding: 0.15rem 0.5rem; text-align: left; border-bottom: 1px solid #8884; }
+figure.plot .figures { overflow-x: auto; }
+#vg-tooltip-element { visibility: hidden; position: fixed; z-index: 1000; padding: 6px 8px; max-width: 30rem;
+  font: 12px sans-serif; color: #111; background: #fffffff2; border: 1px solid #999; border-radius: 3px; }
+#vg-tooltip-element.visible { visibility: visible; }
+#vg-tooltip-element td.key { color: #555; text-align: right; padding-right: 4px; vertical-align: top; }
+#vg-tooltip-element td.value { overflow-wrap: anywhere; }
+@media print { figure.plot { break-inside: avoid; } }
+"""
+
+
+@functools.cache
+def vega_script() -> str:
+    """One script: Vega, Vega-Lite, Vega-Embed with its interpreter of expressions, and what draws the page's plots.
+
+    It takes some seconds to make and is the same for every page.
+    """
+    import vl_convert
+
+    start = (Path(__file__).parent / "start.js").read_text(encoding="utf-8")
+    bundle: str = vl_convert.javascript_bundle(start.replace("__ON_DARK__", json.dumps(ON_DARK)))
+    # A page ends a script at this text, wherever in it that stands.
+    return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def plot_block(drawn: Drawn, id: str) -> str:  # noqa: A002  # the HTML attribute's name
+    """A figure: the plot, its caption, and its figures as a table; or why there is none.
+
+    Args:
+        drawn: the plot.
+        id: of the figure; no other element of the page has it, nor it with ``-plot`` or ``-data`` behind.
+    """
+    name, title = _text(id), _text(drawn.title)
+    if drawn.chart is None or drawn.figures is None:
+        why = _text(drawn.why_not or "nothing was measured")
+        return (
+            f'<figure class="plot" id="{name}">\n<figcaption>{title}</figcaption>\n'
+            f'<p class="why-not">No plot: {why}.</p>\n</figure>\n'
+        )
+    summary = _text(drawn.figures.summary)
+    return (
+        f'<figure class="plot" id="{name}">\n'
+        f"<figcaption>{title}</figcaption>\n"
+        f'<div id="{name}-data-plot" class="picture" role="img" aria-label="{summary}"></div>\n'
+        f'<script type="application/json" class="plot" id="{name}-data">{_json(drawn)}</script>\n'
+        f"<p>{summary}</p>\n"
+        f"{_table(drawn.figures)}{_missing(drawn)}</figure>\n"
+    )
+
+
+def _json(drawn: Drawn) -> str:
+    assert drawn.chart is not None
+    # Compact, and with everything escaped that could end the element that it stands in.
+    text = json.dumps(
+        json.loads(drawn.chart.to_json()), separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return printable("".join(_IN_SCRIPT.get(character, character) for character in text))
+
+
+def _table(figures: Figures) -> str:
+    heads = "".join(f'<th scope="col">{_text(head)}</th>' for head in figures.heads)
+    lines = "".join(
+        f'<tr><th scope="row">{_text(line[0])}</th>'
+        + "".join(f"<td>{_text(cell)}</td>" for cell in line[1:])
+        + "</tr>\n"
+        for line in figures.lines
+    )
+    return (
+        f'<details><summary>Figures ({len(figures.lines)})</summary>\n<div class="figures" tabindex="0">'
+        f"<table><thead><tr>{heads}</tr></thead>\n<tbody>\n{lines}</tbody></table></div></details>\n"
+    )
+
+
+def _missing(drawn: Drawn) -> str:
+    """The cells without a mark, by their reasons."""
+    if not drawn.missing:
+        return ""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in drawn.missing.items():
+        reasons.setdefault(reason, []).append(name)
+    items = "".join(
+        f"<li>{_text(reason)}: {_text('; '.join(names))}</li>\n" for reason, names in reasons.items()
+    )
+    return (
+        f"<details><summary>Not in the plot ({len(drawn.missing)})</summary>\n<ul>\n{items}</ul></details>\n"
+    )
+
+
+def _text(value: str) -> str:
+    return html.escape(printable(value))

@@ -1,0 +1,54 @@
+// Draws every plot of a page. Bundled with vega-embed, whose name is in scope. No text is ever turned into code: Vega's
+// expressions are interpreted, so that a page may forbid everything but this very script.
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const onDark = __ON_DARK__;
+
+function recoloured(value) {
+  if (typeof value === "string") return onDark[value] ?? value;
+  if (Array.isArray(value)) return value.map(recoloured);
+  if (value && typeof value === "object") {
+    // Data keep their texts, whatever they are.
+    return Object.fromEntries(
+      Object.entries(value).map(([key, one]) => [key, key === "datasets" || key === "values" ? one : recoloured(one)])
+    );
+  }
+  return value;
+}
+
+const ground = { background: "transparent" };
+const light = { ...ground };
+const night = {
+  ...ground,
+  title: { color: "#eeeeee", subtitleColor: "#bbbbbb" },
+  axis: { labelColor: "#dddddd", titleColor: "#eeeeee", tickColor: "#777777", domainColor: "#777777" },
+  legend: { labelColor: "#dddddd", titleColor: "#eeeeee" },
+  header: { labelColor: "#dddddd", titleColor: "#eeeeee" },
+  text: { color: "#dddddd" },
+  view: { stroke: "#555555" },
+};
+
+async function draw(script) {
+  const place = document.getElementById(`${script.id}-plot`);
+  const spec = JSON.parse(script.textContent);
+  const options = {
+    ast: true,
+    actions: false,
+    renderer: "svg",
+    defaultStyle: false,
+    tooltip: { disableDefaultStyle: true },
+    config: dark.matches ? night : light,
+  };
+  try {
+    await vegaEmbed(place, dark.matches ? recoloured(spec) : spec, options);
+  } catch (error) {
+    place.textContent = `This plot cannot be drawn here (${error.message}); its figures are in the table below.`;
+  }
+}
+
+function drawAll() {
+  document.querySelectorAll('script[type="application/json"].plot').forEach(draw);
+}
+
+dark.addEventListener("change", drawAll);
+if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", drawAll);
+else drawAll();
