@@ -84,7 +84,7 @@ def build_site(
         for place, session_id in enumerate(_ids(store, total)):
             tell("other sessions", place, total)
             if session_id not in pages:
-                pages[session_id] = session_pages.write(session_id).page
+                pages[session_id] = session_pages.write(session_id, with_plots=False).page
     tell("overview", 0, 1)
     subjects = SubjectPages(store, shell, folder, featured, entries)
     named = {

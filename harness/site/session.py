@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from harness.explain.explanation import Explained, explained_columns, explained_rows
 from harness.explain.pages import origin_lines
 from harness.files import readable_bytes
@@ -91,8 +93,8 @@ class SessionPages:
         self._folder = folder
         self._entries = entries
 
-    def write(self, session_id: str) -> Published:
-        """All pages of one session."""
+    def write(self, session_id: str, *, with_plots: bool = True) -> Published:
+        """All pages of one session; its plots take a megabyte, which is not for every old one."""
         facts = self._store.session_facts(session_id)
         made = session_facts(facts, self._entries)
         rows = comparison_rows(made) if made.source is None else []
@@ -108,11 +110,14 @@ class SessionPages:
         )
         self._cells(facts, made, rows, home, pages, texts)
         others = self._others(facts, home, texts)
-        origins = self._origins(facts, home)
+        links = [*self._plots(made, rows, home)] if with_plots and made.source is None else []
+        links.append((self._origins(facts, home), "Where the runs come from"))
+        if others is not None:
+            links.append((others, "Runs outside the plan, such as the quality reference's"))
         if made.source is None:
-            self._measured(facts, made, shown, home, others, origins)
+            self._measured(facts, made, shown, home, links)
         else:
-            self._imported(facts, made, pages, home, others, origins)
+            self._imported(facts, made, pages, home, links)
         runs = [run for cell in facts.cells for run in cell.runs] + list(facts.others)
         counts: dict[str, int] = {}
         for run in runs:
@@ -138,8 +143,7 @@ class SessionPages:
         made: ShownFacts,
         shown: Sequence[Shown],
         home: str,
-        others: str | None,
-        origins: str,
+        links: Sequence[tuple[str, str]],
     ) -> None:
         grid = make_grid(
             shown,
@@ -160,7 +164,7 @@ class SessionPages:
             for one in shown
             if not has_figures(one.row)
         ]
-        self._write_session(facts, made, grid_pages(grid), (), view.sections, empty, home, others, origins)
+        self._write_session(facts, made, grid_pages(grid), (), view.sections, empty, home, links)
 
     def _imported(
         self,
@@ -168,8 +172,7 @@ class SessionPages:
         made: ShownFacts,
         pages: Sequence[str | None],
         home: str,
-        others: str | None,
-        origins: str,
+        links: Sequence[tuple[str, str]],
     ) -> None:
         rows = imported_rows(made)
         # A row is a record of the file: those of cells with runs first, as `imported_rows` has them.
@@ -184,7 +187,7 @@ class SessionPages:
             for line, page in zip(view.body, of_row, strict=True)
         ]
         heads = tuple(column.title for column in view.columns)
-        self._write_session(facts, made, [], (heads, table), view.sections, [], home, others, origins)
+        self._write_session(facts, made, [], (heads, table), view.sections, [], home, links)
 
     def _write_session(
         self,
@@ -195,13 +198,10 @@ class SessionPages:
         sections: Sequence[Section],
         empty: Sequence[Sequence[Text]],
         home: str,
-        others: str | None,
-        origins: str,
+        links: Sequence[tuple[str, str]],
     ) -> None:
-        links = [("notes.html", "Notes")] if self._notes(facts.id, sections, home) else []
-        inline = () if links else sections
-        links += [(origins, "Where the runs come from")]
-        links += [(others, "Runs outside the plan, such as the quality reference's")] if others else []
+        notes = [("notes.html", "Notes")] if self._notes(facts.id, sections, home) else []
+        inline = () if notes else sections
         lists = text_pages(empty)
         count = max(len(grids), len(lists), 1)
         for page in page_names("index", count):
@@ -216,7 +216,7 @@ class SessionPages:
                     trail=[("index.html", "Overview"), ("sessions.html", "Sessions")],
                     scripts=[asset("table.js")],
                     facts=_session_facts(facts, made),
-                    links=links,
+                    links=[*notes, *links],
                     grid=grids[at] if at < len(grids) and grids[at].rows() else None,
                     table=table if at == 0 else (),
                     sections=inline if at == 0 else (),
@@ -224,6 +224,28 @@ class SessionPages:
                     page=page,
                 ),
             )
+
+    def _plots(self, made: ShownFacts, rows: Sequence[Row], home: str) -> list[tuple[str, str]]:
+        """The page of a session's plots: its way and name."""
+        # They bring altair and vl-convert along, which take seconds to import.
+        from harness.plot.embedding import PLOT_STYLE, plot_block, vega_script
+        from harness.plot.registry import session_plots
+
+        drawn = session_plots(made, rows)
+        text = self._shell.page(
+            "plots",
+            root="../../",
+            heading=f"Plots of session {made.id}",
+            current="Sessions",
+            trail=_trail(made.id, home),
+            scripts=[vega_script()] if any(one.chart is not None for one in drawn) else [],
+            styles=[PLOT_STYLE],
+            # Escaped where they are made.
+            blocks=[Markup(plot_block(one, f"plot-{slug(one.name)}")) for one in drawn],
+            names=[(f"plot-{slug(one.name)}", one.title) for one in drawn],
+        )
+        self._folder.write(f"{home}/plots.html", text)
+        return [("plots.html", "Plots")]
 
     def _notes(self, session_id: str, sections: Sequence[Section], home: str) -> bool:
         """Whether the notes below a table got pages of their own, because they are long."""

@@ -93,6 +93,7 @@ class Shell:
         heading: str,
         current: str = "",
         scripts: Sequence[str] = (),
+        styles: Sequence[str] = (),
         trail: Sequence[tuple[str, str]] = (),
         **values: Any,
     ) -> str:
@@ -104,10 +105,11 @@ class Shell:
             heading: what the page is about.
             current: its name in the menu, where it is there.
             scripts: texts of scripts, which the page may run.
+            styles: texts of styles beside the site's own.
             trail: pages above it: path from the site's root, and name.
             values: what the template wants.
         """
-        style = asset("site.css")
+        used = [asset("site.css"), *styles]
         return self._templates.get_template(f"{template}.html.j2").render(
             site=self.title,
             heading=heading,
@@ -116,9 +118,9 @@ class Shell:
             current=current,
             trail=trail,
             # Ours, and hashed: neither a style nor a script holds anything of a database.
-            style=Markup(style),
+            styles=[Markup(one) for one in used],
             scripts=[Markup(one) for one in scripts],
-            policy=policy([style], scripts),
+            policy=policy(used, scripts),
             version=__version__,
             **values,
         )

@@ -40,6 +40,12 @@ def pages(folder: Path) -> dict[str, Page]:
     return read_site(folder)
 
 
+def _report(*words: str | Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["report", *map(str, words)])
+    assert ended.value.code == 0
+
+
 def _contents(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
@@ -161,9 +167,9 @@ def test_an_earlier_site_is_replaced_and_nothing_else_is(database: Path, tmp_pat
     out = tmp_path / "site"
     with Store.open(database, read_only=True) as store:
         sessions = [one["id"] for one in store.sessions() if one["origin"] == "measured"]
-    assert main(["report", "--db", str(database), "--out", str(out), "--all-sessions"]) == 0
+    _report("--db", database, "--out", out, "--all-sessions")
     assert {path.name for path in (out / "sessions").iterdir()} == set(sessions)
-    assert main(["report", "--db", str(database), "--out", str(out), "--session", sessions[0]]) == 0
+    _report("--db", database, "--out", out, "--session", sessions[0])
     assert [path.name for path in (out / "sessions").iterdir()] == [sessions[0]]
     assert sorted(_contents(out).keys() - {MANIFEST}) == json.loads((out / MANIFEST).read_text())
 
@@ -179,7 +185,7 @@ def test_an_earlier_site_is_replaced_and_nothing_else_is(database: Path, tmp_pat
 def test_the_command_tells_what_it_wrote(
     database: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert main(["report", "--db", str(database), "--out", str(tmp_path / "site"), "--json"]) == 0
+    _report("--db", database, "--out", tmp_path / "site", "--json")
     told = json.loads(capsys.readouterr().out)
     assert Path(told["path"]) == tmp_path / "site" / "index.html"
     assert told["pages"] == len(read_site(tmp_path / "site"))
