@@ -47,7 +47,7 @@ class Axis:
             type="log" if self.logarithmic else "linear",
             domain=[self.low, self.high],
             nice=False,
-            zero=False,
+            zero=alt.Undefined if self.logarithmic else False,
             clamp=True,
         )
 

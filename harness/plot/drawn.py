@@ -7,7 +7,7 @@ table says in words and figures what the chart shows, for who cannot see it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness.errors import UsageError
@@ -96,10 +96,26 @@ class Drawn:
     figures: Figures | None = None
 
 
+#: Letters of a reason in a chart, whose tooltip is no place for more; the table of the session has all.
+_REASON = 160
+
+
 def flat(mark: Any, **more: Any) -> dict[str, Any]:
-    """A mark, its subject's fields among its own: what a chart and JSON hold."""
-    values = asdict(mark)
-    return {**values.pop("subject"), **values, **more}
+    """A mark as a chart holds it: its subject's fields and these."""
+    of: Subject = mark.subject
+    why = of.unranked or ""
+    if len(why) > _REASON:
+        why = f"{why[: _REASON - 3]}..."
+    return {
+        "framework": of.framework,
+        "cell": of.cell,
+        "precision": of.precision,
+        "version": of.version or "not told",
+        "runs": of.runs,
+        "standing": of.standing,
+        "believed": f"{of.standing}: {why}" if why else of.standing,
+        **more,
+    }
 
 
 def session_line(facts: SessionFacts) -> str:
@@ -130,4 +146,8 @@ def summed(what: str, subjects: Sequence[Subject]) -> str:
         if (number := sum(one.standing == standing for one in subjects))
     ]
     tail = f"; drawn apart and unranked: {', '.join(apart)}" if apart else ""
-    return f"{what}: {count} mark{'' if count == 1 else 's'} of {frameworks} framework{'' if frameworks == 1 else 's'}{tail}."
+    return f"{what}: {_count(count, 'mark')} of {_count(frameworks, 'framework')}{tail}."
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")

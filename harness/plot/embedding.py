@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.plot.drawn import Drawn, Figures
 from harness.plot.palette import ON_DARK
 from harness.safe_text import printable
+from harness.table.view import some_of
 
 #: What a script or a style would end at, and what begins a comment in either.
 _IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -79,9 +80,12 @@ def plot_block(drawn: Drawn, id: str) -> str:  # noqa: A002  # the HTML attribut
 def _json(drawn: Drawn) -> str:
     assert drawn.chart is not None
     # Compact, and with everything escaped that could end the element that it stands in.
-    text = json.dumps(
-        json.loads(drawn.chart.to_json()), separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    spec = json.loads(drawn.chart.to_json())
+    # The caption is the title; below it stand the lines that say where the figures are from.
+    spec["title"] = {
+        **spec["title"], "text": spec["title"].pop("subtitle"), "fontWeight": "normal", "fontSize": 11,
+    }  # fmt: skip
+    text = json.dumps(spec, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return printable("".join(_IN_SCRIPT.get(character, character) for character in text))
 
 
@@ -107,7 +111,7 @@ def _missing(drawn: Drawn) -> str:
     for name, reason in drawn.missing.items():
         reasons.setdefault(reason, []).append(name)
     items = "".join(
-        f"<li>{_text(reason)}: {_text('; '.join(names))}</li>\n" for reason, names in reasons.items()
+        f"<li>{_text(reason)}: {_text(some_of(names))}</li>\n" for reason, names in reasons.items()
     )
     return (
         f"<details><summary>Not in the plot ({len(drawn.missing)})</summary>\n<ul>\n{items}</ul></details>\n"

@@ -105,7 +105,10 @@ def energy_chart(data: Energy) -> alt.LayerChart:
     cells = [mark.subject.cell for mark in data.marks]
     ends = [end for mark in data.marks for end in (mark.joules, mark.high) if end is not None]
     axis = Axis(0.0, 1.05 * max(ends), logarithmic=False)
-    records = [flat(mark, text=_text(mark)) for mark in data.marks]
+    records = [
+        flat(mark, joules=mark.joules, low=mark.low, high=mark.high, meter=mark.meter, text=_text(mark))
+        for mark in data.marks
+    ]
     x = alt.X("joules:Q", title="Energy per generated token (J/token, gross)", scale=axis.scale())
     y = alt.Y("cell:N", title=None, sort=cells)
     colour = parts.by_framework(mark.subject.framework for mark in data.marks)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.plot.drawn import STANDINGS, Figures, Subject, flat, nothing, session_line, summed
 from harness.plot.palette import NEUTRAL
+from harness.plot.quality import LEAST_KLD
 from harness.plot.subjects import subjects, usual, why_no_figure
 from harness.precision import precision_rank
 from harness.table.facts import SessionFacts
@@ -32,6 +33,8 @@ _TITLES = {
 #: What stands for a standing beside a figure.
 _SIGNS = {"measured": "", "suspect": "†", "emulated": "ᵉ", "not comparable": "¶"}
 _HOLE = "–"
+#: Fields of its tooltip.
+_OF_HOLE = ("cell", "why_not")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def heatmap_data(facts: SessionFacts, rows: Sequence[Row]) -> Heatmap:
     columns = sorted({field.column for field in fields}, key=_width)
     fields.sort(key=lambda field: (field.line, columns.index(field.column)))
     return Heatmap(
-        title=f"Framework by precision: {' '.join(most) if most else 'nothing ran'}",
+        title=f"Speed, memory and KLD, framework by precision: {' '.join(most) if most else 'nothing ran'}",
         subtitle=session_line(facts),
         lines=tuple(sorted(known)),
         columns=tuple(columns),
@@ -195,19 +198,23 @@ def _panel(data: Heatmap, key: str) -> alt.LayerChart:
     records = [
         flat(
             field,
-            value=None if field.figures[key] is None else field.figures[key] / unit,  # type: ignore[operator]
+            line=field.line,
+            column=field.column,
+            recipe=field.recipe,
+            of=field.of,
+            value=None if value is None else value / unit,
             text=_text(field, key),
-            full=_HOLE if field.figures[key] is None else METRICS[key].format(field.figures[key]),
+            full=_HOLE if value is None else METRICS[key].format(value),
             why_not=field.reasons.get(key),
         )
         for field in data.fields
+        for value in (field.figures[key],)
     ]
-    for record in records:
-        del record["figures"], record["reasons"]
     ranked = [one for one in records if one["standing"] == "measured" and one["value"] is not None]
     apart = [one for one in records if one["standing"] != "measured" and one["value"] is not None]
     # Light is better in every panel: the map's dark end is where the trouble is.
-    spread = [one["value"] for one in ranked]
+    least = LEAST_KLD if key == "kld_mean" else 0.0
+    spread = [max(one["value"], least) for one in ranked]
     wide = bool(spread) and min(spread) > 0 and max(spread) / min(spread) > 20
     x = alt.X("column:N", title=None, sort=list(data.columns)).axis(orient="top", labelAngle=-40)
     y = alt.Y("line:N", title=None, sort=list(data.lines))
@@ -215,39 +222,45 @@ def _panel(data: Heatmap, key: str) -> alt.LayerChart:
         alt.Tooltip("recipe:N"),
         alt.Tooltip("full:N", title=_TITLES[key]),
         alt.Tooltip("of:Q", title="rows of this field"),
-        alt.Tooltip("why_not:N", title="no figure because"),
     )
+    of_hole = [alt.Tooltip("cell:N"), alt.Tooltip("why_not:N", title="no figure because")]
     best = METRICS[key].better == "higher"
-    scale = alt.Scale(scheme="viridis", reverse=not best, type="log" if wide else "linear")
-    layers: list[Any] = [
-        alt.Chart(parts.values(ranked))
-        .mark_rect(stroke="white")
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color("value:Q", title=None, scale=scale).legend(gradientLength=90),
-            tooltip=tooltip,
-        )
-    ]
-    if not ranked:
-        layers = []
-    layers.append(
-        alt.Chart(parts.values(apart))
-        .mark_rect(fillOpacity=0, stroke=NEUTRAL, strokeDash=[2, 2], strokeWidth=0.6)
-        .encode(x=x, y=y, tooltip=tooltip)
+    scale = alt.Scale(
+        scheme="viridis",
+        reverse=not best,
+        type="log" if wide else "linear",
+        domain=[min(spread), max(spread)] if spread else alt.Undefined,
+        clamp=True,
     )
+    layers: list[Any] = []
+    if ranked:
+        colour = alt.Color("value:Q", title=None, scale=scale).legend(gradientLength=90, format=".3~g")
+        layers.append(
+            alt.Chart(parts.values(ranked))
+            .mark_rect(stroke="white")
+            .encode(x=x, y=y, color=colour, tooltip=tooltip)
+        )
+    if apart:
+        layers.append(
+            alt.Chart(parts.values(apart))
+            .mark_rect(fillOpacity=0, stroke=NEUTRAL, strokeDash=[2, 2], strokeWidth=0.6)
+            .encode(x=x, y=y, tooltip=tooltip)
+        )
     middle = _middle(spread, logarithmic=wide)
-    for light, drawn in (
-        (True, [one for one in ranked if (one["value"] < middle) is best]),
-        (False, [one for one in ranked if (one["value"] < middle) is not best]),
-        (None, [one for one in records if one not in ranked]),
-    ):
-        colour = {True: "#f7f7f7", False: "#111111", None: NEUTRAL}[light]
+    dark = [one for one in ranked if (one["value"] < middle) is best]
+    letters = (
+        ("#f7f7f7", dark),
+        ("#111111", [one for one in ranked if one not in dark]),
+        (NEUTRAL, apart),
+        (NEUTRAL, [one for one in records if one["value"] is None]),
+    )
+    for ink, drawn in letters:
+        hole = bool(drawn) and drawn[0]["value"] is None
         if drawn:
             layers.append(
-                alt.Chart(parts.values(drawn))
-                .mark_text(fontSize=9, color=colour)
-                .encode(x=x, y=y, text="text:N", tooltip=tooltip)
+                alt.Chart(parts.values(drawn, "line", "column", "text", *(_OF_HOLE if hole else ())))
+                .mark_text(fontSize=9, color=ink)
+                .encode(x=x, y=y, text="text:N", tooltip=of_hole if hole else alt.Undefined)
             )
     chart: alt.LayerChart = alt.layer(*layers).properties(
         width=46 * len(data.columns), height=22 * len(data.lines), title=_TITLES[key]

@@ -121,6 +121,7 @@ def gaps_chart(data: Gaps) -> alt.LayerChart:
     records = [
         flat(
             mark,
+            gaps=mark.gaps,
             ms=1e3 * mark.seconds[0],
             end_ms=1e3 * mark.seconds[-1],
             texts=", ".join(
@@ -130,13 +131,10 @@ def gaps_chart(data: Gaps) -> alt.LayerChart:
         for mark in data.marks
     ]
     ticks = [
-        {**record, "ms": 1e3 * seconds, "percentile": f"p{percent}"}
-        for record in records
-        for percent, seconds in zip(PERCENTILES, record["seconds"], strict=True)
-        if percent != PERCENTILES[0]
+        {"framework": mark.subject.framework, "cell": mark.subject.cell, "ms": 1e3 * seconds}
+        for mark in data.marks
+        for seconds in mark.seconds[1:]
     ]
-    for record in [*records, *ticks]:
-        del record["seconds"]
     x = alt.X("ms:Q", title="Time between two tokens (ms)", scale=axis.scale())
     y = alt.Y("cell:N", title=None, sort=cells)
     colour = parts.by_framework(mark.subject.framework for mark in data.marks)
@@ -145,14 +143,14 @@ def gaps_chart(data: Gaps) -> alt.LayerChart:
         alt.Tooltip("texts:N", title="percentiles"), alt.Tooltip("gaps:Q", title="gaps of all runs")
     )
     lines = (
-        alt.Chart(parts.values(records))
+        alt.Chart(parts.values(records, "framework", "cell", "ms", "end_ms"))
         .mark_rule(strokeWidth=1.5)
-        .encode(x=x, x2="end_ms:Q", y=y, color=colour, opacity=parts.faded(0.6), tooltip=tooltip)
+        .encode(x=x, x2="end_ms:Q", y=y, color=colour, opacity=parts.faded(0.6))
     )
     ends = (
         alt.Chart(parts.values(ticks))
         .mark_tick(thickness=2, size=10)
-        .encode(x=x, y=y, color=colour, opacity=parts.faded(), tooltip=tooltip)
+        .encode(x=x, y=y, color=colour, opacity=parts.faded())
     )
     layers: list[Any] = [lines, ends, *parts.marks(records, x, y, colour, standings, tooltip)]
     hints = ["mark: median of a run's gaps; ticks: 90th and 99th percentile; each the median over runs"]

@@ -1,8 +1,8 @@
 """Where the memory goes: each cell's peak as the framework's own size, weights, KV cache, and the rest.
 
-Owns the plot's data and its chart. Imports the table's rows; altair inside `memory_chart`. Contract: the parts are the
-table's columns (``docs/method.md``, "Where the memory goes") and add up to the peak, device memory included; a cell that
-lacks a part has no bar but a reason.
+Owns the plot's data and its chart. Imports the table's rows; altair inside `memory_chart`. Contract: the parts are
+the table's columns (``docs/method.md``, "Where the memory goes") and add up to the peak, device memory included; a cell
+that lacks a part has no bar but a reason.
 """
 
 from __future__ import annotations
@@ -110,14 +110,12 @@ def memory_chart(data: Memory) -> alt.LayerChart:
         for bar in data.marks
         for place, (name, size) in enumerate(zip(MEMORY_PARTS, bar.parts_bytes, strict=True))
     ]
-    for record in records:
-        del record["parts_bytes"]
     y = alt.Y("cell:N", title=None, sort=cells)
     part = alt.selection_point(name="part_choice", fields=["part"], bind="legend")
     colour = alt.Color("part:N", title="part").scale(
         domain=list(MEMORY_PARTS), range=list(MEMORY_PARTS.values())
     )
-    pale = alt.FillOpacity("standing:N", legend=None).scale(
+    pale = alt.FillOpacity("standing:O", legend=None).scale(
         domain=["measured", "suspect", "emulated", "not comparable"], range=[1.0, 0.45, 0.25, 0.45]
     )
     bars = (
@@ -140,7 +138,7 @@ def memory_chart(data: Memory) -> alt.LayerChart:
         .properties(name="marks")
     )
     peaks = (
-        alt.Chart(parts.values(flat(bar, mb=bar.total_bytes / 1e6) for bar in data.marks))
+        alt.Chart(parts.values({"cell": bar.subject.cell, "mb": bar.total_bytes / 1e6} for bar in data.marks))
         .mark_tick(color=NEUTRAL, thickness=2)
         .encode(x="mb:Q", y=y)
     )

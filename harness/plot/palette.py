@@ -57,7 +57,7 @@ MEMORY_PARTS = {
 #: Vega's shapes, by how far a mark may be believed.
 STANDING_SHAPES = {
     "measured": "circle",
-    "suspect": "circle",
+    "suspect": "triangle-down",
     "emulated": "square",
     "not comparable": "diamond",
 }

@@ -22,11 +22,24 @@ SIZE = (640, 420)
 LINE = 17
 
 
-def values(records: Iterable[dict[str, Any]]) -> alt.InlineData:
-    """A layer's data."""
+#: Of a figure in a chart's data: more than anybody sees, fewer than a page has to carry.
+_DIGITS = 6
+
+
+def values(records: Iterable[dict[str, Any]], *keys: str) -> alt.InlineData:
+    """A layer's data: these fields of its records, all of them where none are named; without those that are None."""
     import altair as alt
 
-    return alt.InlineData(values=list(records))
+    return alt.InlineData(
+        values=[
+            {
+                key: float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
+                for key, value in record.items()
+                if value is not None and (not keys or key in keys)
+            }
+            for record in records
+        ]
+    )
 
 
 def by_framework(frameworks: Iterable[str]) -> alt.Color:
@@ -34,9 +47,8 @@ def by_framework(frameworks: Iterable[str]) -> alt.Color:
     import altair as alt
 
     colours = framework_colours(frameworks)
-    return alt.Color("framework:N", title="framework").scale(
-        domain=list(colours), range=list(colours.values())
-    )
+    legend = alt.Legend(title="framework", symbolOpacity=1, symbolType="circle", symbolStrokeWidth=2)
+    return alt.Color("framework:N", legend=legend).scale(domain=list(colours), range=list(colours.values()))
 
 
 def by_standing(shown: Iterable[str]) -> alt.Shape:
@@ -45,7 +57,8 @@ def by_standing(shown: Iterable[str]) -> alt.Shape:
 
     there = set(shown)
     domain = [one for one in STANDINGS if one in there]
-    return alt.Shape("standing:N", title="standing").scale(
+    legend = alt.Legend(title="standing", symbolFillColor="transparent", symbolStrokeColor=NEUTRAL)
+    return alt.Shape("standing:N", legend=legend).scale(
         domain=domain, range=[STANDING_SHAPES[one] for one in domain]
     )
 
@@ -90,8 +103,7 @@ def about(*own: alt.Tooltip) -> list[alt.Tooltip]:
         *own,
         alt.Tooltip("runs:Q"),
         alt.Tooltip("version:N"),
-        alt.Tooltip("standing:N"),
-        alt.Tooltip("unranked:N", title="unranked because"),
+        alt.Tooltip("believed:N", title="standing"),
     ]
 
 
@@ -163,16 +175,18 @@ def lettered(
         records: of the marks.
         key: the field that holds the name.
         places: of the marks in a plot of `SIZE`, in pixels from its upper left corner.
-        x, y: the encodings of the marks.
+        x: the encoding of the marks.
+        y: the encoding of the marks.
     """
     import altair as alt
 
+    x_field, y_field = (str(one.shorthand).partition(":")[0] for one in (x, y))
     by_spot: dict[Spot, list[dict[str, Any]]] = {}
     for record, spot in zip(records, placed(places, [one[key] for one in records], SIZE), strict=True):
         if spot is not None:
             by_spot.setdefault(spot, []).append(record)
     return [
-        alt.Chart(values(named))
+        alt.Chart(values(named, key, x_field, y_field, "framework"))
         .mark_text(align=spot.align, dx=spot.dx, dy=spot.dy, fontSize=FONT_SIZE - 1, color=NEUTRAL)
         .encode(x=x, y=y, text=f"{key}:N", opacity=faded(1.0))
         for spot, named in sorted(by_spot.items())

@@ -28,6 +28,8 @@ Against = Literal["decode_tps", "peak_rss_bytes"]
 #: Nats below which a divergence is drawn at the axis' end: rounding of half precision, not loss.
 LEAST_KLD = 1e-5
 
+#: Fields that an error bar needs.
+_BARS = ("framework", "x", "x_low", "x_high", "y", "y_low", "y_high")
 _WORDS = {
     "decode_tps": ("decode speed", "Decode speed (tokens/s)", 1.0),
     "peak_rss_bytes": ("memory", "Peak memory (MB)", 1e6),
@@ -155,9 +157,9 @@ def quality_chart(data: Quality) -> alt.LayerChart:
 
     words, title, unit = _WORDS[data.against]
     across, up = _axes(data, unit)
-    x = alt.X("x:Q", title=title, scale=across.scale(), axis=alt.Axis(format="~s" if unit == 1 else "~g"))
+    x = alt.X("x:Q", title=title, scale=across.scale(), axis=alt.Axis(format=",.4~r"))
     y = alt.Y("y:Q", title="Mean KLD from the quality reference (nats)", scale=up.scale()).axis(
-        format="~g", tickCount=6
+        format=".2~r", tickCount=6
     )
     colour = parts.by_framework(mark.subject.framework for mark in data.marks)
     standings = [mark.subject.standing for mark in data.marks]
@@ -168,7 +170,7 @@ def quality_chart(data: Quality) -> alt.LayerChart:
         alt.Tooltip("frontier:N", title="on the frontier"),
     )
     bars = [
-        alt.Chart(parts.values(one for one in records if one[f"{end}_low"] is not None))
+        alt.Chart(parts.values((one for one in records if one[f"{end}_low"] is not None), *_BARS))
         .mark_rule(strokeWidth=1)
         .encode(
             **{
@@ -211,6 +213,7 @@ def _record(mark: QualityMark, across: Axis, up: Axis, unit: float) -> dict[str,
     format_ = METRICS["decode_tps" if unit == 1 else "peak_rss_bytes"].format
     return flat(
         mark,
+        frontier=mark.frontier,
         x=at(across, mark.value, unit),
         x_low=at(across, mark.low, unit),
         x_high=at(across, mark.high, unit),
@@ -232,7 +235,7 @@ def _steps(data: Quality, records: Sequence[dict[str, Any]], x: Any, y: Any) -> 
         "step-before" if data.against == "decode_tps" else "step-after"
     )
     chart: alt.Chart = (
-        alt.Chart(parts.values(one for one in records if one["frontier"]))
+        alt.Chart(parts.values((one for one in records if one["frontier"]), "x", "y"))
         .mark_line(color=NEUTRAL, strokeWidth=1.2, strokeDash=[5, 3], interpolate=steps)
         .encode(x=x, y=y, order="x:Q")
     )

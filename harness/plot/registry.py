@@ -1,7 +1,7 @@
 """All plots of a session, by name.
 
-Owns the list. Imports each plot's data; altair when a chart is made. Contract: a name's plot is made of the stored session
-and its rows alone; where there is nothing to plot the reason stands in its place.
+Owns the list. Imports each plot's data; altair when a chart is made. Contract: a name's plot is made of the stored
+session and its rows alone; where there is nothing to plot the reason stands in its place.
 """
 
 from __future__ import annotations

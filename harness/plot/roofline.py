@@ -16,6 +16,7 @@ from harness.errors import UsageError
 from harness.plot.axes import Axis
 from harness.plot.drawn import Figures
 from harness.plot.palette import NEUTRAL, PHASE_SHAPES
+from harness.plot.subjects import scope
 from harness.table.facts import BenchFacts, CellFacts, SessionFacts
 from harness.table.rows import Row, comparison_rows
 from harness.table.utilisation import NEVER_BENCHED, why_not_comparable
@@ -143,7 +144,7 @@ def roofline_data(facts: SessionFacts, rows: Sequence[Row] | None = None) -> Roo
         )
     day = facts.bench.measured_at + (" (suspect)" if facts.bench.doubt else "")
     return Roofline(
-        title=", ".join(dict.fromkeys(f"{row['model']} {row['workload']}" for row in rows)),
+        title=f"Roofline: {scope(rows)}",
         subtitle=f"{facts.machine_name}; session {facts.id}; roofs measured {day}",
         marks=tuple(marks),
         roofs=_roofs(facts.bench, marks),
@@ -259,7 +260,8 @@ def _roof_layers(data: Roofline, x: alt.X, y: alt.Y) -> list[alt.Chart]:
         alt.Chart(alt.InlineData(values=values))
         .mark_line(color=NEUTRAL, strokeWidth=1.5)
         .encode(x=x, y=y, detail="roof:N", tooltip=[alt.Tooltip("roof:N", title="roof")]),
-        named(memory, 0, "left", 8, 12),
+        # Left of the ridge and above the slope, where no mark can lie.
+        named(memory, -1, "right", -14, -2),
         # The highest one's name above its line, the others' below theirs: they may lie close.
         *(named(roof, -1, "right", 0, 12 if place else -8) for place, roof in enumerate(levels)),
     ]

@@ -1,8 +1,8 @@
 """A figure over a property of the workload, a line for each configuration: TTFT by prompt, speed by depth.
 
-Owns the data of such plots and their chart. Imports the suite's workload words; altair inside `series_chart`. Contract: a
-line joins only cells that differ in nothing but that property; where it is the same in all cells there is nothing to
-draw, and the error says so.
+Owns the data of such plots and their chart. Imports the suite's workload words; altair inside `series_chart`.
+Contract: a line joins only cells that differ in nothing but that property; a configuration that was measured at one
+place alone is no line, and the reason says so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 Varying = Literal["prompt_tokens", "depth"]
-_WORDS = {"prompt_tokens": "a prompt of", "depth": "a depth of"}
+_ALONE = {"prompt_tokens": "prompts of one length", "depth": "one depth"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,9 @@ def series_data(
         facts: of the session.
         rows: its table.
         key: the column that is drawn.
-        title, x_title, y_title: what is plotted, and the axes with their units.
+        title: what is plotted.
+        x_title: of the axis of the property, with its unit.
+        y_title: of the figures' axis, with its unit.
         place: the property of a workload.
         varying: its name.
 
@@ -112,6 +114,7 @@ def series_data(
     """
     marks: list[SeriesMark] = []
     missing: dict[str, str] = {}
+    places: dict[str, set[int]] = {}
     for row, subject in zip(rows, subjects(rows), strict=True):
         if row[key] is None or row["artifact_verdict"] == "broken":
             missing[subject.cell] = why_no_figure(row, key)
@@ -119,15 +122,21 @@ def series_data(
         workload = Workload.parse(str(row["workload"]))
         low, high = (row["intervals"] or {}).get(key) or (None, None)
         at = place(workload)
-        marks.append(SeriesMark(subject, _line(row, workload, varying), at, float(row[key]), low, high))
+        mark = SeriesMark(subject, _line(row, workload, varying), at, float(row[key]), low, high)
+        marks.append(mark)
+        places.setdefault(mark.line, set()).add(at)
     if not marks:
         raise nothing(METRICS[key].title, missing)
-    there = {mark.at_tokens for mark in marks}
-    if len(there) == 1:
+    alone = [mark for mark in marks if len(places[mark.line]) == 1]
+    if len(alone) == len(marks):
         raise UsageError(
-            f"every cell has {_WORDS[varying]} {there.pop()} tokens: one point is no line",
+            f"every configuration was measured with {_ALONE[varying]}: there is no line to draw",
             next_step="measure a suite whose workloads differ in it, such as pp128+tg32 and pp512+tg32@d512",
         )
+    missing.update(
+        {mark.subject.cell: f"measured with {_ALONE[varying]}, {mark.at_tokens} tokens" for mark in alone}
+    )
+    marks = [mark for mark in marks if mark not in alone]
     return Series(
         title=f"{title}: {scope(rows)}",
         subtitle=session_line(facts),
@@ -159,6 +168,9 @@ def series_chart(data: Series) -> alt.LayerChart:
     records = [
         flat(
             mark,
+            line=mark.line,
+            at_tokens=mark.at_tokens,
+            value=mark.value,
             text=_text(data.key, mark),
             y_low=None if mark.low is None else up.shown(mark.low),
             y_high=None if mark.high is None else up.shown(mark.high),
