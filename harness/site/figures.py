@@ -103,7 +103,7 @@ def with_half(formatter: object, value: float, half: float) -> str:
     """``351.2 ± 1.4 MB``; where the interval is wider than the value, that it is."""
     if not math.isfinite(half) or half > abs(value):
         # Two runs that disagree leave an interval of any length: its digits would say nothing.
-        return f"{formatter(value)} ± more than itself"  # type: ignore[operator]
+        return f"{formatter(value)} ± >100 %"  # type: ignore[operator]
     units = _UNITS.get(formatter, (("", 1.0),))
     suffix, size = next((each for each in units if abs(value) >= each[1]), units[-1])
     scaled, spread = value / size, half / size

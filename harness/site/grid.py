@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.precision import class_rank
-from harness.safe_text import printable
 from harness.site.figures import best_figures, uncertain_text, why_unranked
 from harness.table.claims import claim_for
 from harness.table.metrics import METRICS
@@ -25,7 +24,7 @@ from harness.table.view import (
 )
 
 #: Figures of a table unless others are asked for; those that no row has are left out.
-FIGURES: tuple[str, ...] = ("bits_per_weight", *DEFAULT_COLUMNS)
+FIGURES: tuple[str, ...] = DEFAULT_COLUMNS
 #: Shown where the rows differ in them.
 _TELLING = ("model", "device", "workload", "options", "machine", "session")
 #: Names of a class of precision for a person.
@@ -43,6 +42,14 @@ class GridColumn:
     title: str
     figures: bool
     tip: str = ""
+
+
+_SAID = "What others say, not a measurement."
+_CLAIMS = (
+    GridColumn("claim_memory", "Memory (claim)", False, _SAID),
+    GridColumn("claim_speed_up", "Speed-up (claim)", False, _SAID),
+    GridColumn("claim_use", "For (claim)", False, _SAID),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +139,16 @@ def make_grid(
         anchor: its id in the page.
         link: from a path at the site's root to what stands in ``href``.
         figures: columns; those that no row has are left out.
-        claimed: with what others claim.
+        claimed: with what others claim, before the figures.
         telling: columns of the identity, shown where rows differ in them.
     """
     kept = [one for one in shown if has_figures(one.row)]
     left = [key for key in telling if len({str(one.row[key]) for one in kept}) > 1]
     right = [key for key in figures if any(one.row[key] is not None for one in kept)]
-    columns = [GridColumn(key, METRICS[key].title, False) for key in left]
-    columns += [GridColumn(key, METRICS[key].title, True, METRICS[key].description) for key in right]
-    if claimed:
-        columns += [
-            GridColumn("claim_memory", "Memory (claim)", False, "What others say, not a measurement."),
-            GridColumn("claim_speed_up", "Speed-up (claim)", False, "What others say, not a measurement."),
-            GridColumn("claim_use", "For (claim)", False, "What others say, not a measurement."),
-        ]
+    words = [GridColumn(key, METRICS[key].title, False) for key in left]
+    numbers = [GridColumn(key, METRICS[key].title, True, METRICS[key].description) for key in right]
+    claims = _CLAIMS if claimed else ()
+    columns = (*words, *claims, *numbers)
     best: dict[int, set[tuple[int, str]]] = {}
     for one in kept:
         if id(one.of_session) not in best:
@@ -153,13 +156,8 @@ def make_grid(
 
     def row_of(one: Shown) -> GridRow:
         cells = [_word(one.row, key) for key in left]
+        cells += _claims(one.row) if claimed else []
         cells += [_figure(one, key, (one.place, key) in best[id(one.of_session)], link) for key in right]
-        if claimed:
-            claim = claim_for(one.row.values)
-            cells += [
-                GridCell(MISSING if claim is None else printable(text))
-                for text in (("", "", "") if claim is None else (claim.memory, claim.speed_up, claim.use))
-            ]
         row = one.row
         return GridRow(
             f"{row['framework']} {precision_text(row)}",
@@ -179,11 +177,18 @@ def make_grid(
     apart = tuple(row for _, row in sorted(made, key=_by_class) if row.unranked is not None)
     if apart:
         blocks.append(("Not ranked: emulated, suspect, broken or not finished", False, apart))
-    return Grid(caption, anchor, tuple(columns), tuple(blocks))
+    return Grid(caption, anchor, columns, tuple(blocks))
 
 
 def _by_class(made: tuple[Shown, GridRow]) -> int:
     return class_rank(made[0].row["precision_class"])
+
+
+def _claims(row: Row) -> list[GridCell]:
+    claim = claim_for(row.values)
+    if claim is None:
+        return [GridCell(MISSING)] * len(_CLAIMS)
+    return [GridCell(claim.memory), GridCell(claim.speed_up), GridCell(claim.use)]
 
 
 def _word(row: Row, key: str) -> GridCell:

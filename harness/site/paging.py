@@ -61,7 +61,7 @@ def grid_pages(grid: Grid) -> list[Grid]:
 
 def _weight_of_row(row: GridRow) -> int:
     cells = sum(
-        (_CELL + 25 if one.value is not None else 6) + _weight(one.text) + _weight(one.href or "")
+        (_CELL + 25 if one.value is not None else 16) + _weight(one.text) + _weight(one.href or "")
         for one in row.cells
     )
     return _ROW + 2 * _weight(row.name) + cells

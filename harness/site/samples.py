@@ -35,11 +35,12 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class FigureText:
-    """One figure: its anchor, heading and the lines below it, each with its depth."""
+    """One figure: its anchor, heading, the lines below it, and links to its runs: way and name."""
 
     anchor: str
     heading: str
     lines: tuple[Line, ...]
+    runs: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +64,25 @@ class RunText:
     texts: tuple[tuple[str, str], ...]
 
 
-def figure_texts(one: Explained) -> tuple[list[FigureText], list[tuple[str, str, str]]]:
-    """The figures that are there, and of those that are missing key, title and reason."""
-    there, missing = [], []
+def figure_texts(
+    one: Explained, runs: Mapping[str, tuple[str, str]]
+) -> tuple[list[FigureText], list[tuple[str, str]]]:
+    """The figures that are there, and of those that are missing the titles by reason.
+
+    Args:
+        one: the explained row.
+        runs: way and name of the runs that have a place on the site, by id.
+    """
+    there: list[FigureText] = []
+    missing: dict[str, list[str]] = {}
     for key, figure in one.figures.items():
         if figure["value"] in (None, []):
-            missing.append((key, str(figure["title"]), str(figure["why_missing"])))
+            missing.setdefault(str(figure["why_missing"]), []).append(str(figure["title"]))
             continue
         heading, *lines = figure_lines(one, key, figure)
-        there.append(FigureText(key, heading.text, tuple(lines)))
-    return there, missing
+        behind = tuple(runs[each] for each in figure.get("run_ids", ()) if each in runs)
+        there.append(FigureText(key, heading.text, tuple(lines), behind))
+    return there, [(", ".join(titles), reason) for reason, titles in missing.items()]
 
 
 def run_anchor(run_id: str) -> str:

@@ -20,7 +20,7 @@ from harness.site import samples
 from harness.site.grid import Grid, Shown, has_figures, make_grid
 from harness.site.names import slug
 from harness.site.paging import Page, grid_pages, page_names, text_pages
-from harness.site.samples import RunText, Text
+from harness.site.samples import FigureText, RunText, Text
 from harness.site.shell import MOST_BYTES, Folder, Shell, asset
 from harness.store import Store, overview
 from harness.store import facts as stored
@@ -150,7 +150,6 @@ class SessionPages:
             caption=f"Configurations measured in session {facts.id}",
             anchor="rows",
             link=lambda path: path.removeprefix(f"{home}/"),
-            claimed=True,
             telling=("model", "device", "workload", "options"),
         )
         view = build_view([one.row for one in shown if has_figures(one.row)], [made.about()])
@@ -321,14 +320,24 @@ class SessionPages:
                 cell.runs[at : at + samples.RUNS_OF_A_PAGE]
                 for at in range(0, len(cell.runs), samples.RUNS_OF_A_PAGE)
             ] or [()]
-            for page in page_names(f"c{cell.position}", len(chunks)):
-                self._cell_page(facts, cell, one, baseline, home, page, chunks[page.number - 1], texts)
+            names = page_names(f"c{cell.position}", len(chunks))
+            ways = {
+                run.id: (f"{page.name}#{samples.run_anchor(run.id)}", f"{run.kind} run {run.index}")
+                for page, runs in zip(names, chunks, strict=True)
+                for run in runs
+            }
+            for page, runs in zip(names, chunks, strict=True):
+                figures = (
+                    samples.figure_texts(one, ways) if one is not None and page.number == 1 else ([], [])
+                )
+                self._cell_page(facts, cell, one, figures, baseline, home, page, runs, texts)
 
     def _cell_page(
         self,
         facts: stored.SessionFacts,
         cell: stored.CellFacts,
         one: Explained | None,
+        figures: tuple[Sequence[FigureText], Sequence[tuple[str, str]]],
         baseline: str | None,
         home: str,
         page: Page,
@@ -336,7 +345,6 @@ class SessionPages:
         texts: Mapping[str, tuple[str | None, str | None]],
     ) -> None:
         first = page.number == 1
-        figures, missing = samples.figure_texts(one) if one is not None and first else ([], [])
         record = cell.cell
         name = f"{record.framework} {record.precision} ({record.recipe}), {record.model}, {record.device}"
         text = ""
@@ -349,8 +357,8 @@ class SessionPages:
                 trail=_trail(facts.id, home),
                 facts=samples.cell_facts(cell) if first else [],
                 status=None if one is None else (one.row["status"], one.row["reason"]),
-                figures=figures,
-                missing=missing,
+                figures=figures[0],
+                missing=figures[1],
                 windows=samples.window_table(cell) if first else None,
                 tasks=samples.task_texts(cell, length) if first else [],
                 runs=[samples.run_text(run, texts.get(run.id), length) for run in runs],

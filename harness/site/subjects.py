@@ -139,7 +139,6 @@ class SubjectPages:
             caption=f"{heading}: what was measured",
             anchor="rows",
             link=lambda path: f"../{path}",
-            claimed=True,
             telling=tuple(
                 each
                 for each in ("model", "device", "workload", "options", "machine", "session")

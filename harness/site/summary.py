@@ -27,8 +27,8 @@ from harness.table.view import label, model_text
 #: Sessions on a page of their list.
 SESSIONS_OF_A_PAGE = 500
 _HEADLINE = (
-    "peak_rss_bytes", "memory_reduction", "prefill_tps", "decode_tps", "speedup_decode", "bits_per_weight",
-    "energy_joules_per_decode_token", "kld_mean", "same_top",
+    "peak_rss_bytes", "memory_reduction", "speedup_decode", "decode_tps", "prefill_tps", "kld_mean", "same_top",
+    "energy_joules_per_decode_token", "bits_per_weight",
 )  # fmt: skip
 
 Rows = Sequence[Sequence[Text]]

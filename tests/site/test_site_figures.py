@@ -56,7 +56,7 @@ def row(
         (as_seconds, 0.0331, 0.0004, "33.1 ± 0.4 ms"),
         (significant, 0.0482, 0.0031, "0.048 ± 0.003"),
         (significant, 2.99e-06, 1e-7, "2.99e-06 ± 1e-07"),
-        (as_number, 3.0, 7.0, "3 ± more than itself"),
+        (as_number, 3.0, 7.0, "3 ± >100 %"),
     ],
 )  # fmt: skip
 def test_a_figure_shows_half_its_interval_in_its_own_unit(
