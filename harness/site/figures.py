@@ -8,24 +8,19 @@ difference; what is emulated, suspect, broken or incomplete is never ranked.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from harness.table import estimates
 from harness.table.metrics import METRICS, as_bytes, as_factor, as_joules, as_percent, as_seconds
 from harness.table.rows import BASELINE_SUSPECT, QUALITY_KEYS, Row
 
-#: Figures of an artifact or of counts: they have no spread.
-EXACT = frozenset(
-    {
-        "weight_bytes", "bits_per_weight", "prepare_s", "prepare_peak_bytes", "touched_weight_bytes",
-        "analytic_kv_bytes",
-    }
-)  # fmt: skip
+#: Figures of an artifact or of a model's shape: they have no spread.
+EXACT = frozenset({"weight_bytes", "bits_per_weight", "touched_weight_bytes", "analytic_kv_bytes"})
 #: Figures against the speed baseline, and the figure of a run that they compare.
 _RATIOS = {"speedup_prefill": "prefill_tps", "speedup_decode": "decode_tps"}
 
 #: A formatter's units: factor and suffix, largest first; of the others the number stands as it is.
-_UNITS: Mapping[object, tuple[tuple[str, float], ...]] = {
+_UNITS: Mapping[Callable[[float], str], tuple[tuple[str, float], ...]] = {
     as_bytes: ((" GB", 1e9), (" MB", 1e6), (" kB", 1e3), (" B", 1.0)),
     as_seconds: ((" s", 1.0), (" ms", 1e-3), (" µs", 1e-6), (" ns", 1e-9)),
     as_joules: ((" J", 1.0), (" mJ", 1e-3), (" µJ", 1e-6)),
@@ -64,12 +59,12 @@ def interval_of(rows: Sequence[Row], row: Row, key: str) -> tuple[float, float] 
         own, other = ((each["intervals"] or {}).get(of) for each in (row, base))
         return estimates.mover(base[of], other, row[of], own)
     if key == "memory_reduction":
-        sides = [list(each.basis.get(key, {}).values()) for each in (base, row)]
-        middles = [estimates.median(values) for values in sides]
-        if None in middles or min(middles) <= 0:  # type: ignore[type-var]  # None was looked for
+        before, after = (list(each.basis.get(key, {}).values()) for each in (base, row))
+        of_base, own_bytes = estimates.median(before), estimates.median(after)
+        if of_base is None or own_bytes is None or min(of_base, own_bytes) <= 0:
             return None
-        bounds = [estimates.median_interval(values) for values in sides]
-        ratio = estimates.mover(middles[0], bounds[0], middles[1], bounds[1])  # type: ignore[arg-type]
+        bounds = estimates.median_interval(before), estimates.median_interval(after)
+        ratio = estimates.mover(of_base, bounds[0], own_bytes, bounds[1])
         return None if ratio is None else (1 - ratio[1], 1 - ratio[0])
     return None
 
@@ -99,11 +94,15 @@ def uncertain_text(rows: Sequence[Row], row: Row, key: str) -> str:
     return f"{text} ({behind})" if behind else text
 
 
-def with_half(formatter: object, value: float, half: float) -> str:
+def with_half(formatter: Callable[[float], str], value: float, half: float) -> str:
     """``351.2 ± 1.4 MB``; where the interval is wider than the value, that it is."""
-    if not math.isfinite(half) or half > abs(value):
-        # Two runs that disagree leave an interval of any length: its digits would say nothing.
-        return f"{formatter(value)} ± >100 %"  # type: ignore[operator]
+    # Two runs that disagree leave an interval of any length: its digits would say nothing. A share may be near 0.
+    if (
+        not math.isfinite(half)
+        or (half > abs(value) and formatter is not as_percent)
+        or half > 1e4 * abs(value)
+    ):
+        return f"{formatter(value)} ± >100 %"
     units = _UNITS.get(formatter, (("", 1.0),))
     suffix, size = next((each for each in units if abs(value) >= each[1]), units[-1])
     scaled, spread = value / size, half / size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -57,10 +57,11 @@ def row(
         (significant, 0.0482, 0.0031, "0.048 ± 0.003"),
         (significant, 2.99e-06, 1e-7, "2.99e-06 ± 1e-07"),
         (as_number, 3.0, 7.0, "3 ± >100 %"),
+        (as_percent, -0.002, 0.011, "-0.2 ± 1.1 %"),
     ],
 )  # fmt: skip
 def test_a_figure_shows_half_its_interval_in_its_own_unit(
-    formatter: object, value: float, half: float, text: str
+    formatter: Callable[[float], str], value: float, half: float, text: str
 ) -> None:
     assert with_half(formatter, value, half) == text
 
