@@ -17,6 +17,8 @@ from typing import Any
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+#: Where a spreadsheet begins to compute (OWASP's list, with the full-width forms), and the guard itself.
+_FORMULA = frozenset("=+-@\t\r\n'＝＋－＠")
 _STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
 
 #: ``scheme://user:password@``; the user may be missing. Up to the last @ before a space: passwords may hold one. With
@@ -45,6 +47,14 @@ def printable_styled(text: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"
+
+
+def guarded(text: str) -> str:
+    """A text that no spreadsheet takes for a formula: with an apostrophe before what might be one.
+
+    So has a text that began with an apostrophe: whoever takes one away at the beginning has the text again.
+    """
+    return f"'{text}" if text[:1] in _FORMULA else text
 
 
 def without_passwords(text: str) -> str:

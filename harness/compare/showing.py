@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.compare.ratios import IDENTITY, Comparison, Mean, Pair, Ratio
 from harness.compare.sides import Side
-from harness.safe_text import finite, json_text, printable
+from harness.safe_text import finite, guarded, json_text, printable
 from harness.table.metrics import METRICS
 from harness.table.view import Column, Section, View, row_name, shown, some_of
 
@@ -182,4 +182,4 @@ def csv_of(found: Comparison) -> str:
 
 
 def _field(value: Any) -> Any:
-    return printable(value) if isinstance(value, str) else "" if value is None else finite(value)
+    return guarded(printable(value)) if isinstance(value, str) else "" if value is None else finite(value)

@@ -1,7 +1,6 @@
 """CSV and Parquet: one file per table, in a folder or a zip file.
 
-Owns these two formats and the guard of CSV against spreadsheets that run text as formulas. Imports pyarrow only while
-writing Parquet. Contract: streams, some ten thousand rows at a time.
+Owns these two formats. Imports pyarrow only while writing Parquet. Contract: streams, some ten thousand rows at a time.
 
 In CSV a missing value is an empty cell, JSON is its text, packed numbers are base64, times are ISO text in UTC. A
 text that a spreadsheet might take for a formula begins with an apostrophe; so does one that began with an apostrophe:
@@ -26,12 +25,11 @@ from harness.exchange.flat import Part
 from harness.exchange.shape import Kind
 from harness.exchange.values import Row
 from harness.files import Progress, sync_file, sync_folder
+from harness.safe_text import guarded
 from harness.store import schema
 
 #: What the folder says of itself.
 ABOUT = "export.json"
-#: Where a spreadsheet begins to compute (OWASP's list, with the full-width forms), and the guard itself.
-_FORMULA = frozenset("=+-@\t\r\n'＝＋－＠")
 # Parquet's row groups: large enough to compress, small enough for any machine.
 _ROWS_AT_ONCE = 50_000
 _BYTES_AT_ONCE = 64 * 2**20
@@ -94,11 +92,6 @@ def _zip(folder: Path, names: Sequence[str], target: Path, format_: str) -> None
 
 
 # -- CSV ------------------------------------------------------------------------------------------------------------
-
-
-def guarded(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in _FORMULA else text
 
 
 _CSV: dict[Kind, Callable[[Any], Any]] = {

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Spans above this are logarithmic.
 _WIDE = 8.0
+#: An axis ends at this multiple of its greatest figure, though an error bar may go on.
+_LONGEST = 1.5
 #: Free room at the ends of an axis, as a share of its length.
 _ROOM = 0.05
 
@@ -68,6 +70,13 @@ def fitting(values: Iterable[float], *, floor: float | None = None) -> Axis:
         return _logarithmic(min(known), max(known))
     top = max(*known, 0.0) or 1.0
     return Axis(min(*known, 0.0), top * (1 + _ROOM), logarithmic=False)
+
+
+def with_bars(values: Iterable[float], ends: Iterable[float | None]) -> list[float]:
+    """The figures and the upper ends of their bars, for `fitting`: no bar makes the axis longer by half."""
+    known = list(values)
+    most = _LONGEST * max(known)
+    return [*known, *(min(end, most) for end in ends if end is not None)]
 
 
 def _logarithmic(low: float, high: float) -> Axis:

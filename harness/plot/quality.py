@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.plot.axes import Axis, fitting
+from harness.plot.axes import Axis, fitting, with_bars
 from harness.plot.drawn import Figures, Subject, flat, nothing, session_line, summed
 from harness.plot.palette import NEUTRAL
 from harness.plot.subjects import scope, subjects, why_no_figure
@@ -197,12 +197,11 @@ def quality_chart(data: Quality) -> alt.LayerChart:
 
 
 def _axes(data: Quality, unit: float) -> tuple[Axis, Axis]:
-    def ends(of: Sequence[float | None]) -> list[float]:
-        return [value for value in of if value is not None]
-
-    across = fitting([mark.value / unit for mark in data.marks])
-    measured = [mark.kld for mark in data.marks]
-    up = fitting([*measured, *ends([mark.kld_high for mark in data.marks])], floor=LEAST_KLD)
+    values, highs = [mark.value for mark in data.marks], [mark.high for mark in data.marks]
+    across = fitting(value / unit for value in with_bars(values, highs))
+    up = fitting(
+        with_bars([mark.kld for mark in data.marks], [mark.kld_high for mark in data.marks]), floor=LEAST_KLD
+    )
     return across, up
 
 

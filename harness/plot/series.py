@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import UsageError
-from harness.plot.axes import fitting
+from harness.plot.axes import fitting, with_bars
 from harness.plot.drawn import Figures, Subject, flat, nothing, session_line, summed
 from harness.plot.subjects import scope, subjects, why_no_figure
 from harness.suite.cell import Workload
@@ -164,7 +164,10 @@ def series_chart(data: Series) -> alt.LayerChart:
     from harness.plot import parts
 
     at = [float(mark.at_tokens) for mark in data.marks]
-    across, up = fitting(at), fitting([mark.value for mark in data.marks])
+    across, up = (
+        fitting(at),
+        fitting(with_bars([mark.value for mark in data.marks], [mark.high for mark in data.marks])),
+    )
     records = [
         flat(
             mark,

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from harness.safe_text import finite, json_text, printable
+from harness.safe_text import finite, guarded, json_text, printable
 from harness.table.rows import Row
 
 
@@ -19,7 +19,10 @@ def render_json(rows: Sequence[Row], keys: Sequence[str]) -> str:
 
 
 def render_csv(rows: Sequence[Row], keys: Sequence[str]) -> str:
-    """One line a row after a line of keys; missing is empty, lists and mappings are JSON."""
+    """One line a row after a line of keys; missing is empty, lists and mappings are JSON.
+
+    A text that a spreadsheet might take for a formula begins with an apostrophe.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(keys)
@@ -32,4 +35,4 @@ def _field(value: Any) -> Any:
         return ""
     if isinstance(value, dict | list):
         return printable(json.dumps(finite(value), allow_nan=False, ensure_ascii=False))
-    return printable(value) if isinstance(value, str) else value
+    return guarded(printable(value)) if isinstance(value, str) else value

@@ -8,9 +8,9 @@ from harness.table.view import View
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, inside a table cell or a list."""
+    """Text that Markdown shows as it is, inside a table cell or a list: no entity and no formula either."""
     flat = " ".join(text.split())
-    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", flat)
+    return re.sub(r"([\\`*_{}\[\]<>#|~&$])", r"\\\1", flat)
 
 
 def render_markdown(view: View) -> str:

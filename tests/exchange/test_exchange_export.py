@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from small_databases import CELL, MOST_RUNS, OTHER, Night, contents, make_database
 
 from harness.errors import EdgebenchError, UsageError
-from harness.exchange import export, merging, own_import, tabular, values
+from harness.exchange import export, merging, own_import, values
 from harness.exchange.choosing import ALL, Wish
 from harness.exchange.shape import TableShape
 from harness.exchange.source import SHAPE, opened
+from harness.safe_text import guarded
 from harness.store import Store, schema
 from harness.store.ids import canonical_json
 
@@ -390,7 +391,7 @@ def _is_number(text: str) -> bool:
 
 @given(st.text())
 def test_the_guard_is_undone_by_taking_one_apostrophe_away(text: str) -> None:
-    made = tabular.guarded(text)
+    made = guarded(text)
     assert made[:1] not in {"=", "+", "-", "@", "\t", "\r", "\n"}
     assert made.removeprefix("'") == text
 
