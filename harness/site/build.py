@@ -91,6 +91,7 @@ def build_site(
         "Models": subjects.models(), "Frameworks": subjects.frameworks(), "Machines": subjects.machines(),
     }  # fmt: skip
     summary = SummaryPages(store, shell, folder, featured)
+    summary.ship()
     summary.coverage()
     summary.failures()
     summary.versions()

@@ -118,6 +118,8 @@ def with_half(formatter: Callable[[float], str], value: float, half: float) -> s
         if round(spread, digits) == 0:
             return f"{scaled:,.{max(digits, 0)}f} ± <{10.0**-digits:g}{suffix}"
     digits = max(digits, 0)
+    if round(scaled, digits) == 0:
+        scaled = 0.0  # never "-0.0"
     return f"{scaled:,.{digits}f} ± {spread:,.{digits}f}{suffix}"
 
 

@@ -40,7 +40,7 @@ def text_pages(rows: Iterable[Sequence[Text]]) -> list[list[Sequence[Text]]]:
     weighed = [
         (row, _ROW + sum(_CELL + _weight(one.text) + _weight(one.href or "") for one in row)) for row in rows
     ]
-    return _chunks(weighed)
+    return chunks(weighed, _ROOM)
 
 
 def grid_pages(grid: Grid) -> list[Grid]:
@@ -48,7 +48,7 @@ def grid_pages(grid: Grid) -> list[Grid]:
     every = [(heading, ranked, row) for heading, ranked, rows in grid.blocks for row in rows]
     weighed = [(one, _weight_of_row(one[2])) for one in every]
     made = []
-    for part in _chunks(weighed):
+    for part in chunks(weighed, _ROOM):
         blocks: list[tuple[str, bool, tuple[GridRow, ...]]] = []
         for heading, ranked, row in part:
             if blocks and blocks[-1][0] == heading:
@@ -73,13 +73,14 @@ def _weight(text: str) -> int:
     return plain + 5 * sum(text.count(one) for one in "&<>\"'")
 
 
-def _chunks(weighed: Sequence[tuple[T, int]]) -> list[list[T]]:
+def chunks(weighed: Sequence[tuple[T, int]], room: int) -> list[list[T]]:
+    """Things with their weights in lists that weigh no more than the room, in order; one too heavy stands alone."""
     made: list[list[T]] = [[]]
-    room = _ROOM
+    left = room
     for one, weight in weighed:
-        if made[-1] and weight > room:
+        if made[-1] and weight > left:
             made.append([])
-            room = _ROOM
+            left = room
         made[-1].append(one)
-        room -= weight
+        left -= weight
     return made

@@ -142,7 +142,8 @@ def _pairs(values: Mapping[str, Any]) -> str:
 def _tables(run: stored.RunFacts) -> list[TableText]:
     found = []
     if run.samples:
-        names = list(dict.fromkeys(name for one in run.samples for name in one.values))
+        # Stored in an order of the file's own.
+        names = sorted({name for one in run.samples for name in one.values})
         heads = [f"#{one.repetition}{' warm-up' if one.warmup else ''}" for one in run.samples]
         rows = [
             (name, *("" if name not in one.values else repr(one.values[name]) for one in run.samples))

@@ -7,7 +7,7 @@ Contract: facts of one session are in memory at a time; what stays is its rows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -19,7 +19,7 @@ from harness.safe_text import without_passwords
 from harness.site import samples
 from harness.site.grid import Grid, Shown, has_figures, make_grid
 from harness.site.names import slug
-from harness.site.paging import Page, grid_pages, page_names, text_pages
+from harness.site.paging import Page, chunks, grid_pages, page_names, text_pages
 from harness.site.samples import FigureText, RunText, Text
 from harness.site.shell import MOST_BYTES, Folder, Shell, asset
 from harness.store import Store, overview
@@ -34,6 +34,8 @@ from harness.table.view import Section, build_view, label, model_text
 
 #: Notes below a table that stand in its page; more of them get pages of their own.
 _NOTES_BYTES = 200_000
+#: What a page of plots has beside the plots and their script.
+_FRAME_BYTES = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,20 +232,31 @@ class SessionPages:
         from harness.plot.embedding import PLOT_STYLE, plot_block, vega_script
         from harness.plot.registry import session_plots
 
-        drawn = session_plots(made, rows)
-        text = self._shell.page(
-            "plots",
-            root="../../",
-            heading=f"Plots of session {made.id}",
-            current="Sessions",
-            trail=_trail(made.id, home),
-            scripts=[vega_script()] if any(one.chart is not None for one in drawn) else [],
-            styles=[PLOT_STYLE],
-            # Escaped where they are made.
-            blocks=[Markup(plot_block(one, f"plot-{slug(one.name)}")) for one in drawn],
-            names=[(f"plot-{slug(one.name)}", one.title) for one in drawn],
-        )
-        self._folder.write(f"{home}/plots.html", text)
+        blocks = []
+        room = MOST_BYTES - len(vega_script().encode()) - _FRAME_BYTES
+        for one in session_plots(made, rows):
+            anchor = f"plot-{slug(one.name)}"
+            block = plot_block(one, anchor)
+            if len(block.encode()) > room:
+                why = f"it has too many marks for a page; edgebench plot {one.name} draws it"
+                block = plot_block(replace(one, chart=None, why_not=why), anchor)
+            # Escaped where it is made.
+            blocks.append(((anchor, one.title, Markup(block)), len(block.encode())))
+        parts = chunks(blocks, room)
+        for page, part in zip(page_names("plots", len(parts)), parts, strict=True):
+            drawn = any('type="application/json"' in block for _, _, block in part)
+            text = self._shell.page(
+                "plots",
+                root="../../",
+                heading=f"Plots of session {made.id}" + (f", page {page.number}" if page.number > 1 else ""),
+                current="Sessions",
+                trail=_trail(made.id, home),
+                scripts=[vega_script()] if drawn else [],
+                styles=[PLOT_STYLE],
+                blocks=part,
+                page=page,
+            )
+            self._folder.write(f"{home}/{page.name}", text)
         return [("plots.html", "Plots")]
 
     def _notes(self, session_id: str, sections: Sequence[Section], home: str) -> bool:
@@ -316,17 +329,17 @@ class SessionPages:
                 continue
             one = explained_rows(facts, made, rows, keys, [rows[place]])[0] if rows else None
             baseline = None if one is None or one.row.baseline is None else pages[one.row.baseline]
-            chunks = [
+            several = [
                 cell.runs[at : at + samples.RUNS_OF_A_PAGE]
                 for at in range(0, len(cell.runs), samples.RUNS_OF_A_PAGE)
             ] or [()]
-            names = page_names(f"c{cell.position}", len(chunks))
+            names = page_names(f"c{cell.position}", len(several))
             ways = {
                 run.id: (f"{page.name}#{samples.run_anchor(run.id)}", f"{run.kind} run {run.index}")
-                for page, runs in zip(names, chunks, strict=True)
+                for page, runs in zip(names, several, strict=True)
                 for run in runs
             }
-            for page, runs in zip(names, chunks, strict=True):
+            for page, runs in zip(names, several, strict=True):
                 figures = (
                     samples.figure_texts(one, ways) if one is not None and page.number == 1 else ([], [])
                 )
@@ -379,10 +392,10 @@ class SessionPages:
         if not facts.others:
             return None
         runs: list[RunText] = [samples.run_text(run, texts.get(run.id), 0) for run in facts.others]
-        chunks = [
+        several = [
             runs[at : at + samples.RUNS_OF_A_PAGE] for at in range(0, len(runs), samples.RUNS_OF_A_PAGE)
         ]
-        for page in page_names("others", len(chunks)):
+        for page in page_names("others", len(several)):
             self._folder.write(
                 f"{home}/{page.name}",
                 self._shell.page(
@@ -397,7 +410,7 @@ class SessionPages:
                     missing=[],
                     windows=None,
                     tasks=[],
-                    runs=chunks[page.number - 1],
+                    runs=several[page.number - 1],
                     baseline=None,
                     page=page,
                 ),
@@ -413,9 +426,9 @@ def _trail(session_id: str, home: str) -> list[tuple[str, str]]:
 
 
 def _has_page(cell: stored.CellFacts) -> bool:
-    # A run that was skipped has nothing but its reason, which the coverage page has.
+    # A run that was skipped has nothing but its reason, which the coverage page has; an artifact has figures.
     tried = any(run.status != "skipped" for run in cell.runs)
-    return tried or cell.score is not None or cell.evaluation is not None
+    return tried or cell.score is not None or cell.evaluation is not None or cell.artifact is not None
 
 
 def _session_facts(facts: stored.SessionFacts, made: ShownFacts) -> list[tuple[str, Text]]:

@@ -57,6 +57,7 @@ def policy(styles: Iterable[str], scripts: Iterable[str]) -> str:
 #: What every page leads to: path from the site's root, and name.
 MENU: tuple[tuple[str, str], ...] = (
     ("index.html", "Overview"),
+    ("ship.html", "Which one to ship"),
     ("sessions.html", "Sessions"),
     ("coverage.html", "Coverage"),
     ("failures.html", "Failures"),

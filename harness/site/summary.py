@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from harness.precision import precision_rank
 from harness.safe_text import without_passwords
 from harness.site.grid import Shown, has_figures, make_grid
@@ -17,6 +19,7 @@ from harness.site.paging import page_names, text_pages
 from harness.site.samples import Text
 from harness.site.session import Published
 from harness.site.shell import Folder, Shell, asset
+from harness.site.wishes import wishes_block, wishes_script, wishes_style
 from harness.store import Store, overview
 from harness.store.versions import state_of
 from harness.table.claims import load_claims
@@ -115,6 +118,29 @@ class SummaryPages:
             Text(f"{measured} of {len(one.shown)}", float(measured)),
             Text(ended),
         ]
+
+    def ship(self) -> None:
+        """The recommendation, moved by sliders."""
+        processors: dict[str, str | None] = {
+            machine: self._store.describe("machine", machine)["cpu_model"]
+            for machine in sorted({one.machine_id for one in self._featured})
+        }
+        pages = {id(one.row): one.page for one in self._shown}
+        rows = [one.row for one in self._shown if has_figures(one.row)]
+        self._folder.write(
+            "ship.html",
+            self._shell.page(
+                "ship",
+                root="",
+                heading="Which one should I ship?",
+                current="Which one to ship",
+                trail=[("index.html", "Overview")],
+                scripts=[wishes_script()] if rows else [],
+                styles=[wishes_style()],
+                # Escaped where it is made.
+                block=Markup(wishes_block(rows, processors, lambda row: pages[id(row)])) if rows else "",
+            ),
+        )
 
     # -- coverage and failures ------------------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@
   "use strict";
 
   var HOLE = "–";
+  // Rows that stand on the screen at first: laying out thousands takes longer than a reader waits. Print has all.
+  var AT_FIRST = 250;
 
   function make(name, properties, children) {
     var element = document.createElement(name);
@@ -51,6 +53,7 @@
     this.head = this.table.tHead.rows[0];
     this.bodies = Array.from(this.table.tBodies);
     this.hidden = new Set();
+    this.most = AT_FIRST;
     this.grouped = true;
     this.number = number;
     this.titles = Array.from(this.head.cells, text);
@@ -65,6 +68,7 @@
     this.order = entries.slice();
     this.tools();
     this.sorters();
+    this.limit();
   }
 
   Table.prototype.shown = function () { return this.order.filter(function (one) { return !one.row.hidden; }); };
@@ -93,6 +97,10 @@
     });
     this.told = make("p", { className: "told", role: "status" });
     this.section.prepend(make("div", { className: "tools" }, parts), this.told);
+    this.all = make("button", { type: "button" });
+    this.rest = make("p", { className: "tools", hidden: true }, [this.all]);
+    this.section.append(this.rest);
+    this.all.addEventListener("click", function () { self.most = Infinity; self.limit(); self.count(); self.search.focus(); });
     this.search.addEventListener("input", function () { self.filter(); });
   };
 
@@ -163,6 +171,25 @@
     var parts = this.bodies.map(function () { return document.createDocumentFragment(); });
     this.order.forEach(function (one) { parts[self.grouped || one.apart ? one.home : 0].append(one.row); });
     this.bodies.forEach(function (body, at) { body.append(parts[at]); });
+    this.limit();
+  };
+
+  // Only the first of what is shown stands on the screen, from the top of the page down.
+  Table.prototype.limit = function () {
+    if (this.entries.length < 2) { return; }
+    var self = this;
+    var left = this.most, more = 0;
+    this.bodies.forEach(function (body, at) {
+      self.order.forEach(function (one) {
+        if (one.row.hidden || (self.grouped || one.apart ? one.home : 0) !== at) { return; }
+        var gone = left <= 0;
+        if (one.row.classList.contains("more") !== gone) { one.row.classList.toggle("more", gone); }
+        left -= 1;
+        if (gone) { more += 1; }
+      });
+    });
+    this.rest.hidden = more === 0;
+    this.all.textContent = "Show " + more + " more rows";
     this.headings();
   };
 
@@ -171,7 +198,9 @@
     this.bodies.forEach(function (body) {
       var heading = body.rows[0] && body.rows[0].className === "g" ? body.rows[0] : null;
       if (heading === null) { return; }
-      var some = Array.from(body.rows).some(function (row) { return row !== heading && !row.hidden; });
+      var some = Array.from(body.rows).some(function (row) {
+        return row !== heading && !row.hidden && !row.classList.contains("more");
+      });
       heading.hidden = !some || (!self.grouped && body.className !== "u");
     });
   };
@@ -186,7 +215,7 @@
         || (framework !== "" && "=" + one.row.getAttribute("data-f") !== framework)
         || (group !== "" && "=" + one.row.getAttribute("data-c") !== group);
     });
-    this.headings();
+    this.limit();
     this.count();
   };
 

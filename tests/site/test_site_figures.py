@@ -58,6 +58,7 @@ def row(
         (significant, 2.99e-06, 1e-7, "2.99e-06 ± 1e-07"),
         (as_number, 3.0, 7.0, "3 ± >100 %"),
         (as_percent, -0.002, 0.011, "-0.2 ± 1.1 %"),
+        (as_percent, -0.0001, 0.002, "0.0 ± 0.2 %"),
     ],
 )  # fmt: skip
 def test_a_figure_shows_half_its_interval_in_its_own_unit(
