@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.plot.drawn import STANDINGS, Figures, Subject, flat, nothing, session_line, summed
 from harness.plot.palette import NEUTRAL
@@ -186,7 +186,8 @@ def heatmap_chart(data: Heatmap) -> alt.VConcatChart:
             data, "each field: the fastest row of its framework, device and precision", *signs
         ),
     ).resolve_scale(color="independent")
-    return chart.configure_view(stroke=None).configure_axis(grid=False, labelLimit=300)
+    framed: alt.VConcatChart = chart.configure_view(stroke=None).configure_axis(grid=False, labelLimit=300)
+    return framed
 
 
 def _panel(data: Heatmap, key: str) -> alt.LayerChart:
@@ -232,7 +233,7 @@ def _panel(data: Heatmap, key: str) -> alt.LayerChart:
         domain=[min(spread), max(spread)] if spread else alt.Undefined,
         clamp=True,
     )
-    layers: list[Any] = []
+    layers: list[alt.Chart] = []
     if ranked:
         colour = alt.Color("value:Q", title=None, scale=scale).legend(gradientLength=90, format=".3~g")
         layers.append(

@@ -79,12 +79,11 @@ def below_pointer() -> alt.Parameter:
     )
 
 
-def faded(full: float = 0.9) -> alt.OpacityValue:
+def faded(full: float = 0.9) -> Any:
     """Opaque where the framework is chosen or nothing is."""
     import altair as alt
 
-    found: alt.OpacityValue = alt.when(chosen_framework()).then(alt.value(full)).otherwise(alt.value(0.07))
-    return found
+    return alt.when(chosen_framework()).then(alt.value(full)).otherwise(alt.value(0.07))
 
 
 def grown(size: int) -> Any:

@@ -28,7 +28,7 @@ def check_format(path: Path) -> None:
         )
 
 
-def save_chart(chart: alt.LayerChart, path: Path) -> None:
+def save_chart(chart: alt.TopLevelMixin, path: Path) -> None:
     """Write a chart in the format that its name ends in.
 
     Raises:

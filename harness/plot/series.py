@@ -153,9 +153,10 @@ def series_data(
 
 
 def _line(row: Row, workload: Workload, varying: Varying) -> str:
-    rest = str(replace(workload, **{varying: 1 if varying == "prompt_tokens" else 0}))
     if varying == "prompt_tokens":
-        rest = rest.removeprefix("pp1").removeprefix("+")
+        rest = str(replace(workload, prompt_tokens=1)).removeprefix("pp1").removeprefix("+")
+    else:
+        rest = str(replace(workload, depth=0))
     own = [str(row[key]) for key in ("framework", "model", "recipe", "device")]
     options = [] if row["options"] == "defaults" else [str(row["options"])]
     return " ".join([*own, *([rest] if rest else []), *options])

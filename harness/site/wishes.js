@@ -1,0 +1,335 @@
+"use strict";
+// The choice among measured configurations, as harness/recommend makes it, and the page that shows it.
+// The rule is above, without a page, so that a test can ask it and the program the same things.
+
+const Wishes = (() => {
+  const KLD = "kld_mean";
+
+  function keeps(about, value, limit) {
+    return about.better === "higher" ? value >= limit : value <= limit;
+  }
+
+  // On one scale, higher is better: natural logarithms; a divergence is one already.
+  function utility(data, column, value) {
+    if (column === KLD) return -value;
+    return (data.columns[column].better === "higher" ? 1 : -1) * Math.log(value);
+  }
+
+  function practicallyEqual(data, column, value, best) {
+    const { margin, absolute } = data.columns[column];
+    if (absolute !== null) return value - best <= Math.max(absolute, margin * best);
+    return utility(data, column, best) - utility(data, column, value) <= Math.log1p(margin);
+  }
+
+  function after(data, column, columns) {
+    const names = columns.slice(0, columns.indexOf(column)).map((one) => data.columns[one].title);
+    return `${names.join(" and ")} left several practically equal`;
+  }
+
+  // Place of the choice among figures, and what decided.
+  function choose(data, figures, columns) {
+    let left = figures.map((_, place) => place);
+    if (left.length === 0) return [null, "nothing keeps the limits"];
+    if (left.length === 1) return [0, "it alone keeps the limits"];
+    if (columns.length === 0) return [null, "nothing that is preferred was measured"];
+    const best = (places, column) =>
+      places.reduce((a, b) => (utility(data, column, figures[b][column]) > utility(data, column, figures[a][column]) ? b : a));
+    for (const column of columns) {
+      const top = figures[best(left, column)][column];
+      const near = left.filter((place) => practicallyEqual(data, column, figures[place][column], top));
+      const title = data.columns[column].title;
+      if (near.length === 1) return [near[0], column === columns[0] ? title : `${title}, after ${after(data, column, columns)}`];
+      left = near;
+    }
+    const title = data.columns[columns[0]].title;
+    return [best(left, columns[0]), `nothing: ${left.length} are practically equal in everything; the best ${title} is named`];
+  }
+
+  // Rows that no other beats or equals in everything that counts, best first in what counts first.
+  function frontier(data, rows, columns) {
+    if (columns.length === 0) return [];
+    const worth = rows.map((row) => columns.map((column) => utility(data, column, row.figures[column])));
+    const beats = (a, b) => a.some((one, at) => one !== b[at]) && a.every((one, at) => one >= b[at]);
+    const kept = rows.map((_, place) => place).filter((place) => !worth.some((other) => beats(other, worth[place])));
+    kept.sort((a, b) => {
+      const at = worth[a].findIndex((one, place) => one !== worth[b][place]);
+      return at < 0 ? a - b : worth[b][at] - worth[a][at];
+    });
+    return kept.map((place) => rows[place]);
+  }
+
+  // A small generator of evenly spread numbers, from one number on: the same wishes give the same answer.
+  function random(seed) {
+    let state = seed >>> 0;
+    return () => {
+      state = (state + 0x6d2b79f5) >>> 0;
+      let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+      mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+      return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+    };
+  }
+
+  function median(values) {
+    const sorted = [...values].sort((a, b) => a - b);
+    const middle = sorted.length >> 1;
+    return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  }
+
+  // A figure of a repeated measurement: runs drawn anew, or normal by the 95 % interval; null where it has no spread.
+  function redraw(row, column, next) {
+    const runs = row.basis[column];
+    if (runs) return () => median(runs.map(() => runs[Math.floor(next() * runs.length)]));
+    const interval = row.intervals[column];
+    if (!interval) return null;
+    const value = row.figures[column];
+    const error = (interval[1] - interval[0]) / (2 * 1.959964);
+    return () => {
+      const normal = Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
+      return Math.max(value + error * normal, value * 1e-3);
+    };
+  }
+
+  function bootstrap(data, rows, limits, needed, columns) {
+    const next = random(1);
+    const drawers = rows.map((row) => needed.map((column) => redraw(row, column, next)));
+    if (!drawers.some((each) => each.some((one) => one !== null))) return null;
+    const counts = new Map();
+    for (let draw = 0; draw < data.draws; draw += 1) {
+      const figures = rows.map((row, place) =>
+        Object.fromEntries(needed.map((column, at) => [column, drawers[place][at] ? drawers[place][at]() : row.figures[column]]))
+      );
+      const inside = figures
+        .map((_, place) => place)
+        .filter((place) => Object.entries(limits).every(([column, limit]) => keeps(data.columns[column], figures[place][column], limit)));
+      const [place] = choose(data, inside.map((one) => figures[one]), columns);
+      const key = place === null ? null : inside[place];
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+    }
+    return counts;
+  }
+
+  function shortened(value, size) {
+    return String(Number((value / size).toPrecision(4)));
+  }
+
+  // What a row breaks, in words; null where it keeps every limit that it has a figure for.
+  function breaks(data, row, limits) {
+    const broken = Object.entries(limits)
+      .filter(([column, limit]) => column in row.figures && !keeps(data.columns[column], row.figures[column], limit))
+      .map(([column, limit]) => {
+        const { title, better, size, unit } = data.columns[column];
+        const word = better === "higher" ? "below" : "above";
+        return `${title} ${shortened(row.figures[column], size)} ${unit} is ${word} ${shortened(limit, size)}`;
+      });
+    return broken.length ? broken.join("; ") : null;
+  }
+
+  // The recommendation. wishes: {model, device, workload, platform, withSuspect, limits: {column: value}, order: [column]}.
+  function recommend(data, wishes, repeated = true) {
+    const { limits, order } = wishes;
+    const excluded = [];
+    const candidates = [];
+    for (const row of data.rows) {
+      if (wishes.model && row.model !== wishes.model) continue;
+      if (wishes.device && row.device !== wishes.device) continue;
+      if (wishes.workload && row.workload !== wishes.workload) continue;
+      if (wishes.platform && !row.platforms.includes(wishes.platform)) continue;
+      const why = row.never ?? (wishes.withSuspect ? null : row.suspect);
+      const broken = breaks(data, row, limits);
+      if (why !== null) excluded.push({ row, reason: why, byLimit: false });
+      else if (broken !== null) excluded.push({ row, reason: broken, byLimit: true });
+      else candidates.push(row);
+    }
+    const columns = order.filter((column) => candidates.some((row) => column in row.figures));
+    const uncounted = order
+      .filter((column) => !columns.includes(column))
+      .map((column) => [column, candidates.length ? candidates[0].why[column] : "no row is left"]);
+    const needed = [...new Set([...Object.keys(limits), ...columns])];
+    const unknown = [];
+    let possible = [];
+    for (const row of candidates) {
+      const lacking = needed.filter((column) => !(column in row.figures));
+      if (lacking.length) {
+        unknown.push({ row, reason: lacking.map((column) => `${data.columns[column].title}: ${row.why[column]}`).join("; ") });
+      } else if (row.other !== null && needed.includes(KLD)) {
+        unknown.push({ row, reason: `KLD: it rests on ${row.other}` });
+      } else possible.push(row);
+    }
+    const [place, decided] = choose(data, possible.map((row) => row.figures), columns);
+    const counts = repeated ? bootstrap(data, possible, limits, needed, columns) : null;
+    const share = (key) => (counts.get(key) ?? 0) / data.draws;
+    return {
+      choice: place === null ? null : possible[place],
+      decided,
+      share: counts === null || place === null ? null : share(place),
+      noneShare: counts === null ? null : share(null),
+      close: counts === null ? [] : [...counts.keys()]
+        .filter((key) => key !== null && key !== place && share(key) >= data.close)
+        .sort((a, b) => share(b) - share(a) || a - b)
+        .map((key) => ({ row: possible[key], share: share(key) })),
+      frontier: frontier(data, possible, columns),
+      possible, excluded, unknown, columns, uncounted,
+    };
+  }
+
+  return { recommend };
+})();
+
+if (typeof module !== "undefined") module.exports = Wishes;
+
+if (typeof document !== "undefined") (() => {
+  const source = document.getElementById("wishes-data");
+  if (source === null) return;
+  const data = JSON.parse(source.textContent);
+  const form = document.getElementById("wishes");
+  const order = document.getElementById("wish-order");
+  const columns = Object.keys(data.columns);
+
+  // -- sliders: logarithmic from the least to the greatest figure; at the loose end there is no limit
+
+  const scales = {};
+  for (const column of columns) {
+    const known = data.rows.filter((row) => column in row.figures).map((row) => row.figures[column]).filter((one) => one > 0);
+    const number = document.getElementById(`limit-${column}`);
+    const slider = document.getElementById(`slide-${column}`);
+    if (!number || !known.length) continue;
+    const { better, size, unit } = data.columns[column];
+    const floor = column === "kld_mean" ? 1e-5 : 0;
+    const low = Math.max(Math.min(...known), floor) * 0.9;
+    const high = Math.max(...known, low * 1.01) * 1.1;
+    // A limit from above is loose at the right end, one from below at the left.
+    const loose = better === "higher" ? 0 : 1000;
+    const told = () => slider.setAttribute("aria-valuetext", number.value === "" ? "no limit" : `${number.value} ${unit}`);
+    slider.value = loose;
+    told();
+    slider.addEventListener("input", () => {
+      const share = Number(slider.value) / 1000;
+      number.value = Number(slider.value) === loose ? "" : String(Number(((low * (high / low) ** share) / size).toPrecision(3)));
+      told();
+      answer();
+    });
+    number.addEventListener("input", () => {
+      const value = number.valueAsNumber * size;
+      const share = Math.log(Math.max(value, low) / low) / Math.log(high / low);
+      slider.value = Number.isFinite(value) ? Math.round(1000 * Math.min(1, Math.max(0, share))) : loose;
+      told();
+      answer();
+    });
+    scales[column] = { number, slider, loose, told, size };
+  }
+
+  function limits() {
+    const found = {};
+    for (const [column, { number, size }] of Object.entries(scales)) {
+      const value = number.valueAsNumber;
+      if (Number.isFinite(value) && value >= 0) found[column] = value * size;
+    }
+    return found;
+  }
+
+  // -- the order of what counts
+
+  order.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    const item = button.closest("li");
+    if (button.dataset.move === "-1") item.previousElementSibling?.before(item);
+    else item.nextElementSibling?.after(item);
+    button.focus();
+    answer();
+  });
+  form.addEventListener("reset", () => setTimeout(() => {
+    for (const { slider, loose, told } of Object.values(scales)) { slider.value = loose; told(); }
+    answer();
+  }));
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("change", (event) => { if (event.target.matches("select, [type=checkbox]")) answer(); });
+
+  // -- the answer; every text is put in as text
+
+  function element(name, text, ...children) {
+    const made = document.createElement(name);
+    if (text) made.textContent = text;
+    made.append(...children);
+    return made;
+  }
+
+  function named(row) {
+    if (!row.href) return document.createTextNode(row.name);
+    const link = element("a", row.name);
+    link.href = row.href;
+    return link;
+  }
+
+  const percent = (share) => `${Math.round(100 * share)} %`;
+
+  function grouped(title, entries) {
+    const reasons = new Map();
+    for (const { row, reason } of entries) reasons.set(reason, [...(reasons.get(reason) ?? []), row.name]);
+    const items = [...reasons].map(([reason, names]) => {
+      const more = names.length > 3 ? `; and ${names.length - 3} more` : "";
+      return element("li", `${reason} (${names.slice(0, 3).join("; ")}${more})`);
+    });
+    return element("details", "", element("summary", `${title} (${entries.length})`), element("ul", "", ...items));
+  }
+
+  function table(found) {
+    const shown = [...new Set([...found.columns, "decode_tps", "peak_rss_bytes", "kld_mean"])];
+    const rows = found.choice === null ? found.frontier : [found.choice, ...found.frontier.filter((row) => row !== found.choice)];
+    const heads = ["Configuration", ...shown.map((column) => data.columns[column].title), "Runs", "Version"].map((title) => {
+      const head = element("th", title);
+      head.scope = "col";
+      return head;
+    });
+    const lines = rows.map((row) => {
+      const first = element("th", "", named(row));
+      first.scope = "row";
+      if (row === found.choice) first.append(" (the choice)");
+      const line = element("tr", "", first, ...shown.map((column) => element("td", row.texts[column] ?? "–")),
+        element("td", String(row.runs ?? "–")), element("td", row.version ?? "–"));
+      if (row === found.choice) line.className = "chosen";
+      return line;
+    });
+    const made = element("table", "", element("caption", "Configurations within the limits that no other beats in everything that counts"),
+      element("thead", "", element("tr", "", ...heads)), element("tbody", "", ...lines));
+    made.className = "data";
+    const wide = element("div", "", made);
+    wide.className = "wide";
+    wide.tabIndex = 0;
+    wide.setAttribute("role", "region");
+    wide.setAttribute("aria-label", "The Pareto frontier");
+    return wide;
+  }
+
+  function answer() {
+    const value = (id) => document.getElementById(`wish-${id}`).value;
+    const found = Wishes.recommend(data, {
+      model: value("model"), device: value("device"), workload: value("workload"), platform: value("platform"),
+      withSuspect: document.getElementById("wish-suspect").checked,
+      limits: limits(),
+      order: [...order.children].map((item) => item.dataset.column),
+    });
+    const ship = element("p", found.choice === null ? "Nothing that was measured can be recommended." : "Ship ", ...(found.choice === null ? [] : [named(found.choice)]));
+    ship.className = "ship";
+    const why = [`Decided by: ${found.decided}.`];
+    if (found.share !== null) why.push(`Chosen in ${percent(found.share)} of ${data.draws} repetitions drawn from the measurement's own spread.`);
+    else if (found.choice !== null) why.push("How sure it is cannot be said: no figure has a spread.");
+    if (found.noneShare !== null && found.noneShare >= data.close) why.push(`In ${percent(found.noneShare)} of them nothing keeps the limits.`);
+    for (const [column, reason] of found.uncounted) why.push(`${data.columns[column].title} did not count: ${reason}.`);
+    const workloads = new Set(found.possible.map((row) => row.workload));
+    if (workloads.size > 1) why.push(`Several workloads are compared: ${[...workloads].sort().join(", ")}. Choose one above.`);
+    why.push(`${found.possible.length} configurations keep the limits; ${found.frontier.length} of them are beaten by none.`);
+    document.getElementById("answer").replaceChildren(ship, element("ul", "", ...why.map((line) => element("li", line))));
+    const evidence = [];
+    if (found.frontier.length) evidence.push(table(found));
+    if (found.close.length) {
+      evidence.push(element("h3", "Close"), element("ul", "", ...found.close.map(({ row, share }) => element("li", "", named(row), `: chosen in ${percent(share)}`))));
+    }
+    const outside = [["Unknown: nobody measured it", found.unknown], ["Beyond a limit", found.excluded.filter((one) => one.byLimit)],
+      ["Not to be shipped", found.excluded.filter((one) => !one.byLimit)]];
+    for (const [title, entries] of outside) if (entries.length) evidence.push(grouped(title, entries));
+    document.getElementById("evidence").replaceChildren(...evidence);
+  }
+
+  answer();
+})();
