@@ -25,6 +25,10 @@ from harness.table.view import (
 
 #: Figures of a table unless others are asked for; those that no row has are left out.
 FIGURES: tuple[str, ...] = DEFAULT_COLUMNS
+#: What a client sees of a server.
+_STREAMED = ("ttft_s", "stream_tps", "throughput_tps")
+#: Every figure that there is.
+_MEASURED = tuple(key for key, metric in METRICS.items() if metric.kind == "metric" and key != "intervals")
 #: Shown where the rows differ in them.
 _TELLING = ("model", "device", "workload", "options", "machine", "session")
 #: Names of a class of precision for a person.
@@ -44,12 +48,12 @@ class GridColumn:
     tip: str = ""
 
 
-_SAID = "What others say, not a measurement."
-_CLAIMS = (
-    GridColumn("claim_memory", "Memory (claim)", False, _SAID),
-    GridColumn("claim_speed_up", "Speed-up (claim)", False, _SAID),
-    GridColumn("claim_use", "For (claim)", False, _SAID),
-)
+#: Claims, by the attribute that a column shows: its title, and the figure that it stands before.
+_CLAIMS: Mapping[str, tuple[str, str | None]] = {
+    "memory": ("Memory (claim)", "peak_rss_bytes"),
+    "speed_up": ("Speed-up (claim)", "speedup_decode"),
+    "use": ("For (claim)", None),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,8 @@ class Shown:
 
 
 def has_figures(row: Row) -> bool:
-    """Whether a row has any figure that tables show."""
-    return any(row[key] is not None for key in FIGURES)
+    """Whether a row has any figure at all."""
+    return any(row[key] not in (None, []) for key in _MEASURED)
 
 
 def make_grid(
@@ -139,25 +143,21 @@ def make_grid(
         anchor: its id in the page.
         link: from a path at the site's root to what stands in ``href``.
         figures: columns; those that no row has are left out.
-        claimed: with what others claim, before the figures.
+        claimed: with what others claim, each before the figure that it is about.
         telling: columns of the identity, shown where rows differ in them.
     """
     kept = [one for one in shown if has_figures(one.row)]
     left = [key for key in telling if len({str(one.row[key]) for one in kept}) > 1]
-    right = [key for key in figures if any(one.row[key] is not None for one in kept)]
-    words = [GridColumn(key, METRICS[key].title, False) for key in left]
-    numbers = [GridColumn(key, METRICS[key].title, True, METRICS[key].description) for key in right]
-    claims = _CLAIMS if claimed else ()
-    columns = (*words, *claims, *numbers)
+    right = [key for key in _wanted(kept, figures) if any(one.row[key] is not None for one in kept)]
+    keys = [*left, *(_with_claims(right) if claimed else right)]
     best: dict[int, set[tuple[int, str]]] = {}
     for one in kept:
         if id(one.of_session) not in best:
             best[id(one.of_session)] = best_figures(one.of_session, right)
 
     def row_of(one: Shown) -> GridRow:
-        cells = [_word(one.row, key) for key in left]
-        cells += _claims(one.row) if claimed else []
-        cells += [_figure(one, key, (one.place, key) in best[id(one.of_session)], link) for key in right]
+        marked = best[id(one.of_session)]
+        cells = [_cell(one, key, best=(one.place, key) in marked, link=link) for key in keys]
         row = one.row
         return GridRow(
             f"{row['framework']} {precision_text(row)}",
@@ -177,32 +177,48 @@ def make_grid(
     apart = tuple(row for _, row in sorted(made, key=_by_class) if row.unranked is not None)
     if apart:
         blocks.append(("Not ranked: emulated, suspect, broken or not finished", False, apart))
-    return Grid(caption, anchor, columns, tuple(blocks))
+    return Grid(caption, anchor, tuple(_column(key) for key in keys), tuple(blocks))
 
 
 def _by_class(made: tuple[Shown, GridRow]) -> int:
     return class_rank(made[0].row["precision_class"])
 
 
-def _claims(row: Row) -> list[GridCell]:
-    claim = claim_for(row.values)
-    if claim is None:
-        return [GridCell(MISSING)] * len(_CLAIMS)
-    return [GridCell(claim.memory), GridCell(claim.speed_up), GridCell(claim.use)]
+def _wanted(kept: Sequence[Shown], figures: Sequence[str]) -> list[str]:
+    """The figures, and those of streams where some row has no decode speed: a server's client sees nothing else."""
+    streams = any(one.row["decode_tps"] is None and one.row["stream_tps"] is not None for one in kept)
+    return [*figures, *(key for key in _STREAMED if streams and key not in figures)]
 
 
-def _word(row: Row, key: str) -> GridCell:
+def _with_claims(figures: Sequence[str]) -> list[str]:
+    """The claims each before the figure that it is about; those whose figure is not there at the end."""
+    keys = list(figures)
+    for name, (_, before) in _CLAIMS.items():
+        keys.insert(keys.index(before) if before in keys else len(keys), f"claim_{name}")
+    return keys
+
+
+def _column(key: str) -> GridColumn:
+    if key.startswith("claim_"):
+        title, _ = _CLAIMS[key.removeprefix("claim_")]
+        return GridColumn(key, title, False, "What others say, not a measurement.")
+    metric = METRICS[key]
+    return GridColumn(key, metric.title, metric.kind == "metric", metric.description)
+
+
+def _cell(one: Shown, key: str, *, best: bool, link: Callable[[str], str]) -> GridCell:
+    row = one.row
+    if key.startswith("claim_"):
+        claim = claim_for(row.values)
+        return GridCell(MISSING if claim is None else str(getattr(claim, key.removeprefix("claim_"))))
     if key == "device":
         return GridCell(device_text(row))
     if key == "model":
         return GridCell(model_text(row))
-    return GridCell(str(row[key]))
-
-
-def _figure(one: Shown, key: str, best: bool, link: Callable[[str], str]) -> GridCell:
-    value = one.row[key]
+    value = row[key]
+    if METRICS[key].kind != "metric":
+        return GridCell(str(value))
     if value is None:
         return GridCell(MISSING)
-    text = uncertain_text(one.of_session, one.row, key) + figure_marks(one.row, key)
-    href = None if one.page is None else link(f"{one.page}#{key}")
-    return GridCell(text, float(value), href, best)
+    text = uncertain_text(one.of_session, row, key) + figure_marks(row, key)
+    return GridCell(text, float(value), None if one.page is None else link(f"{one.page}#{key}"), best)
