@@ -86,15 +86,17 @@ def build_site(
             if session_id not in pages:
                 pages[session_id] = session_pages.write(session_id, with_plots=False).page
     tell("overview", 0, 1)
+    with store.reading() as connection:
+        spans = overview.version_spans(connection)
     subjects = SubjectPages(store, shell, folder, featured, entries)
     named = {
-        "Models": subjects.models(), "Frameworks": subjects.frameworks(), "Machines": subjects.machines(),
+        "Models": subjects.models(), "Frameworks": subjects.frameworks(spans), "Machines": subjects.machines(),
     }  # fmt: skip
     summary = SummaryPages(store, shell, folder, featured)
     summary.ship()
     summary.coverage()
     summary.failures()
-    summary.versions()
+    summary.versions(spans)
     summary.method()
     summary.sessions(total, pages)
     summary.overview(named, [(path, name) for path, name in shell.menu if path != "index.html"])

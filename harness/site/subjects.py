@@ -67,10 +67,8 @@ class SubjectPages:
             made.append(self._page("models", name, "model", f"Model {name}", facts))
         return made
 
-    def frameworks(self) -> list[Subject]:
-        """A page for each framework that a featured session planned."""
-        with self._store.reading() as connection:
-            spans = overview.version_spans(connection)
+    def frameworks(self, spans: Sequence[overview.VersionSpan]) -> list[Subject]:
+        """A page for each framework that a featured session planned; ``spans``: of all frameworks' versions."""
         made = []
         for name in sorted({str(one.row["framework"]) for one in self._shown}):
             entry = self._entries.get(name)

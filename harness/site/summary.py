@@ -227,10 +227,9 @@ class SummaryPages:
 
     # -- versions and method --------------------------------------------------------------------------------------
 
-    def versions(self) -> None:
-        """What the figures were measured with."""
+    def versions(self, spans: Sequence[overview.VersionSpan]) -> None:
+        """What the figures were measured with; ``spans``: of all frameworks' versions."""
         with self._store.reading() as connection:
-            spans = overview.version_spans(connection)
             environments = overview.environment_rows(
                 connection, [each for one in self._featured for each in one.environments]
             )
