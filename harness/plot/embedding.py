@@ -23,7 +23,7 @@ _IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028
 #: Of the figures and of the tooltips, which Vega would otherwise add to the page by itself.
 PLOT_STYLE = """\
 figure.plot { margin: 1.5rem 0; }
-figure.plot .vega-embed { overflow-x: auto; max-width: 100%; }
+figure.plot .scroll { overflow-x: auto; max-width: 100%; }
 figure.plot svg { max-width: none; }
 figure.plot figcaption { font-weight: 600; }
 figure.plot table { border-collapse: collapse; font-size: 0.85em; }
@@ -70,7 +70,9 @@ def plot_block(drawn: Drawn, id: str) -> str:  # noqa: A002  # the HTML attribut
     return (
         f'<figure class="plot" id="{name}">\n'
         f"<figcaption>{title}</figcaption>\n"
-        f'<div id="{name}-data-plot" class="picture" role="img" aria-label="{summary}"></div>\n'
+        # Wider than a phone: it scrolls by itself, by the keyboard too.
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{title}, picture">'
+        f'<div id="{name}-data-plot" role="img" aria-label="{summary}"></div></div>\n'
         f'<script type="application/json" class="plot" id="{name}-data">{_json(drawn)}</script>\n'
         f"<p>{summary}</p>\n"
         f"{_table(drawn.figures)}{_missing(drawn)}</figure>\n"

@@ -263,10 +263,9 @@ def _panel(data: Heatmap, key: str) -> alt.LayerChart:
                 .mark_text(fontSize=9, color=ink)
                 .encode(x=x, y=y, text="text:N", tooltip=of_hole if hole else alt.Undefined)
             )
-    chart: alt.LayerChart = alt.layer(*layers).properties(
-        width=46 * len(data.columns), height=22 * len(data.lines), title=_TITLES[key]
+    return alt.LayerChart(
+        layer=layers, width=46 * len(data.columns), height=22 * len(data.lines), title=_TITLES[key]
     )
-    return chart
 
 
 def _middle(values: Sequence[float], *, logarithmic: bool) -> float:

@@ -17,6 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from harness.gate.metrics import DEFAULTS
+from harness.plot.subjects import usual
 from harness.recommend.choice import CLOSE, DRAWS, not_shippable
 from harness.recommend.matrix import PLATFORMS, of_platform
 from harness.recommend.wishes import OBJECTIVES
@@ -26,7 +27,8 @@ from harness.table.rows import Row
 from harness.table.view import row_name
 
 _HERE = Path(__file__).parent
-_IDENTITY = ("framework", "model", "precision", "recipe", "device", "workload", "options")
+#: Of a row's name; its model is the one that is chosen above.
+_NAMED = ("framework", "precision", "recipe", "device", "workload", "options")
 _CHOICES = ("model", "device", "workload")
 
 #: What may be limited: the column, the words of its field, the unit of the field, and how many of the column's it is.
@@ -78,7 +80,7 @@ def _row(row: Row, platforms: list[str], href: Href | None) -> dict[str, Any]:
     intervals = row["intervals"] or {}
     why_not = row["reason"] or "not measured"
     return {
-        "name": row_name(row, _IDENTITY),
+        "name": row_name(row, _NAMED),
         **{key: printable(str(row[key])) for key in _CHOICES},
         "platforms": platforms,
         "runs": row["runs"],
@@ -130,9 +132,12 @@ def wishes_block(rows: Sequence[Row], processors: Mapping[str, str | None], href
     used: dict[str, list[str]] = {
         key: [printable(str(one)) for one in dict.fromkeys(row[key] for row in rows)] for key in _CHOICES
     }
+    most = usual(rows)
     return templates.get_template("wishes.html.j2").render(
         data=Markup(_in_script(data)),
         choices=used,
+        # Speeds of different workloads do not compare: one of them to begin with.
+        chosen={} if most is None else dict(zip(("model", "workload"), map(printable, most), strict=True)),
         platforms=[name for name in PLATFORMS if any(name in row["platforms"] for row in data["rows"])],
         limits=[
             {

@@ -113,7 +113,7 @@ def by_program(all_rows: list[Row], wish: dict[str, Any]) -> Recommendation:
 def by_script(tmp_path: Path, data: dict[str, Any], each: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the page's script answers, under Node or under Chromium; a row is its recipe."""
     program = """
-const recipe = (row) => row === null ? null : row.name.split(" ")[3];
+const recipe = (row) => row === null ? null : row.name.split(" ")[2];
 const answers = WISHES.map((wish) => {
   const found = Wishes.recommend(DATA, wish);
   const left = (list) => list.map((one) => [recipe(one.row), one.byLimit ? "beyond a limit" : one.reason]);
