@@ -18,17 +18,20 @@ from harness.site.names import slug
 from harness.site.paging import page_names, text_pages
 from harness.site.samples import Text
 from harness.site.session import Published
-from harness.site.shell import Folder, Shell, asset
+from harness.site.shell import MOST_BYTES, Folder, Shell, asset
 from harness.site.wishes import wishes_block, wishes_script, wishes_style
 from harness.store import Store, overview
 from harness.store.versions import state_of
 from harness.table.claims import load_claims
 from harness.table.definitions import COMPOUND, DEFINITIONS
 from harness.table.metrics import METRICS
+from harness.table.rows import Row
 from harness.table.view import label, model_text
 
 #: Sessions on a page of their list.
 SESSIONS_OF_A_PAGE = 500
+#: What a page has beside its content, its style and script included.
+_FRAME_BYTES = 60_000
 _HEADLINE = (
     "peak_rss_bytes", "memory_reduction", "speedup_decode", "decode_tps", "prefill_tps", "kld_mean", "same_top",
     "energy_joules_per_decode_token", "bits_per_weight",
@@ -126,7 +129,15 @@ class SummaryPages:
             for machine in sorted({one.machine_id for one in self._featured})
         }
         pages = {id(one.row): one.page for one in self._shown}
-        rows = [one.row for one in self._shown if has_figures(one.row)]
+        rows: list[Row] = []
+        block, left_out = "", 0
+        for session in self._featured:
+            more = [*rows, *(one.row for one in session.shown if has_figures(one.row))]
+            made = wishes_block(more, processors, lambda row: pages[id(row)]) if more else ""
+            if len(made.encode()) > MOST_BYTES - _FRAME_BYTES:
+                left_out += 1
+                continue
+            rows, block = more, made
         self._folder.write(
             "ship.html",
             self._shell.page(
@@ -138,7 +149,8 @@ class SummaryPages:
                 scripts=[wishes_script()] if rows else [],
                 styles=[wishes_style()],
                 # Escaped where it is made.
-                block=Markup(wishes_block(rows, processors, lambda row: pages[id(row)])) if rows else "",
+                block=Markup(block),
+                left_out=left_out,
             ),
         )
 
