@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HATCHLING = importlib.util.find_spec("hatchling") is not None
 #: What a checkout has beside the project: caches, environments, results.
 _NOT_EXPORTED = shutil.ignore_patterns(
-    ".git", ".tox", ".venv", "venv", ".*_cache", ".hypothesis", ".benchmarks", "__pycache__", "build", "dist", "site",
+    ".git", ".tox", ".venv", "venv", ".*_cache", ".hypothesis", ".benchmarks", "__pycache__", "build", "dist",
     "*.egg-info", "*.db", "*.db-*",
 )  # fmt: skip
 

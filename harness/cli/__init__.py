@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "table": "Print the comparison table of a session.",
     "compare": "Compare two sessions, machines, versions, frameworks or precisions over common cells.",
     "recommend": "Recommend a configuration: within limits, by preference, with its evidence.",
+    "report": "Write a static site from the database: tables, samples, holes, failures, method.",
     "plot": "Draw stored figures: quality, roofline, memory, latency, energy of a session.",
     "gate": "Measure base and head in interleaved pairs, and judge what changed.",
     "nightly": "Measure a suite unattended within a time budget, and report in the morning what moved.",

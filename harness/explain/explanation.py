@@ -83,17 +83,9 @@ def explain(
     if facts.source is not None:
         return _of_file(store, facts, made, facts.source, columns, where)
     rows = comparison_rows(made, with_suspect=with_suspect)
-    places = {id(row): place for place, row in enumerate(rows)}
+    kept = select(rows, row_keys=row_keys, where=where)
     keys = explained_columns(columns or (ROW_KEYS if everything else None))
-    cells = [_Cell(row, cell, plan) for row, cell, plan in zip(rows, facts.cells, made.cells, strict=True)]
-    explained = []
-    for row in select(rows, row_keys=row_keys, where=where):
-        cell = cells[places[id(row)]]
-        baseline = None if row.baseline is None else cells[row.baseline]
-        figures = {key: _figure(key, cell, baseline, facts, made) for key in keys}
-        explained.append(
-            Explained(row, label(row), cell.stored.cell.id, figures, tuple(_run_ids(figures.values())))
-        )
+    explained = explained_rows(facts, made, rows, keys, kept)
     wanted = list(dict.fromkeys(run_id for one in explained for run_id in one.run_ids))
     return Explanation(session_id, tuple(explained), store.origins(wanted))
 
@@ -116,6 +108,33 @@ def _of_file(
         explained.append(Explained(row, label(row), cell.cell.id, figures, tuple(_run_ids(figures.values()))))
     wanted = list(dict.fromkeys(run_id for one in explained for run_id in one.run_ids))
     return Explanation(facts.id, tuple(explained), store.origins(wanted), source)
+
+
+def explained_rows(
+    facts: stored.SessionFacts,
+    made: shown.SessionFacts,
+    rows: Sequence[Row],
+    keys: Sequence[str],
+    kept: Sequence[Row],
+) -> list[Explained]:
+    """Rows of a session with their figures explained.
+
+    Args:
+        facts: as stored.
+        made: the same as the table takes it.
+        rows: what `comparison_rows` makes of it.
+        keys: the figures, from `explained_columns`.
+        kept: those of the rows that are wanted, in their order.
+    """
+    places = {id(row): place for place, row in enumerate(rows)}
+    cells = [_Cell(row, cell, plan) for row, cell, plan in zip(rows, facts.cells, made.cells, strict=True)]
+    explained = []
+    for cell in (cells[places[id(row)]] for row in kept):
+        baseline = None if cell.row.baseline is None else cells[cell.row.baseline]
+        figures = {key: _figure(key, cell, baseline, facts, made) for key in keys}
+        run_ids = tuple(_run_ids(figures.values()))
+        explained.append(Explained(cell.row, label(cell.row), cell.stored.cell.id, figures, run_ids))
+    return explained
 
 
 def explained_columns(columns: str | Sequence[str] | None) -> list[str]:

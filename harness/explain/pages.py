@@ -19,6 +19,7 @@ from harness.explain.measured import number
 from harness.frameworks import frameworks
 from harness.safe_text import json_text, printable
 from harness.store.imports import SourceRecord
+from harness.store.origins import Origins
 from harness.table.imported import figure_text as imported_text
 from harness.table.metrics import METRICS, significant
 from harness.table.render_markdown import escape
@@ -111,11 +112,12 @@ def _lines(explanation: Explanation) -> Iterator[Line]:
         status = "" if one.row["status"] == "ok" else f", {one.row['status']}: {one.row['reason']}"
         yield Line(f"{one.label}, {one.row['model']}, {one.row['workload']} (cell {one.cell_id}){status}", 1)
         for key, figure in one.figures.items():
-            yield from _figure(one, key, figure)
-    yield from _origins(explanation)
+            yield from figure_lines(one, key, figure)
+    yield from origin_lines(explanation.origins, explanation.source)
 
 
-def _figure(one: Explained, key: str, figure: Mapping[str, Any]) -> Iterator[Line]:
+def figure_lines(one: Explained, key: str, figure: Mapping[str, Any]) -> Iterator[Line]:
+    """One figure of a row: a heading, and its definition, arithmetic, runs and what they rest on below it."""
     if "file" in figure:
         yield from _imported_figure(one, key, figure)
         return
@@ -244,8 +246,13 @@ def _pairs(values: Mapping[str, Any]) -> str:
 # -- where the runs come from --------------------------------------------------------------------------------------
 
 
-def _origins(explanation: Explanation) -> Iterator[Line]:
-    origins = explanation.origins
+def origin_lines(origins: Origins, source: SourceRecord | None = None) -> Iterator[Line]:
+    """Where runs come from: sessions, machines, environments and artifacts, each below a heading.
+
+    Args:
+        origins: of the runs.
+        source: of an imported session; such runs have neither environment nor artifact here.
+    """
     yield Line("Where these runs come from (edgebench show ID shows each in full)", 1)
     yield Line("Runs", 2)
     for run_id, run in origins.runs.items():
@@ -257,17 +264,17 @@ def _origins(explanation: Explanation) -> Iterator[Line]:
         )
     yield Line("Sessions", 2)
     for session_id, session in origins.sessions.items():
-        if explanation.source is None:
+        if source is None:
             yield from _session(session_id, session)
         else:
-            yield from _imported_session(session_id, session, explanation.source)
+            yield from _imported_session(session_id, session, source)
     yield Line("Machines", 2)
     for machine_id, machine in origins.machines.items():
         yield Line(
             f"{machine_id}: {machine['name']} ({machine['arch']}, {machine['logical_cores']} hardware threads, "
             f"{machine['memory_bytes']} bytes of memory)"
         )
-    if explanation.source is not None:
+    if source is not None:
         return
     yield Line("Environments", 2)
     for environment_id, environment in origins.environments.items():

@@ -119,7 +119,11 @@ def series_data(
         if row[key] is None or row["artifact_verdict"] == "broken":
             missing[subject.cell] = why_no_figure(row, key)
             continue
-        workload = Workload.parse(str(row["workload"]))
+        try:
+            workload = Workload.parse(str(row["workload"]))
+        except ValueError as error:  # a database from elsewhere
+            missing[subject.cell] = str(error)
+            continue
         low, high = (row["intervals"] or {}).get(key) or (None, None)
         at = place(workload)
         mark = SeriesMark(subject, _line(row, workload, varying), at, float(row[key]), low, high)

@@ -328,18 +328,24 @@ def figure_text(row: Row, key: str) -> str:
     interval = (row["intervals"] or {}).get(key)
     if interval and value and interval[0] < interval[1]:
         text += f" {_spread(100 * (interval[1] - interval[0]) / 2 / abs(value))}"
+    return text + figure_marks(row, key)
+
+
+def figure_marks(row: Row, key: str) -> str:
+    """The marks of a value that is there; what they mean stands below the table."""
+    marks = ""
     if row["status"] != "ok" and METRICS[key].kind == "metric":
-        text += PARTIAL
+        marks += PARTIAL
     spoiled_baseline = key.startswith("speedup_") and BASELINE_SUSPECT in (row["flags"] or ())
     if (row["validity"] == "suspect" and key in _TIMED) or spoiled_baseline:
-        text += SUSPECT
+        marks += SUSPECT
     if row["artifact_verdict"] == "broken" and key in _TIMED | _QUALITY:
-        text += BROKEN
+        marks += BROKEN
     if key == "bits_per_weight" and row["fallbacks"]:
-        text += FELL_BACK
+        marks += FELL_BACK
     if row.other_positions is not None and key in QUALITY_KEYS:
-        text += OTHER_POSITIONS
-    return text
+        marks += OTHER_POSITIONS
+    return marks
 
 
 def device_text(row: Row) -> str:

@@ -1,0 +1,104 @@
+"""``edgebench report``: the published site."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.common import db_option, json_option, print_json, tell
+from harness.errors import EdgebenchError
+
+if TYPE_CHECKING:
+    from harness.store import Store
+
+EPILOG = """\b
+Examples:
+  edgebench report                                       the newest session of each machine, beside the database
+  edgebench report --db lab.db --out public              into this folder
+  edgebench report --session 20261123T06 --open          about one session, and show it
+  edgebench report --title "Night of the lab" --all-sessions
+"""
+
+
+@click.command("report", epilog=EPILOG)
+@click.option(
+    "--session", "sessions", metavar="ID", multiple=True,
+    help="About this session; may be repeated. Default: the newest measured one of each machine.",
+)  # fmt: skip
+@click.option(
+    "--all-sessions", is_flag=True, help="Pages for every other session too, not only a line in the list."
+)
+@click.option(
+    "--title", metavar="TEXT", default="edgebench report", show_default=True, help="Title of the site."
+)
+@click.option(
+    "--out",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write; an earlier site in it is replaced. Default: reports/site beside the database's file.",
+)
+@click.option("--open", "open_", is_flag=True, help="Show it in the browser.")
+@db_option
+@json_option
+def command(
+    sessions: tuple[str, ...],
+    all_sessions: bool,
+    title: str,
+    out: Path | None,
+    open_: bool,
+    db: str,
+    as_json: bool,
+) -> None:
+    """Write a static site from the database: tables, samples, holes, failures, versions, method.
+
+    It needs no network and no server: open its index.html from the folder, or publish the folder as it is. The same
+    database gives the same bytes.
+    """
+    from harness.site.build import build_site
+    from harness.store import Store
+
+    with Store.open(db, read_only=True) as store, store.computing():
+        file = store.place.path
+        folder = out or (file.parent if file is not None else Path("results")) / "reports" / "site"
+        try:
+            built = build_site(
+                store,
+                folder,
+                _chosen(store, sessions),
+                title=title,
+                all_sessions=all_sessions,
+                progress=_tell,
+            )
+        except OSError as error:
+            raise EdgebenchError(
+                f"{folder} cannot be written: {error.strerror or error}",
+                next_step="name another folder with --out",
+            ) from error
+    if as_json:
+        name, size = built.largest
+        print_json(
+            {"path": str(built.path), "pages": built.pages, "bytes": built.bytes,
+             "largest": {"page": name, "bytes": size}}
+        )  # fmt: skip
+    else:
+        click.echo(str(built.path))
+    if open_:
+        click.launch(built.path.resolve().as_uri())
+
+
+def _chosen(store: Store, prefixes: tuple[str, ...]) -> list[str]:
+    from harness.cli.lookup import session_id_of
+    from harness.site.build import newest_of_machines
+
+    if prefixes:
+        return list(dict.fromkeys(session_id_of(store, prefix) for prefix in prefixes))
+    return newest_of_machines(store) or [session_id_of(store, None)]
+
+
+def _tell(what: str, done: int, of: int) -> None:
+    """A line on a terminal for each session; in a log one for each kind of page."""
+    if done == 0 or (sys.stderr is not None and sys.stderr.isatty()):
+        tell(f"writing {what}" + (f" ({done + 1} of {of})" if of > 1 else ""))

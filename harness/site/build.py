@@ -1,0 +1,121 @@
+"""From a database to a folder of pages.
+
+Owns the course: which sessions are featured, which pages are written, in what order. Imports the store and the pages.
+Contract: the same database gives the same bytes; no table is loaded whole, and the facts of one session at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.frameworks import frameworks
+from harness.site.session import Published, SessionPages
+from harness.site.shell import Folder, Shell
+from harness.site.subjects import SubjectPages
+from harness.site.summary import SESSIONS_OF_A_PAGE, SummaryPages
+from harness.store import Store, overview
+
+#: What a progress is told: what is being written, how much of it is done, and how much there is.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What was written.
+
+    Attributes:
+        path: the first page.
+        pages: how many pages.
+        bytes: all pages together.
+        largest: name and bytes of the largest page.
+    """
+
+    path: Path
+    pages: int
+    bytes: int
+    largest: tuple[str, int]
+
+
+def newest_of_machines(store: Store) -> list[str]:
+    """The newest measured session of each machine, newest first."""
+    with store.reading() as connection:
+        machines = overview.machine_ids(connection)
+    found = [store.newest_session(machine=machine) for machine in machines]
+    # Their ids sort by time.
+    return sorted((one for one in found if one is not None), reverse=True)
+
+
+def build_site(
+    store: Store,
+    out: Path,
+    sessions: Sequence[str],
+    *,
+    title: str = "edgebench report",
+    all_sessions: bool = False,
+    progress: Progress | None = None,
+) -> Built:
+    """Write the site.
+
+    Args:
+        store: the database.
+        out: its folder; an earlier site there is replaced.
+        sessions: ids of those that the site is about: they fill its tables and have pages of their own.
+        title: of the site.
+        all_sessions: every other session has pages too; they are in none of the tables.
+        progress: told how far it is; None: nobody is.
+
+    Raises:
+        EdgebenchError: the folder holds something else, or cannot be written.
+    """
+    tell = progress or _nobody
+    folder = Folder(out)
+    shell = Shell(title)
+    entries = frameworks(include_hidden=True)
+    session_pages = SessionPages(store, shell, folder, entries)
+    featured: list[Published] = []
+    for place, session_id in enumerate(sessions):
+        tell("sessions", place, len(sessions))
+        featured.append(session_pages.write(session_id))
+    pages = {one.id: one.page for one in featured}
+    total = _count(store)
+    if all_sessions:
+        for place, session_id in enumerate(_ids(store, total)):
+            tell("other sessions", place, total)
+            if session_id not in pages:
+                pages[session_id] = session_pages.write(session_id, with_plots=False).page
+    tell("overview", 0, 1)
+    with store.reading() as connection:
+        spans = overview.version_spans(connection)
+    subjects = SubjectPages(store, shell, folder, featured, entries)
+    named = {
+        "Models": subjects.models(), "Frameworks": subjects.frameworks(spans), "Machines": subjects.machines(),
+    }  # fmt: skip
+    summary = SummaryPages(store, shell, folder, featured)
+    summary.ship()
+    summary.coverage()
+    summary.failures()
+    summary.versions(spans)
+    summary.method()
+    summary.sessions(total, pages)
+    summary.overview(named, [(path, name) for path, name in shell.menu if path != "index.html"])
+    folder.finish()
+    largest = max(folder.sizes.items(), key=lambda one: (one[1], one[0]))
+    return Built(out / "index.html", len(folder.sizes), sum(folder.sizes.values()), largest)
+
+
+def _nobody(what: str, done: int, of: int) -> None:
+    del what, done, of
+
+
+def _count(store: Store) -> int:
+    with store.reading() as connection:
+        return overview.session_count(connection)
+
+
+def _ids(store: Store, total: int) -> list[str]:
+    found: list[str] = []
+    for offset in range(0, total, SESSIONS_OF_A_PAGE):
+        found += [str(one["id"]) for one in store.sessions(SESSIONS_OF_A_PAGE, offset)]
+    return found
