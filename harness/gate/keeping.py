@@ -60,7 +60,7 @@ def keep(
 
 
 def _verdict(row: Mapping[str, Any]) -> GateVerdictRecord:
-    known = {column: row.get(name) for name, column in _COLUMNS.items()}
+    known: dict[str, Any] = {column: row.get(name) for name, column in _COLUMNS.items()}
     if "cell_id" in row:  # of a baseline: the same cell, then and now
         known |= {"base_cell_id": row["cell_id"], "head_cell_id": row["cell_id"]}
     known = {

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
 from harness.store.batches import batches
 from harness.store.ids import canonical_json
@@ -60,7 +60,7 @@ def accuracy_history(connection: Connection, cell_id: str, machine_id: str) -> d
     return found
 
 
-def _linked(connection: Connection, links: str, cell_id: str, machine_id: str) -> Sequence[Row[Any]]:
+def _linked(connection: Connection, links: str, cell_id: str, machine_id: str) -> Sequence[Any]:
     """The sessions of a machine in the order of time, each with the run that stands for the cell's accuracy."""
     sessions, rows = table("session"), table(links)
     query = (

@@ -133,6 +133,7 @@ def _record_night(store: Store, number: int, night: Night) -> None:
     if number > 0:
         store.link_score(session, [OTHER.id], _run_id(_session_id(0), 0))
     _alert(store, session, machine, number, night.state)
+    store.record_gate(make.gate(session, _session_id(0) if number else None, CELL.id))
     status, seconds, resumed = STATES[night.state]
     ended = None if seconds is None else make.BEGAN + timedelta(days=number, seconds=seconds)
     with store.writing() as connection:
