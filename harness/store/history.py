@@ -10,15 +10,12 @@ driver gives them, so that ten years take milliseconds.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import compress, pairwise
-from operator import eq, ne
-from operator import not_ as is_false
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, not_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, not_, select
 
 from harness.store.tables import table
 
@@ -56,29 +53,22 @@ class HistoryPoint(NamedTuple):
 #: One value a run, by the run's key.
 _Values = dict[int, float]
 
-#: A run with one value of a sample: session, index, version, whether it counts, key, value, the sample's metric. Plain
-#: tuples as the driver makes them: ten years are ten thousand and more, and an object for each takes longer than
-#: finding it.
-_Line = tuple[str, int, str | None, int, int, float | None, int | None]
 
 #: Keys of runs: those that count, and those that are left out.
 _Keys = tuple[list[int], list[int]]
 
 
-class _Figure(NamedTuple):
-    """Where the values of a metric come from.
+class _Runs:
+    """The last attempts of the runs by session and framework version, in the order of their indexes.
 
-    Attributes:
-        metric: its name.
-        sample: key of the sample's metric; None where it is of none, or there is none of that name.
-        tokens: what the sample's seconds divide; None: its value is the figure.
-        known: of another table than the samples'.
+    And by metric of the samples the value of each run's repetition, and all of them where there are several. Ten years
+    are ten thousand runs and more: an object for each would take longer than finding them.
     """
 
-    metric: str
-    sample: int | None
-    tokens: int | None
-    known: _Values
+    def __init__(self, metrics: Iterable[int]) -> None:
+        self.of_session: dict[str, dict[str | None, _Keys]] = {}
+        self.values: dict[int, _Values] = {metric: {} for metric in metrics}
+        self.several: dict[int, dict[int, list[float]]] = {metric: {} for metric in metrics}
 
 
 def history(
@@ -117,17 +107,16 @@ def history(
     began = _began(connection, wanted)
     mine = _of_series(cell_id, wanted)
     names = _sample_names(connection, metrics)
-    figures = []
+    runs = _runs(connection, mine, names.values())
+    values = {}
     for metric in metrics:
-        sample, column = _SPEEDS.get(metric, (metric, None))
-        tokens = None if column is None else cell.batch * cell._mapping[column]
-        known: _Values = {}
         if metric == _PEAK:
-            known = _peaks(connection, mine)
+            values[metric] = _peaks(connection, mine)
         elif metric in _ENERGY:
-            known = _energy(connection, mine, _ENERGY[metric])
-        figures.append(_Figure(metric, names.get(sample), tokens, known))
-    return _points(_lines(connection, mine, names.values()), began, figures)
+            values[metric] = _energy(connection, mine, _ENERGY[metric])
+        else:
+            values[metric] = _of_samples(runs, names, metric, cell)
+    return _points(runs, began, values)
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
@@ -167,29 +156,49 @@ def _of_series(cell_id: str, sessions: Select[tuple[str]]) -> tuple[ColumnElemen
     return runs.c.cell_id == cell_id, runs.c.kind == "timed", runs.c.session_id.in_(sessions)
 
 
-def _lines(
-    connection: Connection, mine: tuple[ColumnElement[bool], ...], metrics: Collection[int]
-) -> list[_Line]:
-    """Every attempt of every run, by session, index and attempt: once for each of its values, once without any."""
+def _runs(connection: Connection, mine: tuple[ColumnElement[bool], ...], metrics: Collection[int]) -> _Runs:
     runs, samples = table("run"), table("sample")
     figure = and_(
         samples.c.run_key == runs.c.key, samples.c.metric_key.in_(sorted(metrics)), not_(samples.c.warmup)
     )
     query = (
         select(
+            runs.c.key,
             runs.c.session_id,
             runs.c.run_index,
-            runs.c.framework_version,
             case((and_(runs.c.status == "ok", runs.c.validity == "ok"), 1), else_=0),
-            runs.c.key,
-            samples.c.value,
+            runs.c.framework_version,
             samples.c.metric_key,
+            samples.c.value,
         )
         .select_from(runs.outerjoin(samples, figure))
         .where(*mine)
         .order_by(runs.c.session_id, runs.c.run_index, runs.c.attempt)
     )
-    return cast("list[_Line]", _rows(connection, query))
+    found = _Runs(metrics)
+    newest = newest_index = newest_session = None
+    versions: dict[str | None, _Keys] = {}
+    keys: list[int] = []
+    for key, session_id, index, counts, version, metric, value in _rows(connection, query):
+        if key != newest:
+            if session_id != newest_session:
+                versions = found.of_session[session_id] = {}
+            elif index == newest_index:  # another attempt of the same run: only the last one counts
+                keys.pop()
+            newest, newest_index, newest_session = key, index, session_id
+            of_version = versions.get(version)
+            if of_version is None:
+                of_version = versions[version] = ([], [])
+            keys = of_version[0 if counts else 1]
+            keys.append(key)
+        if metric is None:
+            continue
+        known = found.values[metric]
+        if key in known:
+            found.several[metric].setdefault(key, [known[key]]).append(value)
+        else:
+            known[key] = value
+    return found
 
 
 def _peaks(connection: Connection, mine: tuple[ColumnElement[bool], ...]) -> _Values:
@@ -216,121 +225,44 @@ def _energy(connection: Connection, mine: tuple[ColumnElement[bool], ...], phase
     return {key: _median(values) for key, values in several.items()}
 
 
+def _of_samples(runs: _Runs, names: Mapping[str, int], metric: str, cell: Row[Any]) -> _Values:
+    sample, column = _SPEEDS.get(metric, (metric, None))
+    number = names.get(sample)
+    if number is None:
+        return {}
+    single, several = runs.values[number], runs.several[number]
+    if column is None:
+        return single | {key: _median(values) for key, values in several.items()}
+    tokens = cell.batch * cell._mapping[column]
+    found = {key: tokens / value for key, value in single.items() if value > 0}
+    for key, values in several.items():
+        speeds = [tokens / value for value in values if value > 0]
+        if speeds:
+            found[key] = _median(speeds)
+    return found
+
+
 def _points(
-    lines: Sequence[_Line], began: Mapping[str, datetime | None], figures: Sequence[_Figure]
+    runs: _Runs, began: Mapping[str, datetime | None], values: Mapping[str, _Values]
 ) -> list[HistoryPoint]:
-    """The points of all sessions, in the order of time.
-
-    What nearly every session is like, is taken from columns of all lines at once; the others line by line.
-    """
-    if not lines:
-        return []
-    columns = list(zip(*lines, strict=True))
-    spans, end = {}, 0
-    for session_id, count in Counter(columns[0]).items():
-        spans[session_id] = end, end + count
-        end += count
-    unlike = _unlike(columns, figures)
-    versions = columns[2]
-    whole = [(one.metric, _column(one, columns[5])) for one in figures] if unlike is not None else []
-    points: list[HistoryPoint] = []
-    make = tuple.__new__  # a named tuple's own takes twice as long
-    for session_id, started_at in began.items():
-        if session_id not in spans:
-            continue
-        begin, end = spans[session_id]
-        if unlike is None or session_id in unlike:
-            points += _line_by_line(session_id, started_at, lines[begin:end], figures)
-            continue
-        of_runs: dict[str, tuple[float, ...]] = {}
-        middles: dict[str, float | None] = {}
-        for metric, column in whole:
-            some = of_runs[metric] = column[begin:end]
-            middles[metric] = _median(some)
-        point = (session_id, started_at, versions[begin], end - begin, 0, middles, of_runs)
-        points.append(make(HistoryPoint, point))
-    return points
-
-
-def _unlike(columns: Sequence[Sequence[Any]], figures: Sequence[_Figure]) -> set[str] | None:
-    """Sessions unlike most: those are of one version, and each of their runs counts, has one attempt and one value.
-
-    None: all of them, since the figures are not all made from one sample.
-    """
-    if len({one.sample for one in figures}) != 1 or figures[0].sample is None:
-        return None
-    sessions, indexes, versions, counts, _, numbers, _ = columns
-    unlike = set(compress(sessions, map(is_false, counts)))
-    unlike.update(
-        [one for one, number in zip(sessions, numbers, strict=True) if number is None or number <= 0]
-    )
-    for same, column in ((True, indexes), (False, versions)):
-        compared = map(eq if same else ne, column, column[1:])
-        for one, other in compress(pairwise(sessions), compared):
-            if one == other:
-                unlike.add(one)
-    return unlike
-
-
-def _column(figure: _Figure, numbers: Sequence[float | None]) -> tuple[float, ...]:
-    """A figure of every line; what stands where a session is unlike most is not looked at."""
-    if figure.tokens is None:
-        return cast("tuple[float, ...]", tuple(numbers))
-    tokens = figure.tokens
-    return tuple([tokens / number if number else 0.0 for number in numbers])
-
-
-def _line_by_line(
-    session_id: str, started_at: datetime | None, lines: Sequence[_Line], figures: Sequence[_Figure]
-) -> list[HistoryPoint]:
-    """A point for each version of a session, in the order of their runs."""
-    of_version, found = _in_order(lines)
+    """One point for each session and version, in the order of time; versions in the order of their runs."""
     points = []
-    for version, (own, left_out) in of_version.items():
-        if not own and not left_out:  # attempts that others came after
-            continue
-        of_runs = {one.metric: _of_runs(one, own, found) for one in figures}
-        middles = {metric: _median(some) if some else None for metric, some in of_runs.items()}
-        points.append(
-            HistoryPoint(session_id, started_at, version, len(own), len(left_out), middles, of_runs)
-        )
+    of_session, make = runs.of_session.get, tuple.__new__  # a named tuple's own takes twice as long
+    for session_id, started_at in began.items():
+        for version, (keys, left_out) in of_session(session_id, _NO_VERSIONS).items():
+            if not keys and not left_out:  # attempts that others came after
+                continue
+            of_runs: dict[str, tuple[float, ...]] = {}
+            middles: dict[str, float | None] = {}
+            for metric, known in values.items():
+                some = of_runs[metric] = tuple([known[key] for key in keys if key in known])
+                middles[metric] = _median(some) if some else None
+            point = (session_id, started_at, version, len(keys), len(left_out), middles, of_runs)
+            points.append(make(HistoryPoint, point))
     return points
 
 
-#: By sample and run: the numbers of its repetitions.
-_Numbers = dict[tuple[int, int], list[float]]
-
-
-def _in_order(lines: Sequence[_Line]) -> tuple[dict[str | None, _Keys], _Numbers]:
-    """The last attempts of a session's runs by version, in their order; and the numbers of all runs."""
-    of_version: dict[str | None, _Keys] = {}
-    found: _Numbers = defaultdict(list)
-    newest = newest_index = None
-    keys: list[int] = []
-    for _, index, version, counts, key, number, sample in lines:
-        if key != newest:
-            if index == newest_index:  # another attempt of the same run: only the last one counts
-                keys.pop()
-            newest, newest_index = key, index
-            keys = of_version.setdefault(version, ([], []))[0 if counts else 1]
-            keys.append(key)
-        if sample is not None and number is not None:
-            found[sample, key].append(number)
-    return of_version, found
-
-
-def _of_runs(figure: _Figure, keys: Sequence[int], found: _Numbers) -> tuple[float, ...]:
-    """A figure's value of each run that has it: the median over repetitions."""
-    if figure.sample is None:
-        return tuple([figure.known[key] for key in keys if key in figure.known])
-    values = []
-    for key in keys:
-        numbers: Sequence[float] = found.get((figure.sample, key), ())
-        if figure.tokens is not None:
-            numbers = [figure.tokens / number for number in numbers if number > 0]
-        if numbers:
-            values.append(_median(numbers))
-    return tuple(values)
+_NO_VERSIONS: Mapping[str | None, _Keys] = {}
 
 
 def _median(values: Sequence[float]) -> float:

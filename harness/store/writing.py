@@ -140,7 +140,8 @@ def session(connection: Connection, record: records.SessionRecord) -> str:
         made = ids.session_id(record.started_at, {**content, "again": again} if again else content)
         new = {**row, "id": made, "ended_at": None, "status": "running", "resumed": 0}
         # Asking first whether there is one would not see what another process on a server is just adding.
-        if connection.execute(insert_or_leave(connection, "session"), new).rowcount:
+        adding = insert_or_leave(connection, "session").returning(table("session").c.id)
+        if connection.execute(adding, new).first() is not None:
             return made
         again += 1
 

@@ -471,7 +471,7 @@ def test_tables_without_a_sound_description_are_refused(source: Path, tmp_path: 
             own_import.import_own(store, tmp_path / "tables")
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.integers(0, 10**9), noise=st.binary(min_size=1, max_size=80), cut=st.booleans())
 def test_a_damaged_zip_gives_an_error_or_the_whole(
     tmp_path: Path, start: int, noise: bytes, cut: bool
