@@ -91,10 +91,10 @@ def session_lines(connection: Connection) -> list[SessionLine]:
     """Every session, newest first; those without a time come last."""
     sessions, runs, cells = table("session"), table("run"), table("session_cell")
     counts: dict[str, dict[str, int]] = defaultdict(dict)
-    # One pass over an index: asked session by session, every run's own row would be read.
-    counted = select(runs.c.session_id, runs.c.status, func.count()).group_by(
-        runs.c.session_id, runs.c.status
-    )
+    # One pass over the index `ix_run_of_cell`. Of the plain column SQLite takes an index that lies by session, and for it
+    # reads every run's own row, which is wide: a minute instead of a second.
+    of_session = runs.c.session_id.concat("")
+    counted = select(of_session, runs.c.status, func.count()).group_by(of_session, runs.c.status)
     for session_id, status, count in connection.execute(counted):
         counts[session_id][status] = count
     planned = dict(
