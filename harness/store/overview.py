@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, literal_column, select
 
 from harness.store.batches import batches
 from harness.store.origins import plain
@@ -91,9 +91,9 @@ def session_lines(connection: Connection) -> list[SessionLine]:
     """Every session, newest first; those without a time come last."""
     sessions, runs, cells = table("session"), table("run"), table("session_cell")
     counts: dict[str, dict[str, int]] = defaultdict(dict)
-    # One pass over the index `ix_run_of_cell`. Of the plain column SQLite takes an index that lies by session, and for it
+    # One pass over the index `ix_run_of_cell`. Of the plain column SQLite takes an index that lies by session, and then
     # reads every run's own row, which is wide: a minute instead of a second.
-    of_session = runs.c.session_id.concat("")
+    of_session = runs.c.session_id.concat(literal_column("''"))
     counted = select(of_session, runs.c.status, func.count()).group_by(of_session, runs.c.status)
     for session_id, status, count in connection.execute(counted):
         counts[session_id][status] = count
