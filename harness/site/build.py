@@ -14,7 +14,7 @@ from harness.frameworks import frameworks
 from harness.site.session import Published, SessionPages
 from harness.site.shell import Folder, Shell
 from harness.site.subjects import SubjectPages
-from harness.site.summary import SESSIONS_OF_A_PAGE, SummaryPages
+from harness.site.summary import SummaryPages
 from harness.store import Store, overview
 
 #: What a progress is told: what is being written, how much of it is done, and how much there is.
@@ -79,12 +79,13 @@ def build_site(
         tell("sessions", place, len(sessions))
         featured.append(session_pages.write(session_id))
     pages = {one.id: one.page for one in featured}
-    total = _count(store)
+    with store.reading() as connection:
+        lines = overview.session_lines(connection)
     if all_sessions:
-        for place, session_id in enumerate(_ids(store, total)):
-            tell("other sessions", place, total)
-            if session_id not in pages:
-                pages[session_id] = session_pages.write(session_id, with_plots=False).page
+        for place, one in enumerate(lines):
+            tell("other sessions", place, len(lines))
+            if one.id not in pages:
+                pages[one.id] = session_pages.write(one.id, with_plots=False).page
     tell("overview", 0, 1)
     with store.reading() as connection:
         spans = overview.version_spans(connection)
@@ -98,7 +99,7 @@ def build_site(
     summary.failures()
     summary.versions(spans)
     summary.method()
-    summary.sessions(total, pages)
+    summary.sessions(lines, pages)
     summary.overview(named, [(path, name) for path, name in shell.menu if path != "index.html"])
     folder.finish()
     largest = max(folder.sizes.items(), key=lambda one: (one[1], one[0]))
@@ -107,15 +108,3 @@ def build_site(
 
 def _nobody(what: str, done: int, of: int) -> None:
     del what, done, of
-
-
-def _count(store: Store) -> int:
-    with store.reading() as connection:
-        return overview.session_count(connection)
-
-
-def _ids(store: Store, total: int) -> list[str]:
-    found: list[str] = []
-    for offset in range(0, total, SESSIONS_OF_A_PAGE):
-        found += [str(one["id"]) for one in store.sessions(SESSIONS_OF_A_PAGE, offset)]
-    return found

@@ -26,6 +26,8 @@ from harness.table.view import label
 
 #: Sessions of a series that a machine's page draws.
 _DRAWN = 60
+#: Sessions of a machine in which they are looked for: not every session measures every cell.
+_LOOKED_AT = 200
 
 
 class SubjectPages:
@@ -168,10 +170,12 @@ class SubjectPages:
     def _histories(self, machine_id: str, session: Published) -> list[tuple[Text, Sparkline]]:
         """Decode speed of the newest session's cells over the sessions before."""
         found = []
+        with self._store.reading() as connection:
+            since = overview.began_before(connection, machine_id, _LOOKED_AT)
         for one in session.shown:
             if one.row["decode_tps"] is None or one.cell_id is None:
                 continue
-            points = self._store.history(one.cell_id, machine_id, ["decode_tps"])[-_DRAWN:]
+            points = self._store.history(one.cell_id, machine_id, ["decode_tps"], since=since)[-_DRAWN:]
             values = [point.values["decode_tps"] for point in points]
             if sum(value is not None for value in values) > 1:
                 href = None if one.page is None else f"../{one.page}"

@@ -308,33 +308,30 @@ class SummaryPages:
 
     # -- the list of sessions -------------------------------------------------------------------------------------
 
-    def sessions(self, total: int, pages: Mapping[str, str]) -> None:
-        """Every session of the database, newest first; those that have pages lead to them.
+    def sessions(self, lines: Sequence[overview.SessionLine], pages: Mapping[str, str]) -> None:
+        """Every session of the database; those that have pages lead to them.
 
         Args:
-            total: how many there are.
+            lines: the sessions, newest first.
             pages: by session's id.
         """
-        names = page_names("sessions", -(-total // SESSIONS_OF_A_PAGE))
-        for page in names:
-            listed = self._store.sessions(SESSIONS_OF_A_PAGE, (page.number - 1) * SESSIONS_OF_A_PAGE)
+        heads = ("Session", "Started", "Suite", "Trigger", "Status", "Cells", "Runs", "Machine")
+        intro = f"{len(lines):,} sessions, newest first. Those that lead nowhere have no pages on this site."
+        for page in page_names("sessions", -(-len(lines) // SESSIONS_OF_A_PAGE)):
+            first = (page.number - 1) * SESSIONS_OF_A_PAGE
             rows = [
                 [
-                    Text(one["id"], None, pages.get(one["id"])),
-                    Text(str(one["started_at"] or "–")),
-                    Text(str(one["suite"])),
-                    Text(str(one["trigger"])),
-                    Text(str(one["status"])),
-                    Text(f"{one['cells']}", float(one["cells"])),
-                    Text(
-                        ", ".join(f"{count} {name}" for name, count in sorted(one["runs"].items())) or "none"
-                    ),
-                    Text(str(one["machine_id"]), None, self._machine(one["machine_id"])),
+                    Text(one.id, None, pages.get(one.id)),
+                    Text("–" if one.started_at is None else one.started_at.isoformat(timespec="seconds")),
+                    Text(one.suite),
+                    Text(one.trigger),
+                    Text(one.status),
+                    Text(str(one.cells), float(one.cells)),
+                    Text(", ".join(f"{count} {name}" for name, count in one.runs.items()) or "none"),
+                    Text(one.machine_id, None, self._machine(one.machine_id)),
                 ]
-                for one in listed
+                for one in lines[first : first + SESSIONS_OF_A_PAGE]
             ]
-            heads = ("Session", "Started", "Suite", "Trigger", "Status", "Cells", "Runs", "Machine")
-            intro = f"{total:,} sessions, newest first. Those that lead nowhere have no pages on this site."
             self._folder.write(
                 page.name,
                 self._shell.page(

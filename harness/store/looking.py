@@ -242,14 +242,10 @@ def preparation_peaks(connection: Connection) -> dict[tuple[str, str, str], int]
     return {(model, framework, recipe): peak for model, framework, recipe, peak in connection.execute(query)}
 
 
-def sessions(connection: Connection, limit: int, offset: int = 0) -> list[dict[str, Any]]:
-    """The newest sessions first, each with how many of its cells and runs ended how; those without a time come last.
-
-    ``offset``: behind so many newer ones.
-    """
+def sessions(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """The newest sessions first, each with how many of its cells and runs ended how; those without a time come last."""
     rows, runs, cells = table("session"), table("run"), table("session_cell")
-    ordered = select(rows).order_by(rows.c.started_at.desc().nulls_last(), rows.c.id.desc())
-    query = ordered.limit(limit).offset(offset)
+    query = select(rows).order_by(rows.c.started_at.desc().nulls_last(), rows.c.id.desc()).limit(limit)
     listed = [plain(dict(row._mapping)) for row in connection.execute(query)]
     wanted = [one["id"] for one in listed]
     statuses: dict[str, dict[str, int]] = defaultdict(dict)

@@ -6,11 +6,13 @@ content alone; no table of samples is read, and of the runs an index, so that a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, literal_column, select
 
 from harness.store.batches import batches
 from harness.store.origins import plain
@@ -26,6 +28,20 @@ class VersionSpan:
     first_session: str
     last_session: str
     runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLine:
+    """One session in a list: how many cells it planned, and its runs by how they ended."""
+
+    id: str
+    started_at: datetime | None
+    suite: str
+    trigger: str
+    status: str
+    machine_id: str
+    cells: int
+    runs: Mapping[str, int]
 
 
 def machine_ids(connection: Connection) -> list[str]:
@@ -44,20 +60,70 @@ def model_rows(connection: Connection) -> list[dict[str, Any]]:
 def version_spans(connection: Connection) -> list[VersionSpan]:
     """The versions of all frameworks that were timed, by framework, in the order of their first sessions."""
     runs, cells = table("run"), table("cell")
+    # By cell, which is how the index `ix_run_of_cell` lies; the frameworks are looked up behind it.
     query = (
         select(
-            cells.c.framework,
+            runs.c.cell_id,
             runs.c.framework_version,
             func.min(runs.c.session_id),
             func.max(runs.c.session_id),
             func.count(),
         )
-        .join(cells, cells.c.id == runs.c.cell_id)
-        .where(runs.c.kind == "timed", runs.c.framework_version.is_not(None), cells.c.source.is_(None))
-        .group_by(cells.c.framework, runs.c.framework_version)
+        .where(runs.c.kind == "timed", runs.c.framework_version.is_not(None))
+        .group_by(runs.c.cell_id, runs.c.framework_version)
     )
-    found = [VersionSpan(*row) for row in connection.execute(query)]
-    return sorted(found, key=lambda one: (one.framework, one.first_session, one.version))
+    measured = select(cells.c.id, cells.c.framework).where(cells.c.source.is_(None))
+    frameworks = dict(connection.execute(measured).all())
+    found: dict[tuple[str, str], VersionSpan] = {}
+    for cell_id, version, first, last, count in connection.execute(query):
+        framework = frameworks.get(cell_id)
+        if framework is None:
+            continue
+        known = found.get((framework, version))
+        if known is not None:
+            first, last = min(first, known.first_session), max(last, known.last_session)
+            count += known.runs
+        found[framework, version] = VersionSpan(framework, version, first, last, count)
+    return sorted(found.values(), key=lambda one: (one.framework, one.first_session, one.version))
+
+
+def session_lines(connection: Connection) -> list[SessionLine]:
+    """Every session, newest first; those without a time come last."""
+    sessions, runs, cells = table("session"), table("run"), table("session_cell")
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    # One pass over the index `ix_run_of_cell`. Of the plain column SQLite takes an index that lies by session, and then
+    # reads every run's own row, which is wide: a minute instead of a second.
+    of_session = runs.c.session_id.concat(literal_column("''"))
+    counted = select(of_session, runs.c.status, func.count()).group_by(of_session, runs.c.status)
+    for session_id, status, count in connection.execute(counted):
+        counts[session_id][status] = count
+    planned = dict(
+        connection.execute(select(cells.c.session_id, func.count()).group_by(cells.c.session_id)).all()
+    )
+    names = ("id", "started_at", "suite", "trigger", "status", "machine_id")
+    query = select(*(sessions.c[name] for name in names)).order_by(
+        sessions.c.started_at.desc().nulls_last(), sessions.c.id.desc()
+    )
+    return [
+        SessionLine(
+            row.id, row.started_at, row.suite, row.trigger, row.status, row.machine_id, planned.get(row.id, 0),
+            dict(sorted(counts[row.id].items())),
+        )
+        for row in connection.execute(query)
+    ]  # fmt: skip
+
+
+def began_before(connection: Connection, machine_id: str, sessions: int) -> datetime | None:
+    """When a machine's session so many before its newest one began; None: it has no more than that."""
+    rows = table("session")
+    query = (
+        select(rows.c.started_at)
+        .where(rows.c.machine_id == machine_id, rows.c.started_at.is_not(None))
+        .order_by(rows.c.started_at.desc(), rows.c.id.desc())
+        .offset(sessions)
+        .limit(1)
+    )
+    return connection.execute(query).scalar()
 
 
 def failure_texts(connection: Connection, session_id: str) -> dict[str, tuple[str | None, str | None]]:
@@ -84,8 +150,3 @@ def environment_rows(connection: Connection, ids: Sequence[str]) -> list[dict[st
         for row in connection.execute(query):
             found[row.environment_id]["packages"].append((row.name, row.version, row.hash))
     return [found[one] for one in sorted(found)]
-
-
-def session_count(connection: Connection) -> int:
-    """How many sessions there are, imported ones included."""
-    return int(connection.execute(select(func.count()).select_from(table("session"))).scalar_one())

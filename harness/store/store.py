@@ -367,10 +367,10 @@ class Store:
         with self._reading() as connection:
             return looking.began_at(connection, session_id)
 
-    def sessions(self, limit: int = 20, offset: int = 0) -> list[dict[str, Any]]:
-        """The newest sessions first, behind ``offset`` newer ones, each with how its runs ended; ready for JSON."""
+    def sessions(self, limit: int = 20) -> list[dict[str, Any]]:
+        """The newest sessions first, each with how its runs ended; ready for JSON."""
         with self._reading() as connection:
-            return looking.sessions(connection, limit, offset)
+            return looking.sessions(connection, limit)
 
     def run_in_cell(self, run_id: str) -> facts.CellFacts | None:
         """One run with its cell, artifact and model's shape; None where its session did not plan the cell.
