@@ -100,7 +100,7 @@ def build_site(
     summary.versions(spans)
     summary.method()
     summary.sessions(lines, pages)
-    summary.overview(named, [(path, name) for path, name in shell.menu if path != "index.html"])
+    summary.front(named, [(path, name) for path, name in shell.menu if path != "index.html"])
     folder.finish()
     largest = max(folder.sizes.items(), key=lambda one: (one[1], one[0]))
     return Built(out / "index.html", len(folder.sizes), sum(folder.sizes.values()), largest)

@@ -68,7 +68,7 @@ class SummaryPages:
 
     # -- overview -------------------------------------------------------------------------------------------------
 
-    def overview(self, subjects: Mapping[str, Sequence[Subject]], more: Sequence[tuple[str, str]]) -> None:
+    def front(self, subjects: Mapping[str, Sequence[Subject]], more: Sequence[tuple[str, str]]) -> None:
         """The first page: claims beside measurements, the sessions, and the way to everything else."""
         claimed = [one for one in self._shown if _is_claimed(one) and has_figures(one.row)]
         grid = make_grid(
@@ -415,8 +415,8 @@ def _missing(session: Published) -> Iterable[Sequence[Text]]:
                 reason = one.row.notes.get(key, "no reason was stored")
                 names.setdefault((key, reason), []).append(f"{label(one.row)} {model_text(one.row)}")
     figures: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (key, reason), rows in names.items():
-        figures.setdefault((reason, tuple(dict.fromkeys(rows))), []).append(METRICS[key].title)
+    for (key, reason), listed in names.items():
+        figures.setdefault((reason, tuple(dict.fromkeys(listed))), []).append(METRICS[key].title)
     every = len(ended)
     for (reason, rows), titles in figures.items():
         whole = len(rows) > 1 and len(rows) == every

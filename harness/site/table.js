@@ -68,7 +68,7 @@
     this.order = entries.slice();
     this.tools();
     this.sorters();
-    this.limit();
+    this.place();
   }
 
   Table.prototype.shown = function () { return this.order.filter(function (one) { return !one.row.hidden; }); };
@@ -100,7 +100,7 @@
     this.all = make("button", { type: "button" });
     this.rest = make("p", { className: "tools", hidden: true }, [this.all]);
     this.section.append(this.rest);
-    this.all.addEventListener("click", function () { self.most = Infinity; self.limit(); self.count(); self.search.focus(); });
+    this.all.addEventListener("click", function () { self.most = Infinity; self.place(); self.count(); self.search.focus(); });
     this.search.addEventListener("input", function () { self.filter(); });
   };
 
@@ -165,28 +165,29 @@
     this.say("Sorted by " + this.titles[at] + ", " + direction + ".");
   };
 
-  // Rows to their places: within their class, or all that are ranked together. What is not ranked stays apart.
-  Table.prototype.place = function () {
-    var self = this;
-    var parts = this.bodies.map(function () { return document.createDocumentFragment(); });
-    this.order.forEach(function (one) { parts[self.grouped || one.apart ? one.home : 0].append(one.row); });
-    this.bodies.forEach(function (body, at) { body.append(parts[at]); });
-    this.limit();
-  };
+  // The part of the table in which a row stands. What is not ranked stays apart.
+  Table.prototype.part = function (one) { return this.grouped || one.apart ? one.home : 0; };
 
-  // Only the first of what is shown stands on the screen, from the top of the page down.
-  Table.prototype.limit = function () {
+  // Rows to their places: within their class, or all that are ranked together. Only the first of them stand on the
+  // screen, and only these are moved, unless every row is wanted: moving and laying out thousands takes too long.
+  Table.prototype.place = function (every) {
     if (this.entries.length < 2) { return; }
     var self = this;
+    var parts = this.bodies.map(function () { return document.createDocumentFragment(); });
     var left = this.most, more = 0;
     this.bodies.forEach(function (body, at) {
       self.order.forEach(function (one) {
-        if (one.row.hidden || (self.grouped || one.apart ? one.home : 0) !== at) { return; }
-        var gone = left <= 0;
-        if (one.row.classList.contains("more") !== gone) { one.row.classList.toggle("more", gone); }
-        left -= 1;
+        if (self.part(one) !== at) { return; }
+        var gone = !one.row.hidden && left <= 0;
+        if (!one.row.hidden) { left -= 1; }
         if (gone) { more += 1; }
+        if (one.row.classList.contains("more") !== gone) { one.row.classList.toggle("more", gone); }
+        if (every || !(gone || one.row.hidden)) { parts[at].append(one.row); }
       });
+    });
+    this.bodies.forEach(function (body, at) {
+      var heading = body.rows[0] && body.rows[0].className === "g" ? body.rows[0] : null;
+      if (heading) { heading.after(parts[at]); } else { body.prepend(parts[at]); }
     });
     this.rest.hidden = more === 0;
     this.all.textContent = "Show " + more + " more rows";
@@ -215,7 +216,7 @@
         || (framework !== "" && "=" + one.row.getAttribute("data-f") !== framework)
         || (group !== "" && "=" + one.row.getAttribute("data-c") !== group);
     });
-    this.limit();
+    this.place();
     this.count();
   };
 
@@ -227,9 +228,9 @@
   Table.prototype.as = function (format) {
     var self = this;
     var at = this.titles.map(function (_, place) { return place; }).filter(function (place) { return !self.hidden.has(place); });
-    var rows = [].concat.apply([], this.bodies.map(function (body) {
-      return Array.from(body.rows).filter(function (row) { return row.className !== "g" && !row.hidden; });
-    }));
+    var rows = [].concat.apply([], this.bodies.map(function (_, part) {
+      return self.order.filter(function (one) { return self.part(one) === part && !one.row.hidden; });
+    })).map(function (one) { return one.row; });
     var titles = at.map(function (place) { return self.titles[place]; });
     if (format === "csv") {
       return [titles.map(csvField)].concat(rows.map(function (row) {
@@ -266,5 +267,8 @@
     } else { byHand(); }
   };
 
-  document.querySelectorAll("[data-table]").forEach(function (section, number) { new Table(section, number); });
+  var tables = Array.from(document.querySelectorAll("[data-table]"), function (section, number) {
+    return new Table(section, number);
+  });
+  window.addEventListener("beforeprint", function () { tables.forEach(function (one) { one.place(true); }); });
 })();

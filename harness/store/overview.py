@@ -97,7 +97,7 @@ def session_lines(connection: Connection) -> list[SessionLine]:
     counted = select(of_session, runs.c.status, func.count()).group_by(of_session, runs.c.status)
     for session_id, status, count in connection.execute(counted):
         counts[session_id][status] = count
-    planned = dict(
+    planned: dict[str, int] = dict(
         connection.execute(select(cells.c.session_id, func.count()).group_by(cells.c.session_id)).all()
     )
     names = ("id", "started_at", "suite", "trigger", "status", "machine_id")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import make_store_records as make
 from make_store_sessions import CELLS, store_sessions
@@ -26,9 +27,20 @@ HOSTILE = (
 )
 
 
+#: Of the sessions that are drawn at random.
+SEED = 5
+
+
+def _artifacts(store: Store) -> None:
+    """The artifacts as `store_sessions` describes them: one artifact has one size, whoever stores it first."""
+    draw = Random(SEED)
+    for recipe in ("F16", "Q4_K_M"):
+        store.record_artifact(make.artifact(recipe, weight_bytes=draw.randrange(10**8)))
+
+
 def fill(store: Store) -> None:
     """Sessions on two machines, with failures, time-outs, suspect runs, scores and tasks."""
-    store_sessions(store, 5, 4, [*CELLS, make.cell("Q5_K_M", "int5"), make.cell("Q6_K", "int6")])
+    store_sessions(store, SEED, 4, [*CELLS, make.cell("Q5_K_M", "int5"), make.cell("Q6_K", "int6")])
 
 
 def fill_hostile(store: Store) -> None:
@@ -37,8 +49,7 @@ def fill_hostile(store: Store) -> None:
     machine = store.record_machine(make.machine(cpu_model=HOSTILE[1], name=HOSTILE[5]))
     store.record_environment(make.environment())
     store.record_model(replace(make.model(), configuration=None, name=bad, licence=HOSTILE[4], source=bad))
-    for recipe in ("F16", "Q4_K_M"):
-        store.record_artifact(make.artifact(recipe))
+    _artifacts(store)
     cells = [
         make.cell(recipe=f"R{place} {text}", model=text, framework=HOSTILE[place % 2 + 2], workload=text)
         for place, text in enumerate(HOSTILE)
@@ -70,8 +81,7 @@ def fill_winner(store: Store, rows: int = 3) -> str:
     machine = store.record_machine(make.machine(cpu_model="winner"))
     store.record_environment(make.environment())
     store.record_model(replace(make.model(), configuration=None))
-    for recipe in ("F16", "Q4_K_M"):
-        store.record_artifact(make.artifact(recipe))
+    _artifacts(store)
     cells = [make.cell(f"Q4_{place}", "int4") for place in range(rows)]
     planned = [records.PlannedCellRecord(cell, place, None) for place, cell in enumerate(cells)]
     session = store.start_session(
