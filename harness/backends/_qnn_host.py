@@ -67,8 +67,14 @@ class StaticModel:
         return sum(array.nbytes for array in self._past.values())
 
     def reset(self) -> None:
-        """Forget every token. What stands in the cache stays masked."""
+        """Forget every token.
+
+        Masked places are emptied too: a quantised mask is not quite zero, so what stood there would be felt by the next
+        text (on A16W8 the divergence of a second window was 7 % off).
+        """
         self._length = 0
+        for array in self._past.values():
+            array.fill(0.0)
 
     def feed(self, tokens: Tokens) -> Iterator[tuple[int, Logits]]:
         """Process ``tokens: int32[n]`` after what the cache holds.
