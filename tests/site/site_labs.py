@@ -76,13 +76,18 @@ def fill_hostile(store: Store) -> None:
             store.record_run(make.run(session, cell.id, hints={bad: HOSTILE[5]}, **changes))
 
 
-def fill_winner(store: Store, rows: int = 3) -> str:
-    """A session whose first recipe decodes twice as fast as the rest, five runs each."""
+def fill_winner(store: Store) -> str:
+    """A session whose first recipe decodes twice as fast as the rest of its class, five runs each.
+
+    Beside it another class, a cell that generates nothing, and one whose runs are all suspect.
+    """
     machine = store.record_machine(make.machine(cpu_model="winner"))
     store.record_environment(make.environment())
     store.record_model(replace(make.model(), configuration=None))
     _artifacts(store)
-    cells = [make.cell(f"Q4_{place}", "int4") for place in range(rows)]
+    cells = [make.cell(f"Q4_{place}", "int4") for place in range(3)]
+    cells += [make.cell("Q8_0", "int8"), make.cell("Q8_1", "int8"), make.cell("Q5_0", "int5")]
+    cells += [make.cell("Q4_0", "int4", workload="pp32", decode_tokens=0)]
     planned = [records.PlannedCellRecord(cell, place, None) for place, cell in enumerate(cells)]
     session = store.start_session(
         make.session(machine, later_s=9500), planned,
@@ -90,13 +95,17 @@ def fill_winner(store: Store, rows: int = 3) -> str:
          for place, cell in enumerate(cells) for index in range(5)],
     )  # fmt: skip
     for place, cell in enumerate(cells):
+        marks = {"flags": ["steal 4 %"], "validity": "suspect"} if cell.recipe == "Q5_0" else {"flags": []}
         for index in range(5):
-            step = (1_000_000 if place == 0 else 2_000_000 + 1_000 * place) + 2_000 * index
-            sample = records.SampleRecord(
-                0, False, {"prefill_s": 0.01 + index * 1e-4, "decode_s": 16 * step / 1e9},
-                {"forward_ns": [step] * 16, "token_ns": [step * at for at in range(1, 18)]},
-            )  # fmt: skip
-            store.record_run(make.run(session, cell.id, index, samples=[sample], flags=[], validity="ok"))
+            step = (1_000_000 if place == 0 else 2_000_000 + 100 * place) + 2_000 * index
+            values = {"prefill_s": 0.01 + index * 1e-4}
+            traces = {}
+            if cell.decode_tokens:
+                values["decode_s"] = cell.decode_tokens * step / 1e9
+                traces = {"forward_ns": [step] * 16, "token_ns": [step * at for at in range(1, 18)]}
+            sample = records.SampleRecord(0, False, values, traces)
+            changes = {"validity": "ok", **marks, "samples": [sample]}
+            store.record_run(make.run(session, cell.id, index, **changes))
     return session
 
 
