@@ -51,8 +51,8 @@ Exit status 0: pass; 1: a confirmed regression, a broken or missing cell, a rule
     "--base",
     multiple=True,
     metavar="WHAT",
-    help="NAME==VERSION, ./FILE.whl, git=REVISION[:FOLDER], recipe=NAME, artifact=FILE|FOLDER|ID or "
-    "option=FRAMEWORK.NAME=VALUE; "
+    help="A pip requirement (a range means its newest release), ./FILE.whl, git=REVISION[:FOLDER], recipe=NAME, "
+    "artifact=FILE|FOLDER|ID or option=FRAMEWORK.NAME=VALUE; "
     "several make one side. Default: as pinned.",
 )
 @click.option("--head", multiple=True, metavar="WHAT", help="The same for the side that is judged.")

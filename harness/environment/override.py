@@ -58,11 +58,8 @@ class Override:
         Raises:
             UsageError: neither of these, no such file, or a wheel for another Python or platform.
         """
-        framework, rest = None, text.strip()
-        prefixed = _PREFIXED.fullmatch(rest)
-        if prefixed:
-            framework, rest = prefixed[1].lower(), prefixed[2].strip()
-        if rest.endswith((".whl", ".tar.gz", ".zip", ".git")) or "/" in rest or "\\" in rest:
+        framework, rest = split_framework(text)
+        if names_file(rest):
             return _of_file(text, framework, rest)
         return _of_version(text, framework, rest)
 
@@ -78,6 +75,17 @@ class Override:
         both = sorted({*self.extras, *extras})
         name = f"{self.name}[{','.join(both)}]" if both else self.name
         return f"{name} @ {self.wheel.as_uri()}" if self.wheel else f"{name}=={self.version}"
+
+
+def split_framework(text: str) -> tuple[str | None, str]:
+    """The framework before ``=``, None where there is none, and the rest."""
+    prefixed = _PREFIXED.fullmatch(text.strip())
+    return (prefixed[1].lower(), prefixed[2].strip()) if prefixed else (None, text.strip())
+
+
+def names_file(rest: str) -> bool:
+    """Whether a word without its framework is taken for a file rather than a requirement."""
+    return rest.endswith((".whl", ".tar.gz", ".zip", ".git")) or "/" in rest or "\\" in rest
 
 
 def _wrong(text: str, why: str, next_step: str = _FORMS) -> UsageError:

@@ -21,7 +21,7 @@ from harness.gate.between import Comparison, compare, judge
 from harness.gate.design import Rules
 from harness.gate.keeping import keep
 from harness.gate.metrics import DEFAULTS, GateMetric
-from harness.gate.sides import Side, plan_side
+from harness.gate.sides import Side, plan_side, settle
 from harness.gate.stored import Baseline, StoredRuns
 from harness.gate.verdict import Verdict
 from harness.machine import describe_machine
@@ -64,7 +64,7 @@ def run_baseline_gate(
         EdgebenchError: nothing can be measured at all, or the database fails.
         KeyboardInterrupt: passed on; what was measured is stored.
     """
-    side = Side.parse("head", request.head)
+    side = settle(Side.parse("head", request.head), progress.note)
     plan = plan_side(side, request.run, cache_dir)
     wanted = request.baseline.framework
     if wanted is not None:

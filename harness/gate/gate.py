@@ -6,7 +6,7 @@ refused before anything is made or stored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from harness.gate.judge import judge, unreliable
 from harness.gate.keeping import keep
 from harness.gate.metrics import DEFAULTS, GateMetric
 from harness.gate.paired import PairedRunner
-from harness.gate.sides import NAMES, Name, Side, check_sides, pair_cells, plan_side
+from harness.gate.sides import NAMES, Name, Side, check_sides, pair_cells, plan_side, settle
 from harness.machine import describe_machine, describe_session_state
 from harness.machine.harms import find_harms, watch_load
 from harness.runner.front import Request
@@ -61,10 +61,14 @@ def run_gate(
         EdgebenchError: nothing can be measured at all, or the database fails.
         KeyboardInterrupt: passed on; what was measured is stored.
     """
-    head = request.base if request.same else request.head
-    sides: dict[Name, Side] = {"base": Side.parse("base", request.base), "head": Side.parse("head", head)}
     if request.same and request.head:
         raise UsageError("--same and --head contradict each other", next_step="give one of the two")
+    words: dict[Name, Sequence[str]] = {
+        "base": request.base,
+        "head": request.base if request.same else request.head,
+    }
+    asked = {name: Side.parse(name, words[name]) for name in NAMES}
+    sides = {name: settle(side, progress.note) for name, side in asked.items()}
     if not request.same:
         check_sides(sides)
     plans = {name: plan_side(sides[name], request.run, cache_dir) for name in NAMES}

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from typing import Literal
 from filelock import FileLock
 
 from harness.environment import Override
+from harness.environment.releases import settled
 from harness.errors import EdgebenchError, UsageError
 from harness.gate.own_artifact import with_artifact
 from harness.runner.front import Plan, Request, make_plan
@@ -328,6 +329,21 @@ def _git(folder: Path, *words: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def settle(side: Side, tell: Callable[[str], None]) -> Side:
+    """The side with an exact version in place of each range or bare name: the newest release that fits.
+
+    Raises:
+        EdgebenchError: none fits, or the package index cannot be asked.
+    """
+    overrides = []
+    for word in side.overrides:
+        exact = settled(word)
+        if exact != word:
+            tell(f"{side.name}: {word} is {exact}")
+        overrides.append(exact)
+    return replace(side, overrides=tuple(overrides))
 
 
 def check_sides(sides: Mapping[Name, Side]) -> None:

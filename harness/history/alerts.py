@@ -105,6 +105,9 @@ def look(
                 continue
             analysis = series.analysis()
             if series.asked is not None:
+                if len(series.points) < 2:
+                    short += 1
+                    continue
                 looked += 1
                 certain += _unknown_of(series, analysis, known, now)
                 continue

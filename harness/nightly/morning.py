@@ -189,7 +189,8 @@ class Morning:
                 ["cell", "metric", "moved", "since", "how sure", "changed with it", "alert"], raised
             )
         short = f"; {look.short} more are too short for one" if look.short else ""
-        return [f"Nothing new: no change in {look.series} series ({', '.join(WATCHED)}){short}."]
+        watched = f"{', '.join(WATCHED)}, divergence and tasks"
+        return [f"Nothing new: no change in {look.series} series ({watched}){short}."]
 
     def _how_far(self, alert: AlertRecord) -> str:
         word = worth(alert.metric, alert.direction)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.environment import EnvironmentManager, Override
+from harness.environment.releases import newest_release
 from harness.errors import EdgebenchError, UsageError
 from harness.files import exclusive_now
 from harness.history.alerts import Look, look
@@ -23,7 +24,7 @@ from harness.machine import describe_machine, describe_session_state
 from harness.nightly.candidates import candidates
 from harness.nightly.pace import Cooled, NightPace, temperatures
 from harness.nightly.planner import Choice, choose
-from harness.nightly.upgrade import Upgrade, newest_release, newest_releases
+from harness.nightly.upgrade import Upgrade, newest_releases
 from harness.runner import front
 from harness.runner.progress import SessionProgress
 from harness.store import Store

@@ -7,24 +7,19 @@ what the user named with --with) stand.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from harness.environment import Override
 from harness.environment.pins import exact_version, top_level
-from harness.environment.pip_run import pip
+from harness.environment.releases import newest_release, parsed_version
 from harness.environment.tools import Tenant
 from harness.errors import EdgebenchError
-
-#: What begins pip's answer to `pip index versions`.
-_AVAILABLE = "Available versions:"
 
 
 class Trial(Protocol):
@@ -46,35 +41,6 @@ class Upgrade:
     overrides: tuple[str, ...]
     used: tuple[str, ...]
     failed: tuple[str, ...]
-
-
-def newest_release(name: str) -> str:
-    """The newest final release of a distribution that an index has for this Python and platform.
-
-    Raises:
-        EdgebenchError: the index cannot be reached, or has none.
-    """
-    lines: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="edgebench-") as folder:
-        status = pip("index", "versions", name, log=Path(folder, "pip.log"), on_line=lines.append)
-    for line in lines:
-        if status == 0 and line.strip().startswith(_AVAILABLE):
-            versions = [_version(word) for word in line.partition(":")[2].split(",")]
-            final = [one for one in versions if one is not None and not one.is_prerelease]
-            if final:
-                return str(max(final))
-    told = next((line.strip() for line in reversed(lines) if line.strip().startswith("ERROR")), "no release")
-    raise EdgebenchError(
-        f"no newest release of {name} can be told: {told}",
-        next_step="see with `pip config list` which index is asked; nightly goes on with the pins",
-    )
-
-
-def _version(word: str) -> Version | None:
-    try:
-        return Version(word.strip())
-    except InvalidVersion:
-        return None
 
 
 def newest_releases(
@@ -146,7 +112,7 @@ def _pins(backend: Tenant) -> Mapping[str, Requirement]:
 
 def _exact(pin: Requirement) -> Version | None:
     exact = exact_version(pin)
-    return None if exact is None else _version(exact)
+    return None if exact is None else parsed_version(exact)
 
 
 def _is_newer(release: str, pin: Requirement) -> bool:

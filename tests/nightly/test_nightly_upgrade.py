@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
-import pytest
+from collections.abc import Sequence
 
 from harness.environment import Override
 from harness.environment.tools import Tool
 from harness.errors import EdgebenchError
-from harness.nightly import upgrade
-from harness.nightly.upgrade import newest_release, newest_releases
+from harness.nightly.upgrade import Upgrade, newest_releases
 from harness.worker.api import Requirements
 
 ONE = Tool("one", "One", Requirements(("one==1.0", "helper[x]==2.0", "loose>=3"), "one"))
@@ -43,7 +39,7 @@ class Lab:
             if word in self.broken:
                 raise EdgebenchError(f"{word} does not build", next_step="none")
 
-    def upgrade(self, *backends: Tool, given: Sequence[str] = ()) -> upgrade.Upgrade:
+    def upgrade(self, *backends: Tool, given: Sequence[str] = ()) -> Upgrade:
         return newest_releases(
             backends, [Override.parse(word) for word in given], self.trial, self.told.append, ask=self.ask
         )
@@ -99,42 +95,3 @@ def test_what_the_user_named_is_left_alone_and_tried_with_the_rest() -> None:
     assert found.overrides == ("one=helper==3.0", "two=two==6.0", "two=helper==3.0")
     assert lab.tried[0] == ("one", ["one=one==0.5", "one=helper==3.0"])
     assert "one" not in lab.asked
-
-
-@pytest.mark.parametrize(
-    ("lines", "status", "newest"),
-    [
-        (["one (2.0)", "Available versions: 2.0rc1, 1.10, 1.9, broken!"], 0, "1.10"),
-        (["ERROR: No matching distribution found for one"], 1, None),
-        (["Available versions: 3.0"], 1, None),
-        (["Available versions: 3.0a1"], 0, None),
-    ],
-)
-def test_the_newest_final_release_is_read_from_pips_answer(
-    monkeypatch: pytest.MonkeyPatch, lines: list[str], status: int, newest: str | None
-) -> None:
-    def pip(*words: str, log: Path, on_line: Callable[[str], None]) -> int:
-        assert words == ("index", "versions", "one")
-        assert log.parent.is_dir()
-        for line in lines:
-            on_line(line)
-        return status
-
-    monkeypatch.setattr(upgrade, "pip", pip)
-    if newest is not None:
-        assert newest_release("one") == newest
-        return
-    with pytest.raises(EdgebenchError, match="no newest release of one"):
-        newest_release("one")
-
-
-def test_pip_itself_understands_the_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An index in a folder, which needs no network."""
-    (tmp_path / "one_thing-1.0-py3-none-any.whl").write_bytes(b"")
-    (tmp_path / "one_thing-1.2-py3-none-any.whl").write_bytes(b"")
-    (tmp_path / "one_thing-1.3b1-py3-none-any.whl").write_bytes(b"")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    assert newest_release("one-thing") == "1.2"
-    with pytest.raises(EdgebenchError, match="ERROR"):
-        newest_release("another-thing")
