@@ -84,9 +84,8 @@ def _json(drawn: Drawn) -> str:
     # Compact, and with everything escaped that could end the element that it stands in.
     spec = json.loads(drawn.chart.to_json())
     # The caption is the title; below it stand the lines that say where the figures are from.
-    spec["title"] = {
-        **spec["title"], "text": spec["title"].pop("subtitle"), "fontWeight": "normal", "fontSize": 11,
-    }  # fmt: skip
+    lines = spec["title"].pop("subtitle")
+    spec["title"] |= {"text": lines, "fontWeight": "normal", "fontSize": 11}
     text = json.dumps(spec, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return printable("".join(_IN_SCRIPT.get(character, character) for character in text))
 

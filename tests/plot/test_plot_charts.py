@@ -170,6 +170,9 @@ def test_a_figure_has_its_caption_its_summary_and_a_table_of_the_same_figures() 
     assert "needs a Mac: mlx" in text
     assert 'id="q-data"' in text
     assert 'id="q-data-plot"' in text
+    # The picture's own title is the lines below the caption, once.
+    assert "hollow, unranked" in text
+    assert '"subtitle"' not in text
 
 
 def test_a_plot_that_is_none_says_why() -> None:
