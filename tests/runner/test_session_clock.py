@@ -56,6 +56,8 @@ def test_every_module_that_reads_the_clock_is_watched_here() -> None:
         "harness.store.schema.datetime",
         "harness.runner.benching.datetime",
         "harness.evaluation.chat.datetime",
+        # When a gate was judged.
+        "harness.gate.keeping.datetime",
         # When somebody looked at an alert, and until what time of day a night may go on, a reboot between.
         "harness.cli.alerts_command.datetime",
         "harness.nightly.night.datetime",
