@@ -21,7 +21,7 @@ from harness.plot.subjects import usual
 from harness.recommend.choice import CLOSE, DRAWS, not_shippable
 from harness.recommend.matrix import PLATFORMS, of_platform
 from harness.recommend.wishes import OBJECTIVES
-from harness.safe_text import printable
+from harness.safe_text import printable, printable_values
 from harness.table.metrics import METRICS
 from harness.table.rows import Row
 from harness.table.view import row_name
@@ -154,7 +154,9 @@ def wishes_block(rows: Sequence[Row], processors: Mapping[str, str | None], href
 
 def _in_script(data: Any) -> str:
     """JSON that no page ends within, whatever stands in it, and without what reverses the order of letters."""
-    text = printable(json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
+    text = printable(
+        json.dumps(printable_values(data), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    )
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
