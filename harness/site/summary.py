@@ -86,21 +86,28 @@ class SummaryPages:
             for one in load_claims()
             if not any(one.covers(each.row.values) and has_figures(each.row) for each in self._shown)
         ]  # fmt: skip
-        self._folder.write(
-            "index.html",
-            self._shell.page(
+        pictured = next((one for one in self._featured if one.headline is not None), None)
+        for one in (pictured, None):
+            picture, styles = _picture(one)
+            text = self._shell.page(
                 "overview",
                 root="",
                 heading=self._shell.title,
                 current="Overview",
                 scripts=[asset("table.js")],
+                styles=styles,
                 grid=grid if grid.rows() else None,
+                picture=picture,
+                plots="" if one is None else f"{one.page.rpartition('/')[0]}/plots.html",
                 unmeasured=unmeasured,
-                sessions=[self._line(one) for one in self._featured],
+                sessions=[self._line(each) for each in self._featured],
                 subjects=subjects,
                 more=more,
-            ),
-        )
+            )
+            # Without the picture where the page would be too large.
+            if len(text.encode()) <= MOST_BYTES:
+                break
+        self._folder.write("index.html", text)
 
     def _why_unmeasured(self, framework: str) -> str:
         reasons = {
@@ -381,6 +388,17 @@ class SummaryPages:
                     page=page,
                 ),
             )
+
+
+def _picture(session: Published | None) -> tuple[Markup, list[str]]:
+    """The plot that stands for a session, as it stands still, and its style; of None neither."""
+    if session is None or session.headline is None:
+        return Markup(), []
+    # It brings vl-convert along, which takes a second.
+    from harness.plot.embedding import PLOT_STYLE, picture_block
+
+    # Escaped where it is made.
+    return Markup(picture_block(session.headline, "headline-picture")), [PLOT_STYLE]
 
 
 def _is_claimed(one: Shown) -> bool:
