@@ -12,6 +12,7 @@ import functools
 import hashlib
 import html
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 #: What a script or a style would end at, and what begins a comment in either.
 _IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+_GRADIENT = re.compile(r'<linearGradient id="gradient_(\d+)"')
+_GRADIENT_USED = re.compile(r'"url\(#gradient_(\d+)\)"')
 
 #: Of the figures and of the tooltips, which Vega would otherwise add to the page by itself.
 PLOT_STYLE = """\
@@ -92,13 +96,11 @@ def picture_block(drawn: Drawn, id: str) -> str:  # noqa: A002  # the HTML attri
     Raises:
         ValueError: the plot has no chart.
     """
-    import vl_convert
-
     if drawn.chart is None or drawn.figures is None:
         raise ValueError(f"{drawn.name} has no chart")
     name, title, summary = _text(id), _text(drawn.title), _text(drawn.figures.summary)
     # Texts are escaped in it as XML's are, which HTML's are too.
-    picture = vl_convert.vegalite_to_svg(json.dumps(_spec(drawn)))
+    picture = svg_of(_spec(drawn))
     return (
         f'<figure class="plot still" id="{name}">\n<figcaption>{title}</figcaption>\n'
         f'<div class="scroll" role="region" tabindex="0" aria-label="{title}, picture">'
@@ -111,6 +113,17 @@ def spec_of(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """A chart's Vega-Lite, whose texts are shown and not obeyed: a control character in one ends the converter."""
     spec: dict[str, Any] = printable_values(json.loads(chart.to_json()))
     return spec
+
+
+def svg_of(spec: Mapping[str, Any]) -> str:
+    """It drawn, the same bytes each time: the converter counts gradients on from one picture to the next."""
+    import vl_convert
+
+    svg: str = vl_convert.vegalite_to_svg(json.dumps(spec))
+    numbers = {old: str(place) for place, old in enumerate(_GRADIENT.findall(svg))}
+    for pattern in (_GRADIENT, _GRADIENT_USED):
+        svg = pattern.sub(lambda found: found[0].replace(found[1], numbers.get(found[1], found[1])), svg)
+    return svg
 
 
 def json_in_page(spec: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import EdgebenchError, UsageError
 from harness.files import write_atomically
-from harness.plot.embedding import page_of, spec_of
+from harness.plot.embedding import page_of, spec_of, svg_of
 
 if TYPE_CHECKING:
     import altair as alt
@@ -48,9 +48,7 @@ def save_chart(chart: alt.TopLevelMixin, path: Path) -> None:
 
             path.write_bytes(vl_convert.vegalite_to_png(json.dumps(spec), scale=_SCALE))
         elif kind == ".svg":
-            import vl_convert
-
-            write_atomically(path, vl_convert.vegalite_to_svg(json.dumps(spec)))
+            write_atomically(path, svg_of(spec))
         elif kind == ".html":
             # Not altair's own page, in which a text of the chart can end the script.
             write_atomically(path, page_of(spec, path.stem))

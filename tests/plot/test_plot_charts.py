@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -245,3 +246,17 @@ def test_a_file_of_a_plot_shows_what_is_no_text_and_ends_no_script(tmp_path: Pat
         assert "<script>window.stolen" not in text
     elif suffix == ".svg":
         assert "<script" not in text
+
+
+def test_a_picture_is_the_same_whatever_was_drawn_before(tmp_path: Path) -> None:
+    """The colour scale of a heat map is a gradient, which the converter numbers on."""
+    chart = full()["heatmap"].chart
+    assert chart is not None
+    written = []
+    for name in ("one.svg", "two.svg"):
+        save_chart(chart, tmp_path / name)
+        written.append((tmp_path / name).read_bytes())
+    assert b"linearGradient" in written[0]
+    used = set(re.findall(rb"url\(#(gradient_\d+)\)", written[0]))
+    assert used == set(re.findall(rb'id="(gradient_\d+)"', written[0]))
+    assert written[0] == written[1]
