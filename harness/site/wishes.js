@@ -168,7 +168,8 @@ const Wishes = (() => {
         unknown.push({ row, reason: `KLD: it rests on ${row.other}` });
       } else possible.push(row);
     }
-    const [place, decided] = choose(data, possible.map((row) => row.figures), columns, weights);
+    const [place, decidedBy] = choose(data, possible.map((row) => row.figures), columns, weights);
+    const decided = possible.length || excluded.some((one) => one.byLimit) ? decidedBy : data.nothingLeft;
     const counts = repeated ? bootstrap(data, possible, limits, needed, columns, weights) : null;
     const share = (key) => (counts.get(key) ?? 0) / data.draws;
     return {

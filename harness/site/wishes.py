@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from harness.gate.metrics import DEFAULTS
 from harness.plot.subjects import usual
-from harness.recommend.choice import CLOSE, DRAWS, not_shippable
+from harness.recommend.choice import CLOSE, DRAWS, NOTHING_LEFT, not_shippable
 from harness.recommend.matrix import PLATFORMS, of_platform
 from harness.recommend.wishes import OBJECTIVES
 from harness.safe_text import printable, printable_values
@@ -68,6 +68,7 @@ def wishes_data(
             for column, _, unit, size in LIMITS
         },
         "objectives": [{"word": word, "column": column} for word, column in OBJECTIVES.items()],
+        "nothingLeft": NOTHING_LEFT,
         "draws": DRAWS,
         "close": CLOSE,
         "rows": [_row(row, [name for name in PLATFORMS if id(row) in there[name]], href) for row in rows],

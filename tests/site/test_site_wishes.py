@@ -211,6 +211,23 @@ def test_of_what_is_practically_equal_in_everything_both_name_the_same(tmp_path:
     assert answer["share"] is found.share is None
 
 
+def test_where_no_limit_is_at_fault_neither_blames_the_limits(tmp_path: Path) -> None:
+    first = rows(1, 3)[0]
+    ill = {
+        "status": "ok",
+        "artifact_verdict": "ok",
+        "emulated": False,
+        "validity": "suspect",
+        "device": "cpu",
+    }
+    all_rows = [Row({**first.values, **ill}, first.notes)]
+    wish = {**wishes(1), "device": "", "workload": "", "platform": "", "limits": {}, "withSuspect": False}
+    (answer,) = by_script(tmp_path, wishes_data(all_rows, PROCESSORS), [wish])
+    found = by_program(all_rows, wish)
+    assert answer["decided"] == found.decided == "nothing is left to choose from, whatever the limits"
+    assert answer["choice"] is found.choice is None
+
+
 def test_weights_weigh_what_the_program_weighs(tmp_path: Path) -> None:
     alike = {
         "status": "ok", "artifact_verdict": "ok", "emulated": False, "validity": "ok", "intervals": {},
