@@ -54,7 +54,6 @@ def _drawn(store: Store, series: CellSeries, title: str, machine: str) -> Drawn:
     analysis = series.analysis()
     known = METRICS.get(series.metric)
     unit = f" ({known.unit})" if known is not None and known.unit else ""
-    points = [series.points[at] for at in series.series.index]
     first, last = series.points[0].session_id, series.points[-1].session_id
     chart = history_chart(
         title,
@@ -64,10 +63,7 @@ def _drawn(store: Store, series: CellSeries, title: str, machine: str) -> Drawn:
         value_title=f"{_title(series.metric)}{unit}",
         index_title="session of the series",
         subtitle=[f"{machine}; sessions {first} to {last}"],
-        told=[
-            {"session": one.session_id, "version": one.framework_version or "not told", "runs": str(one.runs)}
-            for one in points
-        ],
+        told=series.told(),
     )
     lines = []
     for change, causes in zip(analysis.changes, coincidences(store, series, analysis.changes), strict=True):
