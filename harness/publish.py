@@ -28,7 +28,7 @@ from harness.table.view import label, some_of
 MARK = "<!-- Written by edgebench report --publish; text.md is where to write. -->"
 #: Words of whoever publishes, put before the figures as they are.
 TEXT = "text.md"
-#: The table of claims beside measurements alone, to be shown elsewhere.
+#: The table of claims beside measurements alone, to be shown elsewhere; not there where no claim was measured.
 HEADLINE = "headline.md"
 
 
@@ -79,7 +79,11 @@ def publish(store: Store, sessions: Sequence[str], folder: Path, *, title: str) 
         heading = f"# {escape(printable(title))}\n"
         whole = "\n".join([MARK, "", heading, *([words, ""] if words else []), *parts])
         write_atomically(readme, whole)
-        write_atomically(folder / HEADLINE, "\n".join(one for one in headlines if one))
+        claimed = "\n".join(one for one in headlines if one)
+        if claimed:
+            write_atomically(folder / HEADLINE, claimed)
+        else:
+            (folder / HEADLINE).unlink(missing_ok=True)
         for path in folder.glob("*.svg"):
             if path.name not in pictures and _is_ours(path.name):
                 path.unlink()
@@ -87,7 +91,8 @@ def publish(store: Store, sessions: Sequence[str], folder: Path, *, title: str) 
         raise EdgebenchError(
             f"{folder} cannot be written: {error.strerror or error}", next_step="name another folder"
         ) from error
-    return Publication(readme, tuple(sorted({"README.md", HEADLINE, *pictures})), bool(words))
+    files = {readme.name, *pictures, *([HEADLINE] if claimed else [])}
+    return Publication(readme, tuple(sorted(files)), bool(words))
 
 
 def _is_ours(name: str) -> bool:
