@@ -13,9 +13,9 @@ import re
 from typing import Any
 
 # C0 without line end and tab, DEL, C1, line and paragraph separators, what reverses the order of what is read, and
-# halves of characters, which no file can hold.
+# halves of characters, which no file can hold, and the two of the first plane that are none, which no XML may hold.
 _CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 #: Where a spreadsheet begins to compute (OWASP's list, with the full-width forms), and the guard itself.
 _FORMULA = frozenset("=+-@\t\r\n'＝＋－＠")
@@ -37,6 +37,20 @@ _SETTING = re.compile(
 def printable(text: str) -> str:
     r"""The text with control characters as ``\u001b``; line ends and tabs stay."""
     return _CONTROL.sub(_escape, text)
+
+
+def printable_values(value: Any) -> Any:
+    """Plain data with every text in it as `printable` has it; names of fields are ours and stay.
+
+    Before it becomes JSON: written behind that, the escape would be JSON's own and be undone by who reads it.
+    """
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {key: printable_values(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable_values(one) for one in value]
+    return value
 
 
 def printable_styled(text: str) -> str:

@@ -154,7 +154,13 @@ def _of_cell(
         series = found.series
         save_chart(
             history_chart(
-                title, series.index, series.values, analysis, value_title=wanted, index_title="session"
+                title,
+                series.index,
+                series.values,
+                analysis,
+                value_title=wanted,
+                index_title="session",
+                told=found.told(),
             ),
             out,
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.common import db_option, json_option, print_json, tell
-from harness.errors import EdgebenchError
+from harness.errors import EdgebenchError, UsageError
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -19,6 +19,7 @@ Examples:
   edgebench report                                       the newest session of each machine, beside the database
   edgebench report --db lab.db --out public              into this folder
   edgebench report --session 20261123T06 --open          about one session, and show it
+  edgebench report --session 20261123T06 --publish reports/x86 --title "Linux x86"
   edgebench report --title "Night of the lab" --all-sessions
 """
 
@@ -40,6 +41,12 @@ Examples:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder to write; an earlier site in it is replaced. Default: reports/site beside the database's file.",
 )
+@click.option(
+    "--publish",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Instead of the site a folder for a repository: README.md with tables and text.md, and plots as SVG.",
+)
 @click.option("--open", "open_", is_flag=True, help="Show it in the browser.")
 @db_option
 @json_option
@@ -48,6 +55,7 @@ def command(
     all_sessions: bool,
     title: str,
     out: Path | None,
+    publish: Path | None,
     open_: bool,
     db: str,
     as_json: bool,
@@ -60,6 +68,14 @@ def command(
     from harness.site.build import build_site
     from harness.store import Store
 
+    if publish is not None:
+        if out is not None or all_sessions or open_:
+            raise UsageError(
+                "--publish writes Markdown and pictures, no site",
+                next_step="leave --out, --all-sessions and --open out beside it",
+            )
+        _publish(publish, sessions, title, db, as_json)
+        return
     with Store.open(db, read_only=True) as store, store.computing():
         file = store.place.path
         folder = out or (file.parent if file is not None else Path("results")) / "reports" / "site"
@@ -87,6 +103,22 @@ def command(
         click.echo(str(built.path))
     if open_:
         click.launch(built.path.resolve().as_uri())
+
+
+def _publish(folder: Path, sessions: tuple[str, ...], title: str, db: str, as_json: bool) -> None:
+    from harness.publish import publish
+    from harness.store import Store
+
+    with Store.open(db, read_only=True) as store, store.computing():
+        written = publish(store, _chosen(store, sessions), folder, title=title)
+    if as_json:
+        print_json({"path": str(written.path), "files": list(written.files), "text": written.text})
+    else:
+        click.echo(str(written.path))
+    if not written.text:
+        tell(
+            f"no {folder / 'text.md'}: what stands there comes first, reports/text.template.md has its headings"
+        )
 
 
 def _chosen(store: Store, prefixes: tuple[str, ...]) -> list[str]:

@@ -55,6 +55,14 @@ class CellSeries:
         """The number of the point that a row belongs to."""
         return int(self.series.index[row])
 
+    def told(self) -> list[dict[str, str]]:
+        """Of each row, for a plot: its session, the framework's version, and how many runs the session counts."""
+        points = [self.points[self.point_of(row)] for row in range(len(self.series.values))]
+        return [
+            {"session": one.session_id, "version": one.framework_version or "not told", "runs": str(one.runs)}
+            for one in points
+        ]
+
     def sides(self, change: Change) -> tuple[HistoryPoint, HistoryPoint]:
         """The last point before a change and the first one behind it."""
         at = self.point_of(change.row)

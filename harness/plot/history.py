@@ -6,8 +6,8 @@ before it, within the band of its interval.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ def history_chart(
     *,
     value_title: str = "value",
     index_title: str = "index",
+    subtitle: Sequence[str] = (),
+    told: Sequence[Mapping[str, str]] = (),
 ) -> alt.LayerChart:
     """Draw a series.
 
@@ -37,10 +39,16 @@ def history_chart(
         analysis: of these values.
         value_title: the upright axis' title, with its unit.
         index_title: the other axis'.
+        subtitle: lines below the title.
+        told: what else the pointer shows of each row, by its name; the same names for all.
     """
     import altair as alt
 
-    rows = [{"index": at, "value": float(value)} for at, value in zip(index, values, strict=True)]
+    rows: list[dict[str, Any]] = [
+        {"index": at, "value": float(value), **(told[place] if told else {})}
+        for place, (at, value) in enumerate(zip(index, values, strict=True))
+    ]
+    names = [f"{name}:N" for name in (told[0] if told else ())]
     levels = [
         {"index": index[level.first_row], "end": index[level.last_row], "value": level.value}
         for level in analysis.levels
@@ -66,13 +74,16 @@ def history_chart(
     rules = alt.Chart(alt.InlineData(values=changes)).mark_rule(color=SERIES_CHANGES, strokeDash=[4, 3])
     layers = [
         band.encode(x=alt.X("first:Q"), x2="last:Q"),
-        dots.encode(x=x, y=y, tooltip=["index:Q", "value:Q"]),
+        dots.encode(x=x, y=y, tooltip=["index:Q", "value:Q", *names]),
         lines.encode(x=x, x2="end:Q", y=y),
         rules.encode(x=x, tooltip=tooltip),
     ]
+    heading = alt.TitleParams(title, anchor="start", color=NEUTRAL)
+    if subtitle:
+        heading.subtitle = list(subtitle)
     chart: alt.LayerChart = (
         alt.LayerChart(layer=layers)
-        .properties(title=alt.TitleParams(title, anchor="start", color=NEUTRAL), width=760, height=320)
+        .properties(title=heading, width=760, height=320)
         .configure_axis(gridColor="#eeeeee")
     )
     return chart

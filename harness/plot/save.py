@@ -1,15 +1,18 @@
 """A chart as a file: SVG, PNG, HTML, or its Vega-Lite JSON.
 
-Owns the formats. Imports altair and vl-convert when it is called. Contract: looking at the file needs no network.
+Owns the formats. Imports altair and vl-convert when it is called. Contract: looking at the file needs no network, and
+texts in it are shown, not obeyed.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import EdgebenchError, UsageError
 from harness.files import write_atomically
+from harness.plot.embedding import page_of, spec_of, svg_of
 
 if TYPE_CHECKING:
     import altair as alt
@@ -37,20 +40,20 @@ def save_chart(chart: alt.TopLevelMixin, path: Path) -> None:
     """
     check_format(path)
     kind = path.suffix.lower()
+    spec = spec_of(chart)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if kind == ".png":
             import vl_convert
 
-            path.write_bytes(vl_convert.vegalite_to_png(chart.to_json(), scale=_SCALE))
+            path.write_bytes(vl_convert.vegalite_to_png(json.dumps(spec), scale=_SCALE))
         elif kind == ".svg":
-            import vl_convert
-
-            write_atomically(path, vl_convert.vegalite_to_svg(chart.to_json()))
+            write_atomically(path, svg_of(spec))
         elif kind == ".html":
-            write_atomically(path, chart.to_html(inline=True))  # with its scripts inside
+            # Not altair's own page, in which a text of the chart can end the script.
+            write_atomically(path, page_of(spec, path.stem))
         else:
-            write_atomically(path, chart.to_json(indent=2) + "\n")
+            write_atomically(path, json.dumps(spec, indent=2) + "\n")
     except OSError as error:
         raise EdgebenchError(
             f"{path} cannot be written: {error.strerror}", next_step="name another file with --out"

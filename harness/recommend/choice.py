@@ -21,6 +21,8 @@ from harness.table.rows import EMULATED, SYNTHETIC, Row, tell_other_positions
 DRAWS = 1000
 #: Shown as close: chosen in at least this share of the repetitions.
 CLOSE = 0.05
+#: What decided where no limit did: the limits are not at fault.
+NOTHING_LEFT = "nothing is left to choose from, whatever the limits"
 _Z95 = 1.959964
 
 
@@ -114,6 +116,8 @@ def recommend(
     possible = [row for row in candidates if all(row[key] is not None for key in needed)]
     figures = [{key: float(row[key]) for key in needed} for row in possible]
     place, decided = _choose(figures, preference, counted)
+    if not possible and not any(one.by_limit for one in excluded):
+        decided = NOTHING_LEFT
     shares = _bootstrap(possible, wanted, needed, preference, counted, seed) if repeated else None
     return Recommendation(
         choice=None if place is None else possible[place],

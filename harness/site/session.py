@@ -7,19 +7,19 @@ Contract: facts of one session are in memory at a time; what stays is its rows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-
-from markupsafe import Markup
+from dataclasses import dataclass
 
 from harness.explain.explanation import Explained, explained_columns, explained_rows
 from harness.explain.pages import origin_lines
 from harness.files import readable_bytes
 from harness.frameworks import FrameworkEntry
+from harness.plot.drawn import Drawn
 from harness.safe_text import without_passwords
 from harness.site import samples
 from harness.site.grid import Grid, Shown, has_figures, make_grid
 from harness.site.names import slug
-from harness.site.paging import Page, chunks, grid_pages, page_names, text_pages
+from harness.site.paging import Page, grid_pages, page_names, text_pages
+from harness.site.plotted import write_plots
 from harness.site.samples import FigureText, RunText, Text
 from harness.site.shell import MOST_BYTES, Folder, Shell, asset
 from harness.store import Store, overview
@@ -34,8 +34,8 @@ from harness.table.view import Section, build_view, label, model_text
 
 #: Notes below a table that stand in its page; more of them get pages of their own.
 _NOTES_BYTES = 200_000
-#: What a page of plots has beside the plots and their script.
-_FRAME_BYTES = 50_000
+#: The plot that stands for a session.
+HEADLINE = "quality-speed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ class Published:
         failures: runs that did not end as ok, or are suspect.
         environments: ids of those that its runs used.
         counts: runs by how they ended.
+        headline: the plot that stands for the session; None where it could not be drawn.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Published:
     failures: tuple[Failure, ...]
     environments: tuple[str, ...]
     counts: Mapping[str, int]
+    headline: Drawn | None
 
 
 class SessionPages:
@@ -112,7 +114,7 @@ class SessionPages:
         )
         self._cells(facts, made, rows, home, pages, texts)
         others = self._others(facts, home, texts)
-        links = [*self._plots(made, rows, home)] if with_plots and made.source is None else []
+        links, headline = self._plots(made, rows, home) if with_plots and made.source is None else ([], None)
         links.append((self._origins(facts, home), "Where the runs come from"))
         if others is not None:
             links.append((others, "Runs outside the plan, such as the quality reference's"))
@@ -135,6 +137,7 @@ class SessionPages:
             tuple(_failures(facts, pages, f"{home}/others.html")),
             tuple(sorted({run.environment_id for run in runs if run.environment_id is not None})),
             dict(sorted(counts.items())),
+            headline,
         )
 
     # -- the session itself ---------------------------------------------------------------------------------------
@@ -226,38 +229,26 @@ class SessionPages:
                 ),
             )
 
-    def _plots(self, made: ShownFacts, rows: Sequence[Row], home: str) -> list[tuple[str, str]]:
-        """The page of a session's plots: its way and name."""
-        # They bring altair and vl-convert along, which take seconds to import.
-        from harness.plot.embedding import PLOT_STYLE, plot_block, vega_script
+    def _plots(
+        self, made: ShownFacts, rows: Sequence[Row], home: str
+    ) -> tuple[list[tuple[str, str]], Drawn | None]:
+        """The page of a session's plots: its way and name; and the plot that stands for the session."""
+        # It brings altair along, which takes seconds to import.
         from harness.plot.registry import session_plots
 
-        blocks = []
-        room = MOST_BYTES - len(vega_script().encode()) - _FRAME_BYTES
-        for one in session_plots(made, rows):
-            anchor = f"plot-{slug(one.name)}"
-            block = plot_block(one, anchor)
-            if len(block.encode()) > room:
-                why = f"it has too many marks for a page; edgebench plot {one.name} draws it"
-                block = plot_block(replace(one, chart=None, why_not=why), anchor)
-            # Escaped where it is made.
-            blocks.append(((anchor, one.title, Markup(block)), len(block.encode())))
-        parts = chunks(blocks, room)
-        for page, part in zip(page_names("plots", len(parts)), parts, strict=True):
-            drawn = any('type="application/json"' in block for _, _, block in part)
-            text = self._shell.page(
-                "plots",
-                root="../../",
-                heading=f"Plots of session {made.id}" + (f", page {page.number}" if page.number > 1 else ""),
-                current="Sessions",
-                trail=_trail(made.id, home),
-                scripts=[vega_script()] if drawn else [],
-                styles=[PLOT_STYLE],
-                blocks=part,
-                page=page,
-            )
-            self._folder.write(f"{home}/{page.name}", text)
-        return [("plots.html", "Plots")]
+        drawn = session_plots(made, rows)
+        page = write_plots(
+            self._shell,
+            self._folder,
+            [(one, f"edgebench plot {one.name}") for one in drawn],
+            home=home,
+            stem="plots",
+            heading=f"Plots of session {made.id}",
+            trail=_trail(made.id, home),
+            current="Sessions",
+        )
+        headline = next((one for one in drawn if one.name == HEADLINE and one.chart is not None), None)
+        return [(page, "Plots")], headline
 
     def _notes(self, session_id: str, sections: Sequence[Section], home: str) -> bool:
         """Whether the notes below a table got pages of their own, because they are long."""

@@ -12,15 +12,18 @@ from typing import Any
 from harness.files import readable_bytes
 from harness.frameworks import FrameworkEntry
 from harness.safe_text import without_passwords
+from harness.site.changes import drawn_changes
 from harness.site.grid import Shown, make_grid
 from harness.site.names import slug
 from harness.site.paging import grid_pages, page_names
+from harness.site.plotted import write_plots
 from harness.site.samples import Text
 from harness.site.session import Published
 from harness.site.shell import Folder, Shell, asset
 from harness.site.sparkline import Sparkline, sparkline
 from harness.site.summary import Subject
 from harness.store import Store, overview
+from harness.store.alerts import AlertState
 from harness.table.metrics import METRICS, as_factor
 from harness.table.view import label
 
@@ -28,6 +31,7 @@ from harness.table.view import label
 _DRAWN = 60
 #: Sessions of a machine in which they are looked for: not every session measures every cell.
 _LOOKED_AT = 200
+_UNRESOLVED: tuple[AlertState, ...] = ("open", "acknowledged")
 
 
 class SubjectPages:
@@ -116,7 +120,7 @@ class SubjectPages:
                 self._page(
                     "machines", machine_id, "machine", f"Machine {of.about.machine_name}", facts,
                     name=of.about.machine_name, histories=self._histories(machine_id, of),
-                    alerts=self._alerts(machine_id),
+                    alerts=self._alerts(machine_id), changes=self._changes(machine_id, of.about.machine_name),
                 )
             )  # fmt: skip
         return made
@@ -132,6 +136,7 @@ class SubjectPages:
         name: str | None = None,
         histories: Sequence[tuple[Text, Sparkline]] = (),
         alerts: Sequence[Sequence[Text]] = (),
+        changes: str | None = None,
     ) -> Subject:
         rows: list[Shown] = [one for one in self._shown if str(one.row[key]) == value]
         grid = make_grid(
@@ -162,6 +167,7 @@ class SubjectPages:
                     planned=len(rows),
                     histories=histories if first else (),
                     alerts=alerts if first else (),
+                    changes=changes,
                     page=page,
                 ),
             )
@@ -185,8 +191,25 @@ class SubjectPages:
                 )
         return found
 
+    def _changes(self, machine_id: str, name: str) -> str | None:
+        """The plots of the series that have alerts: their page, seen from the machine's; None where there is none."""
+        listed = self._store.alerts(machine_id=machine_id, states=_UNRESOLVED)
+        drawn = drawn_changes(self._store, listed, name)
+        if not drawn:
+            return None
+        stem = slug(machine_id)
+        return write_plots(
+            self._shell,
+            self._folder,
+            drawn,
+            home="machines",
+            stem=f"{stem}-changes",
+            heading=f"Changes on machine {name}",
+            trail=[("index.html", "Overview"), (f"machines/{stem}.html", f"Machine {name}")],
+        )
+
     def _alerts(self, machine_id: str) -> list[Sequence[Text]]:
-        listed = self._store.alerts(machine_id=machine_id, states=["open", "acknowledged"])
+        listed = self._store.alerts(machine_id=machine_id, states=_UNRESOLVED)
         cells = self._store.cells({one.cell_id for one in listed})
         return [
             [

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from harness.precision import precision_rank
 from harness.safe_text import without_passwords
-from harness.site.grid import Shown, has_figures, make_grid
+from harness.site.grid import has_figures, make_grid
 from harness.site.names import slug
 from harness.site.paging import page_names, text_pages
 from harness.site.samples import Text
@@ -22,7 +22,7 @@ from harness.site.shell import MOST_BYTES, Folder, Shell, asset
 from harness.site.wishes import wishes_block, wishes_script, wishes_style
 from harness.store import Store, overview
 from harness.store.versions import state_of
-from harness.table.claims import load_claims
+from harness.table.claims import load_claims, stands_for_claim
 from harness.table.definitions import COMPOUND, DEFINITIONS
 from harness.table.metrics import METRICS
 from harness.table.rows import Row
@@ -70,7 +70,11 @@ class SummaryPages:
 
     def front(self, subjects: Mapping[str, Sequence[Subject]], more: Sequence[tuple[str, str]]) -> None:
         """The first page: claims beside measurements, the sessions, and the way to everything else."""
-        claimed = [one for one in self._shown if _is_claimed(one) and has_figures(one.row)]
+        claimed = [
+            one
+            for one in self._shown
+            if stands_for_claim(one.row.values, default_recipe=one.default_recipe) and has_figures(one.row)
+        ]
         grid = make_grid(
             claimed,
             caption="What is claimed, beside what was measured",
@@ -86,21 +90,28 @@ class SummaryPages:
             for one in load_claims()
             if not any(one.covers(each.row.values) and has_figures(each.row) for each in self._shown)
         ]  # fmt: skip
-        self._folder.write(
-            "index.html",
-            self._shell.page(
+        pictured = next((one for one in self._featured if one.headline is not None), None)
+        for one in (pictured, None):
+            picture, styles = _picture(one)
+            text = self._shell.page(
                 "overview",
                 root="",
                 heading=self._shell.title,
                 current="Overview",
                 scripts=[asset("table.js")],
+                styles=styles,
                 grid=grid if grid.rows() else None,
+                picture=picture,
+                plots="" if one is None else f"{one.page.rpartition('/')[0]}/plots.html",
                 unmeasured=unmeasured,
-                sessions=[self._line(one) for one in self._featured],
+                sessions=[self._line(each) for each in self._featured],
                 subjects=subjects,
                 more=more,
-            ),
-        )
+            )
+            # Without the picture where the page would be too large.
+            if len(text.encode()) <= MOST_BYTES:
+                break
+        self._folder.write("index.html", text)
 
     def _why_unmeasured(self, framework: str) -> str:
         reasons = {
@@ -383,12 +394,15 @@ class SummaryPages:
             )
 
 
-def _is_claimed(one: Shown) -> bool:
-    """Whether a row stands in the headline table: what a claim names, or the recipe that its bare precision means."""
-    for claim in load_claims():
-        if claim.covers(one.row.values):
-            return one.row["recipe"] in claim.recipes or one.default_recipe
-    return False
+def _picture(session: Published | None) -> tuple[Markup, list[str]]:
+    """The plot that stands for a session, as it stands still, and its style; of None neither."""
+    if session is None or session.headline is None:
+        return Markup(), []
+    # It brings vl-convert along, which takes a second.
+    from harness.plot.embedding import PLOT_STYLE, picture_block
+
+    # Escaped where it is made.
+    return Markup(picture_block(session.headline, "headline-picture")), [PLOT_STYLE]
 
 
 def _by_precision(name: str) -> tuple[int, str]:

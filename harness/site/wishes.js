@@ -26,12 +26,22 @@ const Wishes = (() => {
     return `${names.join(" and ")} left several practically equal`;
   }
 
-  // Place of the choice among figures, and what decided.
-  function choose(data, figures, columns) {
+  // The sum of what counts, each by its weight.
+  function weighed(data, figures, weights, columns) {
+    return columns.reduce((sum, column) => sum + weights[column] * utility(data, column, figures[column]), 0);
+  }
+
+  // Place of the choice among figures, and what decided; weights: by column, or null where the order of columns decides.
+  function choose(data, figures, columns, weights) {
     let left = figures.map((_, place) => place);
     if (left.length === 0) return [null, "nothing keeps the limits"];
     if (left.length === 1) return [0, "it alone keeps the limits"];
     if (columns.length === 0) return [null, "nothing that is preferred was measured"];
+    if (weights !== null) {
+      const score = figures.map((one) => weighed(data, one, weights, columns));
+      const [first, second] = [...left].sort((a, b) => score[b] - score[a] || a - b);
+      return [first, `the weighted sum: ${shortened(score[first] - score[second], 1, 3)} above the next`];
+    }
     const best = (places, column) =>
       places.reduce((a, b) => (utility(data, column, figures[b][column]) > utility(data, column, figures[a][column]) ? b : a));
     for (const column of columns) {
@@ -89,7 +99,7 @@ const Wishes = (() => {
     };
   }
 
-  function bootstrap(data, rows, limits, needed, columns) {
+  function bootstrap(data, rows, limits, needed, columns, weights) {
     const next = random(1);
     const drawers = rows.map((row) => needed.map((column) => redraw(row, column, next)));
     if (!drawers.some((each) => each.some((one) => one !== null))) return null;
@@ -101,15 +111,15 @@ const Wishes = (() => {
       const inside = figures
         .map((_, place) => place)
         .filter((place) => Object.entries(limits).every(([column, limit]) => keeps(data.columns[column], figures[place][column], limit)));
-      const [place] = choose(data, inside.map((one) => figures[one]), columns);
+      const [place] = choose(data, inside.map((one) => figures[one]), columns, weights);
       const key = place === null ? null : inside[place];
       counts.set(key, (counts.get(key) ?? 0) + 1);
     }
     return counts;
   }
 
-  function shortened(value, size) {
-    return String(Number((value / size).toPrecision(4)));
+  function shortened(value, size, digits = 4) {
+    return String(Number((value / size).toPrecision(digits)));
   }
 
   // What a row breaks, in words; null where it keeps every limit that it has a figure for.
@@ -124,9 +134,12 @@ const Wishes = (() => {
     return broken.length ? broken.join("; ") : null;
   }
 
-  // The recommendation. wishes: {model, device, workload, platform, withSuspect, limits: {column: value}, order: [column]}.
+  // The recommendation. wishes: {model, device, workload, platform, withSuspect, limits: {column: value}, order: [column],
+  // weights: {column: above 0}, or null}. Where there are weights, they decide, and the order does not.
   function recommend(data, wishes, repeated = true) {
-    const { limits, order } = wishes;
+    const { limits } = wishes;
+    const weights = wishes.weights ?? null;
+    const order = weights === null ? wishes.order : Object.keys(weights);
     const excluded = [];
     const candidates = [];
     for (const row of data.rows) {
@@ -155,8 +168,9 @@ const Wishes = (() => {
         unknown.push({ row, reason: `KLD: it rests on ${row.other}` });
       } else possible.push(row);
     }
-    const [place, decided] = choose(data, possible.map((row) => row.figures), columns);
-    const counts = repeated ? bootstrap(data, possible, limits, needed, columns) : null;
+    const [place, decidedBy] = choose(data, possible.map((row) => row.figures), columns, weights);
+    const decided = possible.length || excluded.some((one) => one.byLimit) ? decidedBy : data.nothingLeft;
+    const counts = repeated ? bootstrap(data, possible, limits, needed, columns, weights) : null;
     const share = (key) => (counts.get(key) ?? 0) / data.draws;
     return {
       choice: place === null ? null : possible[place],
@@ -183,6 +197,7 @@ if (typeof document !== "undefined") (() => {
   const data = JSON.parse(source.textContent);
   const form = document.getElementById("wishes");
   const order = document.getElementById("wish-order");
+  const firstOrder = [...order.children];
   const columns = Object.keys(data.columns);
 
   // -- sliders: logarithmic from the least to the greatest figure; at the loose end there is no limit
@@ -238,7 +253,21 @@ if (typeof document !== "undefined") (() => {
     button.focus();
     answer();
   });
+  // -- or their weights: of what has none nothing counts
+
+  const weightFields = [...form.querySelectorAll("[data-weight]")];
+  for (const field of weightFields) field.addEventListener("input", answer);
+
+  function weights() {
+    const given = weightFields
+      .map((field) => [field.dataset.weight, field.valueAsNumber])
+      .filter(([, weight]) => Number.isFinite(weight) && weight > 0);
+    for (const item of order.children) item.classList.toggle("idle", given.length > 0);
+    return given.length ? Object.fromEntries(given) : null;
+  }
+
   form.addEventListener("reset", () => setTimeout(() => {
+    order.append(...firstOrder);
     for (const { slider, loose, told } of Object.values(scales)) { slider.value = loose; told(); }
     answer();
   }));
@@ -308,6 +337,7 @@ if (typeof document !== "undefined") (() => {
       withSuspect: document.getElementById("wish-suspect").checked,
       limits: limits(),
       order: [...order.children].map((item) => item.dataset.column),
+      weights: weights(),
     });
     const ship = element("p", found.choice === null ? "Nothing that was measured can be recommended." : "Ship ", ...(found.choice === null ? [] : [named(found.choice)]));
     ship.className = "ship";

@@ -18,10 +18,10 @@ from markupsafe import Markup
 
 from harness.gate.metrics import DEFAULTS
 from harness.plot.subjects import usual
-from harness.recommend.choice import CLOSE, DRAWS, not_shippable
+from harness.recommend.choice import CLOSE, DRAWS, NOTHING_LEFT, not_shippable
 from harness.recommend.matrix import PLATFORMS, of_platform
 from harness.recommend.wishes import OBJECTIVES
-from harness.safe_text import printable
+from harness.safe_text import printable, printable_values
 from harness.table.metrics import METRICS
 from harness.table.rows import Row
 from harness.table.view import row_name
@@ -68,6 +68,7 @@ def wishes_data(
             for column, _, unit, size in LIMITS
         },
         "objectives": [{"word": word, "column": column} for word, column in OBJECTIVES.items()],
+        "nothingLeft": NOTHING_LEFT,
         "draws": DRAWS,
         "close": CLOSE,
         "rows": [_row(row, [name for name in PLATFORMS if id(row) in there[name]], href) for row in rows],
@@ -154,7 +155,9 @@ def wishes_block(rows: Sequence[Row], processors: Mapping[str, str | None], href
 
 def _in_script(data: Any) -> str:
     """JSON that no page ends within, whatever stands in it, and without what reverses the order of letters."""
-    text = printable(json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
+    text = printable(
+        json.dumps(printable_values(data), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    )
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

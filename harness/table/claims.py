@@ -55,3 +55,9 @@ def load_claims(path: Path = CLAIMS_FILE) -> tuple[Claim, ...]:
 def claim_for(row: Mapping[str, Any]) -> Claim | None:
     """The claim that is about a row, None where nothing is claimed."""
     return next((claim for claim in load_claims() if claim.covers(row)), None)
+
+
+def stands_for_claim(row: Mapping[str, Any], *, default_recipe: bool) -> bool:
+    """Whether a row stands in the headline table: what a claim names, or the recipe that its bare precision means."""
+    claim = claim_for(row)
+    return claim is not None and (row["recipe"] in claim.recipes or default_recipe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from harness.plot.axes import fitting
 from harness.plot.drawn import Drawn
 from harness.plot.embedding import plot_block, vega_script
 from harness.plot.lettering import _box, _overlap, placed
-from harness.plot.registry import PLOTS, session_plots
+from harness.plot.registry import PLOTS, plot_data, session_plots
 from harness.plot.save import save_chart
+from harness.safe_text import printable
 from harness.table.facts import SessionFacts
 from harness.table.rows import comparison_rows
 
@@ -146,7 +148,7 @@ class Page(HTMLParser):
             self.scripts[-1] += data
 
 
-def test_a_hostile_name_stays_text_in_the_page_and_whole_in_the_data() -> None:
+def test_a_hostile_name_stays_text_in_the_page_and_is_shown_in_the_data() -> None:
     facts = session(cell(HOSTILE, HOSTILE, joules=0.5), cell(recipe="Q8_0", joules=0.6))
     for name, one in drawn(facts).items():
         page = Page()
@@ -155,7 +157,8 @@ def test_a_hostile_name_stays_text_in_the_page_and_whole_in_the_data() -> None:
         assert not [attrs for _, attrs in page.elements if any(key.startswith("on") for key in attrs)]
         if one.chart is not None:
             (script,) = page.scripts
-            assert HOSTILE in json.dumps(json.loads(script), ensure_ascii=False).replace(
+            # As a table has it: what turns the order of letters is shown by its number.
+            assert printable(HOSTILE) in json.dumps(json.loads(script), ensure_ascii=False).replace(
                 "\\\\", "\\"
             ).replace('\\"', '"'), name
             assert "\u202e" not in script
@@ -220,3 +223,40 @@ def test_every_figure_lies_on_its_axis(values: list[float], floor: float | None)
     assert all(0 <= axis.share(value) <= 1 for value in values)
     order = sorted(values)
     assert [axis.share(value) for value in order] == sorted(axis.share(value) for value in order)
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".html", ".json"])
+def test_a_file_of_a_plot_shows_what_is_no_text_and_ends_no_script(tmp_path: Path, suffix: str) -> None:
+    """Control characters end the converter, and with it the program; altair's page lets a text end its script."""
+    words = "</script><script>window.stolen=1</script>\x00\x1b[31m\u202e\uffff"
+    facts = session(cell(words, words), cell(recipe="Q8_0"))
+    data = plot_data("quality-speed", facts, comparison_rows(facts))
+    file = tmp_path / f"plot{suffix}"
+    save_chart(PLOTS["quality-speed"].chart(data), file)
+    written = file.read_bytes()
+    if suffix == ".png":
+        assert written.startswith(b"\x89PNG")
+        return
+    text = written.decode()
+    assert not any(character in text for character in "\x00\x1b\u202e\uffff")
+    assert "\\u001b[31m" in text
+    if suffix == ".html":
+        assert text.count("</script>") == 2
+        assert "window.stolen=1" in text
+        assert "<script>window.stolen" not in text
+    elif suffix == ".svg":
+        assert "<script" not in text
+
+
+def test_a_picture_is_the_same_whatever_was_drawn_before(tmp_path: Path) -> None:
+    """The colour scale of a heat map is a gradient, which the converter numbers on."""
+    chart = full()["heatmap"].chart
+    assert chart is not None
+    written = []
+    for name in ("one.svg", "two.svg"):
+        save_chart(chart, tmp_path / name)
+        written.append((tmp_path / name).read_bytes())
+    assert b"linearGradient" in written[0]
+    used = set(re.findall(rb"url\(#(gradient_\d+)\)", written[0]))
+    assert used == set(re.findall(rb'id="(gradient_\d+)"', written[0]))
+    assert written[0] == written[1]

@@ -261,6 +261,15 @@ def test_a_printed_page_has_its_table_and_no_tools(site: Path, wide: Watched) ->
     assert wide.page.locator("#rows").is_visible()
     assert not wide.page.locator(".tools").first.is_visible()
     assert not wide.page.locator("header nav").is_visible()
+    # A4 across without its margins, at 96 pixels an inch: no column is cut off.
+    wide.page.set_viewport_size({"width": 1032, "height": 700})
+    for path in _kinds(site):
+        wide.open(path)
+        wide.page.emulate_media(media="print")
+        rights = wide.page.eval_on_selector_all(
+            "table", "tables => tables.map(table => table.getBoundingClientRect().right)"
+        )
+        assert max(rights, default=0) <= 1032, path
 
 
 @pytest.mark.alone

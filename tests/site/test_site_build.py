@@ -14,6 +14,7 @@ from harness.cli import main
 from harness.errors import EdgebenchError
 from harness.exchange import merging
 from harness.exchange.source import opened
+from harness.site.build import build_site
 from harness.site.shell import MANIFEST, MOST_BYTES
 from harness.store import Store
 
@@ -123,6 +124,21 @@ def test_hostile_words_are_shown_and_not_obeyed(folder: Path, pages: dict[str, P
 
 def test_no_page_is_too_large(folder: Path) -> None:
     assert max(len(text) for text in _contents(folder).values()) <= MOST_BYTES
+
+
+def test_the_overview_has_a_picture_and_does_without_where_it_would_be_too_large(
+    database: Path, pages: dict[str, Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = pages["index.html"]
+    assert "At a glance" in front.text
+    assert "svg" in front.tags
+    (plots,) = (one for one in front.links if one.endswith("plots.html"))
+    monkeypatch.setattr("harness.site.summary.MOST_BYTES", 20_000)
+    with Store.open(database, read_only=True) as store:
+        build_site(store, tmp_path / "site", [plots.split("/")[1]])
+    small = read_site(tmp_path / "site")["index.html"]
+    assert "At a glance" not in small.text
+    assert "Claims beside measurements" in small.text
 
 
 def test_the_samples_of_a_figure_stand_on_the_page_that_it_leads_to(database: Path, folder: Path) -> None:

@@ -89,6 +89,9 @@ def wishes(seed: int) -> dict[str, Any]:
         "withSuspect": dice.random() < 0.3,
         "limits": {column: dice.choice(of) for column, of in each.items() if dice.random() < 0.3},
         "order": order,
+        "weights": {column: dice.choice([0.5, 1.0, 3.0]) for column in order[: dice.randrange(1, 5)]}
+        if dice.random() < 0.4
+        else None,
     }
 
 
@@ -106,8 +109,12 @@ def by_program(all_rows: list[Row], wish: dict[str, Any]) -> Recommendation:
         if (not wish["device"] or one["device"] == wish["device"])
         and (not wish["workload"] or one["workload"] == wish["workload"])
     ]
-    order = preference(",".join(words[column] for column in wish["order"]), None)
-    return recommend(used, limits, order, with_suspect=wish["withSuspect"])
+    if wish["weights"]:
+        weights = ",".join(f"{words[column]}={weight}" for column, weight in wish["weights"].items())
+        preferred = preference(None, weights)
+    else:
+        preferred = preference(",".join(words[column] for column in wish["order"]), None)
+    return recommend(used, limits, preferred, with_suspect=wish["withSuspect"])
 
 
 def by_script(tmp_path: Path, data: dict[str, Any], each: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -159,7 +166,8 @@ def test_the_script_chooses_as_the_program_does_whatever_is_wished(tmp_path: Pat
         found = by_program(all_rows, wish)
         choice = None if found.choice is None else found.choice["recipe"]
         assert answer["choice"] == choice, wish
-        assert answer["decided"] == found.decided
+        # The program writes a very small or large gain with an exponent.
+        assert re.split(r"[\d.e+-]+ above", answer["decided"]) == re.split(r"[\d.e+-]+ above", found.decided)
         assert answer["columns"] == list(found.columns)
         assert dict(answer["uncounted"]) == dict(found.uncounted)
         assert answer["frontier"] == [one["recipe"] for one in found.frontier]
@@ -178,7 +186,9 @@ def test_the_script_chooses_as_the_program_does_whatever_is_wished(tmp_path: Pat
         outcomes.add((choice, found.decided.partition(":")[0]))
     # The wishes have to differ enough to mean something.
     assert len({choice for choice, _ in outcomes}) > 5
-    assert {"nothing keeps the limits", "it alone keeps the limits"} <= {why for _, why in outcomes}
+    assert {"nothing keeps the limits", "it alone keeps the limits", "the weighted sum"} <= {
+        why for _, why in outcomes
+    }
 
 
 def test_of_what_is_practically_equal_in_everything_both_name_the_same(tmp_path: Path) -> None:
@@ -191,7 +201,7 @@ def test_of_what_is_practically_equal_in_everything_both_name_the_same(tmp_path:
         Row({**first.values, **alike, "recipe": name, "decode_tps": speed}, first.notes)
         for name, speed in (("A", 50.0), ("B", 50.5), ("C", 50.5))
     ]
-    wish = {**wishes(1), "device": "", "workload": "", "platform": "", "limits": {}}
+    wish = {**wishes(1), "device": "", "workload": "", "platform": "", "limits": {}, "weights": None}
     (answer,) = by_script(tmp_path, wishes_data(all_rows, PROCESSORS), [wish])
     found = by_program(all_rows, wish)
     assert found.choice is not None
@@ -199,6 +209,42 @@ def test_of_what_is_practically_equal_in_everything_both_name_the_same(tmp_path:
     assert found.decided.startswith("nothing: 3 are practically equal")
     # No figure has a spread, so neither says how sure it is.
     assert answer["share"] is found.share is None
+
+
+def test_where_no_limit_is_at_fault_neither_blames_the_limits(tmp_path: Path) -> None:
+    first = rows(1, 3)[0]
+    ill = {
+        "status": "ok",
+        "artifact_verdict": "ok",
+        "emulated": False,
+        "validity": "suspect",
+        "device": "cpu",
+    }
+    all_rows = [Row({**first.values, **ill}, first.notes)]
+    wish = {**wishes(1), "device": "", "workload": "", "platform": "", "limits": {}, "withSuspect": False}
+    (answer,) = by_script(tmp_path, wishes_data(all_rows, PROCESSORS), [wish])
+    found = by_program(all_rows, wish)
+    assert answer["decided"] == found.decided == "nothing is left to choose from, whatever the limits"
+    assert answer["choice"] is found.choice is None
+
+
+def test_weights_weigh_what_the_program_weighs(tmp_path: Path) -> None:
+    alike = {
+        "status": "ok", "artifact_verdict": "ok", "emulated": False, "validity": "ok", "intervals": {},
+        "device": "cpu", "peak_rss_bytes": 2e8,
+    }  # fmt: skip
+    first = rows(1, 3)[0]
+    all_rows = [
+        Row({**first.values, **alike, "recipe": name, "decode_tps": speed, "kld_mean": kld}, first.notes)
+        for name, speed, kld in (("FAST", 100.0, 0.3), ("GOOD", 50.0, 0.01))
+    ]
+    wish = {**wishes(1), "device": "", "workload": "", "platform": "", "limits": {}}
+    # ln 2 of speed is worth 0.69 nats: more than 0.29, and less than five times as many.
+    each = [{**wish, "weights": {"decode_tps": 1.0, "kld_mean": weight}} for weight in (1.0, 5.0)]
+    answers = by_script(tmp_path, wishes_data(all_rows, PROCESSORS), each)
+    assert [answer["choice"] for answer in answers] == ["FAST", "GOOD"]
+    assert [answer["decided"] for answer in answers] == [by_program(all_rows, one).decided for one in each]
+    assert answers[0]["decided"] == "the weighted sum: 0.403 above the next"
 
 
 def test_the_script_shortens_no_limit_and_names_what_is_broken(tmp_path: Path) -> None:
@@ -228,7 +274,10 @@ def test_what_a_database_says_is_text_in_the_page() -> None:
     assert text.count("</script>") == 1
     data = re.search(r'<script type="application/json" id="wishes-data">(.*?)</script>', text, re.DOTALL)
     assert data is not None
-    assert "</script><img" in json.loads(data[1])["rows"][0]["name"]
+    (name,) = {one["name"].partition("</script>")[1] for one in json.loads(data[1])["rows"]}
+    assert name == "</script>"
+    # Nor does it come back when the page reads its data.
+    assert "\u202e" not in json.dumps(json.loads(data[1]), ensure_ascii=False)
 
 
 def test_every_field_has_a_label_and_what_nobody_measured_has_none() -> None:

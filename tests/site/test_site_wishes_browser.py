@@ -118,6 +118,20 @@ def test_what_counts_first_is_moved_by_the_keyboard(wishes: Watched, measured: l
     assert by_program(measured, Limits(), "memory,speed,accuracy,energy") in chosen(wishes)
 
 
+def test_weights_that_are_typed_decide_and_not_the_order(wishes: Watched, measured: list[Row]) -> None:
+    wishes.page.fill("#weight-memory", "1")
+    wishes.page.fill("#weight-accuracy", "20")
+    choice = recommend(measured, Limits(), preference(None, "accuracy=20,memory=1")).choice
+    assert choice is not None
+    assert str(choice["recipe"]) in chosen(wishes)
+    assert "the weighted sum" in wishes.page.locator("#answer").inner_text()
+    assert wishes.page.locator("#wish-order li.idle").count() == 4
+    wishes.page.click("#wish-reset")
+    wishes.page.wait_for_timeout(50)
+    assert by_program(measured, Limits()) in chosen(wishes)
+    assert wishes.page.locator("#wish-order li.idle").count() == 0
+
+
 def test_a_phone_need_not_scroll_sideways(wishes: Watched) -> None:
     assert wishes.page.evaluate("document.documentElement.scrollWidth") <= 360
 
