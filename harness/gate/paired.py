@@ -117,6 +117,7 @@ class PairedRunner:
         self._ready: dict[Name, Mapping[str, Ready]] = {}
         self._runners: dict[Name, SessionRunner] = {}
         self._next = dict.fromkeys(self._cells, 0)
+        self._counted = dict.fromkeys(self._cells, False)
 
     def run(self) -> Pairing:
         """All of it.
@@ -216,7 +217,10 @@ class PairedRunner:
         bad = [name for name in NAMES if runs[name].status != "ok"]
         for name in bad:
             one.failed[name] += 1
-            if one.failed[name] >= FAILURES:
+        for name in bad:
+            # Failures that befall both alike are the machine's, as long as runs succeed at all.
+            more = one.failed[name] > min(one.failed.values()) or not self._counted[key]
+            if one.failed[name] >= FAILURES and more:
                 one.missing[name] = runs[name].reason or runs[name].status
         if bad:
             return None
@@ -226,6 +230,7 @@ class PairedRunner:
             for flag in {str(flag) for run in suspect for flag in run.flags}:
                 one.flags[flag] = one.flags.get(flag, 0) + 1
             return None
+        self._counted[key] = True
         figures = {name: self._figures(runs[name].id) for name in NAMES}
         for name in NAMES:
             one.metrics[name] |= figures[name].keys()

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from harness.gate.accuracy import divergence, weights
+from harness.gate.accuracy import divergence, tasks, weights
 from harness.gate.design import Design
 from harness.gate.judge import _of_process, of_absent
 from harness.gate.metrics import DEFAULTS
 from harness.gate.paired import PairedCell, Pairing
 from harness.gate.sides import CellPair, Name, Paired, Side, pair_cells
-from harness.gate.verdict import exit_status
+from harness.gate.verdict import Verdict, exit_status
+from harness.store.evaluations import EvaluationFacts
 from harness.store.facts import ArtifactFacts, ScoreFacts
 from harness.store.records import WindowRecord
 from harness.suite import Cell, PlannedCell
@@ -128,6 +129,8 @@ def test_two_versions_of_the_references_framework_compare_where_they_compute_the
         (5.0, 4.0, "improvement", 0.8),
         (None, 4.0, "unmeasured", None),
         (4.0, None, "unmeasured", None),
+        (0.0, 4.0, "unmeasured", None),
+        (4.0, 0.0, "unmeasured", None),
     ],
 )
 def test_bits_per_weight_are_a_fact_beyond_or_within_the_margin(
@@ -136,3 +139,35 @@ def test_bits_per_weight_are_a_fact_beyond_or_within_the_margin(
     made = [None if bits is None else ArtifactFacts("a", 100, 100, bits) for bits in (base, head)]
     verdict = weights(made[0], made[1], DEFAULTS["bits_per_weight"])
     assert (verdict.word, verdict.ratio, verdict.pairs) == (word, ratio, 0)
+
+
+def test_a_gate_that_measured_nothing_does_not_pass() -> None:
+    """Such as one whose two sides fail alike: green would say that head is no worse."""
+    assert exit_status([Verdict("unmeasured"), Verdict("unmeasured")]) == 3
+    assert exit_status([]) == 3
+    assert exit_status([Verdict("unmeasured"), Verdict("pass")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("items", "lost", "word"),
+    [
+        (5, 5, "inconclusive"),
+        (7, 7, "inconclusive"),
+        (8, 8, "regression"),
+        (8, 0, "pass"),
+        (7, 0, "inconclusive"),
+    ],
+)
+def test_a_task_passes_only_where_its_items_could_have_failed_it(items: int, lost: int, word: str) -> None:
+    """Five of five lost have p = 0.06, seven of seven 0.016: neither is told from chance at 1 %."""
+
+    def asked(right: int) -> EvaluationFacts:
+        one = SimpleNamespace(
+            task="arc", metric="acc", items=(1.0,) * right + (0.0,) * (items - right), corpus_sha256="sha", version=1,
+            higher_is_better=True,
+        )  # fmt: skip
+        return cast("EvaluationFacts", SimpleNamespace(tasks=(one,)))
+
+    verdict = tasks(asked(items), asked(items - lost))["arc acc"]
+    assert verdict.word == word
+    assert (verdict.detectable is None) == (items < 8)
