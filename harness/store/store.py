@@ -435,7 +435,7 @@ class Store:
             return looking.timed_cells(connection, machine_id)
 
     def last_measured(self, machine_id: str) -> dict[str, str]:
-        """Cell id -> the newest session of a machine that tried to measure it; a skipped run tried nothing."""
+        """Cell id -> the newest session of a machine that tried to measure it; no skipped run, no gate."""
         with self._reading() as connection:
             return looking.last_measured(connection, machine_id)
 
