@@ -187,7 +187,19 @@ def command(
                     "interrupted: no verdict; every finished run is stored in this gate's session or sessions"
                 )
                 return 130
-        return _tell(document, outputs, format_)
+        return _tell({**document, "suite_file": _suite_file(suite)}, outputs, format_)
+
+
+def _suite_file(suite: str | None) -> str | None:
+    """The suite's file as a service finds it in the checkout; None of a suite that edgebench brings."""
+    path = None if suite is None else Path(suite)
+    if path is None or not path.is_file():
+        return None
+    return (
+        Path(os.path.relpath(path)).as_posix()
+        if path.resolve().is_relative_to(Path.cwd().resolve())
+        else None
+    )
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from harness.store import Store
 from harness.store.records import RunRecord
 from harness.table.stored import run_row
 
-#: A side that fails so often where the other one does not is broken there: more pairs would tell nothing new.
+#: A side that fails so much more often than the other one is broken: more pairs would tell nothing new.
 FAILURES = 2
 
 
@@ -218,9 +218,9 @@ class PairedRunner:
         for name in bad:
             one.failed[name] += 1
         for name in bad:
-            # Failures that befall both alike are the machine's, as long as runs succeed at all.
-            more = one.failed[name] > min(one.failed.values()) or not self._counted[key]
-            if one.failed[name] >= FAILURES and more:
+            # Failures that befall both alike are the machine's, as long as pairs succeed at all.
+            spared = min(one.failed.values()) if self._counted[key] else 0
+            if one.failed[name] - spared >= FAILURES:
                 one.missing[name] = runs[name].reason or runs[name].status
         if bad:
             return None
@@ -237,7 +237,7 @@ class PairedRunner:
         return {
             metric: self._metrics[metric].worsening(figures["base"][metric], figures["head"][metric])
             for metric in self._metrics
-            if metric in figures["base"] and metric in figures["head"]
+            if all(figures[name].get(metric, 0.0) > 0 for name in NAMES)  # a ratio needs figures above 0
         }
 
     def _figures(self, run_id: str) -> dict[str, float]:
@@ -245,8 +245,7 @@ class PairedRunner:
         cell = self._store.run_in_cell(run_id)
         assert cell is not None, "a gate plans its cells"
         row = run_row(replace(cell, runs=cell.runs[:1]), self._entries)
-        # A ratio needs figures above 0; what is missing is None.
-        return {name: float(row[name]) for name in self._metrics if row[name] is not None and row[name] > 0}
+        return {name: float(row[name]) for name in self._metrics if row[name] is not None}
 
     def _hopeless(self, key: str) -> bool:
         """Whether more pairs of a cell would be left out as well."""

@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 
 from harness.gate import words
 from harness.gate.verdict import FAILING, failing
+from harness.safe_text import finite
 from harness.table.render_markdown import escape
 
 Document = Mapping[str, Any]
@@ -143,7 +144,10 @@ def gitlab(document: Document) -> str:
                 "check_name": f"edgebench-{row['verdict']}",
                 "fingerprint": hashlib.sha256(what.encode()).hexdigest(),
                 "severity": "major" if row["verdict"] in fails else "minor",
-                "location": {"path": document["suite"], "lines": {"begin": 1}},
+                "location": {
+                    "path": document.get("suite_file") or document["suite"],
+                    "lines": {"begin": 1},
+                },
             }
         )
     return json.dumps(issues, indent=2) + "\n"
@@ -179,7 +183,7 @@ def _xml(text: str) -> str:
 
 def as_json(document: Document) -> str:
     """The document itself."""
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    return json.dumps(finite(document), indent=2, allow_nan=False) + "\n"
 
 
 #: Format -> its function; the terminal's takes a width besides.

@@ -56,7 +56,7 @@ def of_track(design: Design[Any], track: Track, metric: GateMetric) -> Verdict:
     values = track.confirm or track.screen
     mean = track.mean
     if mean is None:
-        return Verdict("unmeasured", reason="no pair has a figure on both sides")
+        return Verdict("unmeasured", reason="no pair has figures above 0 on both sides")
     ends = interval(values)
     bounds = None if ends is None else sorted(metric.ratio(end) for end in ends)
     visible = design.detectable(track)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -11,7 +12,7 @@ from harness.gate.accuracy import divergence, tasks, weights
 from harness.gate.design import Design
 from harness.gate.judge import _of_process, of_absent
 from harness.gate.metrics import DEFAULTS
-from harness.gate.paired import PairedCell, Pairing
+from harness.gate.paired import PairedCell, PairedRunner, Pairing
 from harness.gate.sides import CellPair, Name, Paired, Side, pair_cells
 from harness.gate.verdict import Verdict, exit_status
 from harness.store.evaluations import EvaluationFacts
@@ -21,7 +22,13 @@ from harness.suite import Cell, PlannedCell
 from harness.suite.cell import RunSettings, Workload
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.runner.catalogue import Ready
     from harness.runner.front import Plan
+    from harness.runner.progress import SessionProgress
+    from harness.runner.session import SessionRunner
+    from harness.store import Store
 
 SIDES: dict[Name, Side] = {"base": Side.parse("base", ()), "head": Side.parse("head", ("x==2",))}
 METRIC = DEFAULTS["decode_tps"]
@@ -74,6 +81,8 @@ def test_what_only_base_can_run_here_is_missing_and_what_only_head_can_is_a_note
         (True, False, "missing", "base has a figure"),
         (False, True, "unmeasured", "base has none"),
         (False, False, "unmeasured", "neither side"),
+        # Both have one, and a ratio to or of 0 says nothing.
+        (True, True, "unmeasured", "above 0"),
     ],
 )
 def test_a_figure_that_a_side_lacks_is_told_as_what_it_is(
@@ -171,3 +180,44 @@ def test_a_task_passes_only_where_its_items_could_have_failed_it(items: int, los
     verdict = tasks(asked(items), asked(items - lost))["arc acc"]
     assert verdict.word == word
     assert (verdict.detectable is None) == (items < 8)
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "missing"),
+    [
+        ("....", ".x.x", ["head"]),
+        ("x.x.", "....", ["base"]),
+        ("xx", "xx", ["base", "head"]),
+        (".x.x.", "..x.x", []),
+        (".x.x.", ".x.x.", []),
+        (".x....", "..xxxx", ["head"]),
+    ],
+)
+def test_a_side_is_missing_where_it_fails_more_often_than_the_other(
+    base: str, head: str, missing: list[str]
+) -> None:
+    """What befalls both alike, such as a machine that runs out of memory, is no fault of head's."""
+    scripts: dict[Name, str] = {"base": base, "head": head}
+
+    class Runs:
+        def __init__(self, script: str) -> None:
+            self.script = script
+
+        def one_more(self, _ready: object, index: int, _seed: int) -> SimpleNamespace:
+            failed = self.script[index] == "x"
+            return SimpleNamespace(
+                id="", status="failed" if failed else "ok", reason="it fell", validity="ok", flags=[]
+            )
+
+    pair = CellPair("a", cell("cpu"), cell("cpu"))
+    runner = PairedRunner(
+        {}, SIDES, [pair], {METRIC.name: METRIC}, store=cast("Store", None), entries={}, cache_dir=Path(),
+        progress=cast("SessionProgress", None), seed=1,
+    )  # fmt: skip
+    runner._runners = cast("dict[Name, SessionRunner]", {name: Runs(text) for name, text in scripts.items()})
+    runner._ready = cast("dict[Name, Mapping[str, Ready]]", {name: {pair.base.id: None} for name in scripts})
+    runner._figures = lambda _run: {METRIC.name: 1.0}  # type: ignore[method-assign]
+    for _ in base:
+        if not runner._cells["a"].missing:
+            runner._pair("a")
+    assert sorted(runner._cells["a"].missing) == missing

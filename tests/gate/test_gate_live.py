@@ -83,12 +83,14 @@ def test_a_head_that_crashes_is_missing_and_can_be_allowed(lab: Lab) -> None:
     (row,) = [row for row in result.json["verdicts"] if row["verdict"] == "missing"]
     assert row["metric"] == "cell"
     allowed = lab.run(
-        *words, "--allow-missing", "--write", "junit=out/gate.xml", "--write", "github=out/notes"
+        *words, "--allow-missing", *(f"--write={name}=out/{name}" for name in ("junit", "github", "gitlab"))
     )
     assert allowed.status == 0
-    suite = ET.parse(lab.folder / "out" / "gate.xml").getroot()
+    suite = ET.parse(lab.folder / "out" / "junit").getroot()
     assert (suite.get("failures"), suite.get("skipped")) == ("0", "1"), "what is allowed fails in no output"
-    assert "::error" not in (lab.folder / "out" / "notes").read_text(encoding="utf-8")
+    assert "::error" not in (lab.folder / "out" / "github").read_text(encoding="utf-8")
+    (issue,) = json.loads((lab.folder / "out" / "gitlab").read_text(encoding="utf-8"))
+    assert (issue["severity"], issue["location"]["path"]) == ("minor", "fake.yaml")
 
 
 def test_two_sides_that_both_crash_are_no_pass(lab: Lab) -> None:
