@@ -27,6 +27,7 @@ from harness.errors import EdgebenchError, UsageError
 if TYPE_CHECKING:
     from harness.gate.metrics import GateMetric
     from harness.runner.front import Request
+    from harness.store import Store
 
 EPILOG = """\b
 Examples:
@@ -173,7 +174,8 @@ def command(
     with no_verdict():
         if session is not None:
             with Store.open(db, read_only=True) as store:
-                return _tell(task(store, cache_dir(), progress_for(quiet=True)), outputs, format_)
+                document = _with_file(task(store, cache_dir(), progress_for(quiet=True)), store)
+            return _tell(document, outputs, format_)
         terminate_like_interrupt()
         check_cache()
         with Store.open(db) as store:
@@ -181,25 +183,21 @@ def command(
                 tell(store.upgraded)
             progress = progress_for(quiet=quiet)
             try:
-                document = task(store, cache_dir(), progress)
+                document = _with_file(task(store, cache_dir(), progress), store)
             except KeyboardInterrupt:
                 tell(
                     "interrupted: no verdict; every finished run is stored in this gate's session or sessions"
                 )
                 return 130
-        return _tell({**document, "suite_file": _suite_file(suite)}, outputs, format_)
+        return _tell(document, outputs, format_)
 
 
-def _suite_file(suite: str | None) -> str | None:
-    """The suite's file as a service finds it in the checkout; None of a suite that edgebench brings."""
-    path = None if suite is None else Path(suite)
-    if path is None or not path.is_file():
-        return None
-    return (
-        Path(os.path.relpath(path)).as_posix()
-        if path.resolve().is_relative_to(Path.cwd().resolve())
-        else None
-    )
+def _with_file(document: dict[str, Any], store: Store) -> dict[str, Any]:
+    """With the suite's file as a service finds it in the checkout; None of one elsewhere, or that edgebench brings."""
+    stored = store.session_state(document["sides"]["head"]["session"])["settings"].get("suite_path")
+    here = Path.cwd().resolve()
+    inside = stored is not None and Path(stored).is_relative_to(here)
+    return {**document, "suite_file": Path(stored).relative_to(here).as_posix() if inside else None}
 
 
 @contextlib.contextmanager
