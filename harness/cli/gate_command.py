@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +27,7 @@ from harness.errors import EdgebenchError, UsageError
 if TYPE_CHECKING:
     from harness.gate.metrics import GateMetric
     from harness.runner.front import Request
+    from harness.store import Store
 
 EPILOG = """\b
 Examples:
@@ -40,8 +42,8 @@ Examples:
   edgebench gate nightly.yaml --baseline "openvino==2026.4.0" against stored runs, where base cannot run again
 
 \b
-Exit status 0: pass; 1: a confirmed regression, a broken or missing cell, a rule that fails; 2: wrong words or files;
-3: inconclusive.
+Exit status 0: pass; 1: a confirmed regression, a broken or missing cell, a rule that fails; 2: wrong words or files,
+or no verdict because something else failed; 3: inconclusive.
 """
 
 
@@ -169,21 +171,53 @@ def command(
         seed=seed,
     )
     task = _task(words, request, _metrics(margins), max_pairs)
-    if session is not None:
-        with Store.open(db, read_only=True) as store:
-            return _tell(task(store, cache_dir(), progress_for(quiet=True)), outputs, format_)
-    terminate_like_interrupt()
-    check_cache()
-    with Store.open(db) as store:
-        if store.upgraded:
-            tell(store.upgraded)
-        progress = progress_for(quiet=quiet)
-        try:
-            document = task(store, cache_dir(), progress)
-        except KeyboardInterrupt:
-            tell("interrupted: no verdict; every finished run is stored in this gate's session or sessions")
-            return 130
-    return _tell(document, outputs, format_)
+    with no_verdict():
+        if session is not None:
+            with Store.open(db, read_only=True) as store:
+                document = _with_file(task(store, cache_dir(), progress_for(quiet=True)), store)
+            return _tell(document, outputs, format_)
+        terminate_like_interrupt()
+        check_cache()
+        with Store.open(db) as store:
+            if store.upgraded:
+                tell(store.upgraded)
+            progress = progress_for(quiet=quiet)
+            try:
+                document = _with_file(task(store, cache_dir(), progress), store)
+            except KeyboardInterrupt:
+                tell(
+                    "interrupted: no verdict; every finished run is stored in this gate's session or sessions"
+                )
+                return 130
+        return _tell(document, outputs, format_)
+
+
+def _with_file(document: dict[str, Any], store: Store) -> dict[str, Any]:
+    """With the suite's file as a service finds it in the checkout; None of one elsewhere, or that edgebench brings."""
+    stored = store.session_state(document["sides"]["head"]["session"])["settings"].get("suite_path")
+    here = Path.cwd().resolve()
+    inside = stored is not None and Path(stored).is_relative_to(here)
+    return {**document, "suite_file": Path(stored).relative_to(here).as_posix() if inside else None}
+
+
+@contextlib.contextmanager
+def no_verdict() -> Iterator[None]:
+    """Whatever fails here says nothing of head: its exit status is never that of a regression."""
+    try:
+        yield
+    except EdgebenchError as error:
+        error.status = UsageError.status
+        raise
+    except BrokenPipeError:
+        raise  # nobody reads on: the outermost frame's matter
+    except OSError as error:
+        failure = EdgebenchError(
+            f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else ""),
+            next_step="free what is full, or choose another place with --db and EDGEBENCH_CACHE_DIR; what was measured "
+            "before is stored",
+        )
+        failure.status = UsageError.status
+        raise failure from error
 
 
 def _task(words: Words, run: Request, metrics: dict[str, GateMetric], max_pairs: int) -> Task:
@@ -211,12 +245,12 @@ def _tell(document: dict[str, Any], outputs: list[tuple[str, Path]], format_: st
     """Print and write the document; gives the exit status."""
     from harness.gate.render import FORMATS, terminal
 
-    for name, path in outputs:
-        _write(path, FORMATS[name](document))
     if format_ == "table":
         click.echo(terminal(document, terminal_width()), nl=False)
     else:
         click.echo(FORMATS[format_](document), nl=False)
+    for name, path in outputs:
+        _write(path, FORMATS[name](document))
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if step_summary:
         with Path(step_summary).open("a", encoding="utf-8") as file:
@@ -247,6 +281,9 @@ def _metrics(margins: tuple[str, ...]) -> dict[str, GateMetric]:
         share = percent / 100
         # What should be seen grows along: a wanted change within the margin could never fail.
         wanted = max(found[name].wanted, share * found[name].wanted / found[name].margin)
+        if found[name].higher_is_better:
+            # Nothing can be slower than by all of it: beyond a wide margin half of what is left.
+            wanted = min(wanted, (1 + share) / 2)
         found[name] = replace(found[name], margin=share, wanted=wanted)
     return found
 
@@ -266,6 +303,7 @@ def _outputs(files: tuple[str, ...], formats: Collection[str]) -> list[tuple[str
 
 def _write(path: Path, text: str) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise EdgebenchError(

@@ -181,7 +181,7 @@ def _without_values(store: Store, cell_id: str, machine_id: str, metric: str, ho
         what,
         next_step=f"it has values of {', '.join(known)}, and of its samples' metrics (`edgebench list metrics`)"
         if known
-        else "`edgebench show` of the cell has its runs, with why they do not count",
+        else "`edgebench show` of the cell has its runs, with why they do not count; those of a gate never do",
     )
 
 

@@ -125,9 +125,10 @@ def _same_reference(base: ScoreFacts, head: ScoreFacts) -> bool:
 def weights(base: ArtifactFacts | None, head: ArtifactFacts | None, metric: GateMetric) -> Verdict:
     """The verdict on the bits per weight: a fact of each artifact, so nothing is tested."""
     before, after = (None if one is None else one.bits_per_weight for one in (base, head))
-    if before is None:
+    # An artifact without a weight says nothing of its weights.
+    if not before:
         return Verdict("unmeasured", reason="the weights of base's artifact are not known")
-    if after is None:
+    if not after:
         return Verdict("unmeasured", reason="the weights of head's artifact are not known")
     ratio = after / before
     told = f"{before:.3g} bits in base, {after:.3g} in head: a fact of the artifacts, nothing varies"
@@ -162,7 +163,7 @@ def _items(base: Sequence[float], head: Sequence[float], *, higher_is_better: bo
     if changed is None:
         return Verdict("unmeasured", reason="its items are not simply right or wrong")
     lost, won = (changed.lost, changed.won) if higher_is_better else (changed.won, changed.lost)
-    drop = detectable_drop(changed.n, lost, won)
+    drop = detectable_drop(changed.n, lost, won, ALPHA)
     right = sum(base)
     ratio = sum(head) / right if right else None
     told = f"{changed.n} items: {lost} lost, {won} won"
@@ -170,4 +171,8 @@ def _items(base: Sequence[float], head: Sequence[float], *, higher_is_better: bo
     if p_value <= ALPHA:
         word: Word = "regression" if lost > won else "improvement"
         return Verdict(word, ratio, pairs=changed.n, detectable=drop, p_value=p_value, reason=told)
+    if drop is None:
+        return Verdict(
+            "inconclusive", ratio, pairs=changed.n, p_value=p_value, reason=f"{told}: too few items to tell"
+        )
     return Verdict("pass", ratio, pairs=changed.n, detectable=drop, p_value=p_value, reason=told)

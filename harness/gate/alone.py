@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.gate.document import ORDER as CHANGES
-from harness.gate.verdict import UNDECIDED, status_of, summary
+from harness.gate.verdict import status_of, summary
 
 #: Every verdict that such a gate may give, in the order in which they are told.
 ORDER: tuple[str, ...] = ("fail", *CHANGES)
@@ -42,7 +42,7 @@ def alone(
     ordered = sorted((dict(row) for row in rows), key=lambda row: ORDER.index(row["verdict"]))
     counts = {word: sum(row["verdict"] == word for row in ordered) for word in ORDER}
     given = {word for word, count in counts.items() if count}
-    status = status_of(given, allow_missing=allow_missing) if given else UNDECIDED
+    status = status_of(given, allow_missing=allow_missing)
     word, line = summary(counts, status)
     return {
         "kind": kind,
@@ -53,6 +53,7 @@ def alone(
         "machine": machine,
         "sides": {name: dict(side) for name, side in sides.items()},
         "counts": counts,
+        "allow_missing": allow_missing,
         "verdicts": ordered,
         "cells": [],
         "lonely": [],

@@ -95,6 +95,7 @@ def document(
             for name in NAMES
         },
         "counts": counts,
+        "allow_missing": allow_missing,
         "verdicts": rows,
         "cells": cells,
         "lonely": list(lonely),

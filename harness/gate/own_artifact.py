@@ -13,6 +13,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from harness.artifact import Adopted, Artifact, ArtifactStore
 from harness.artifact.adopting import OWN, adopt, files_of
@@ -23,6 +24,8 @@ from harness.runner.front import Plan
 from harness.suite import PlannedCell
 from harness.worker.api import Backend
 
+#: Constants of an OpenVINO graph that are shapes, axes and indices, never weights; as of its backend.
+_NOT_WEIGHTS = frozenset({"i64", "i32", "u64", "u32", "boolean", "string"})
 #: Fewer characters than these name no artifact.
 _SHORTEST = 6
 
@@ -165,14 +168,38 @@ def _of_id(store: ArtifactStore, word: str, backend: type[Backend], model: str) 
 
 
 def weight_bytes(folder: Path) -> int | None:
-    """Bytes of the weight tensors in a folder of GGUF or safetensors files; None for other files."""
+    """Bytes of the weight tensors in a folder of GGUF or safetensors files or an OpenVINO IR; None for other files."""
     files = [one for one in sorted(folder.rglob("*")) if one.is_file()]
     ggufs = [one for one in files if one.suffix == ".gguf"]
     tensors = [one for one in files if one.suffix == ".safetensors"]
     if ggufs:
         known = [check_gguf(one).weight_bytes for one in ggufs]
         return None if None in known else sum(size for size in known if size is not None)
-    return sum(_safetensors_bytes(one) for one in tensors) if tensors else None
+    if tensors:
+        return sum(_safetensors_bytes(one) for one in tensors)
+    # The model alone, none of the tokenizer's graphs that may lie beside it.
+    graph = folder / "openvino_model.xml"
+    return _constants_bytes(graph) if graph.is_file() else None
+
+
+def _constants_bytes(path: Path) -> int:
+    """Bytes of the constants of an OpenVINO IR that are weights, scales or zero points: as its backend counts them."""
+    total = 0
+    try:
+        for _, layer in ET.iterparse(path):
+            if layer.tag != "layer":
+                continue
+            kind, data = layer.get("type"), layer.find("data")
+            layer.clear()  # such a graph has thousands
+            if data is None or kind != "Const":
+                continue
+            if data.get("element_type") not in _NOT_WEIGHTS:
+                total += int(data.attrib["size"])
+    except (ET.ParseError, ValueError, KeyError) as error:
+        raise UsageError(
+            f"{path.name} is no whole OpenVINO graph: {error}", next_step="look into the artifact"
+        ) from error
+    return total
 
 
 def _safetensors_bytes(path: Path) -> int:

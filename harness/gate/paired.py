@@ -28,7 +28,7 @@ from harness.store import Store
 from harness.store.records import RunRecord
 from harness.table.stored import run_row
 
-#: A side that fails so often where the other one does not is broken there: more pairs would tell nothing new.
+#: A side that fails so much more often than the other one is broken: more pairs would tell nothing new.
 FAILURES = 2
 
 
@@ -117,6 +117,7 @@ class PairedRunner:
         self._ready: dict[Name, Mapping[str, Ready]] = {}
         self._runners: dict[Name, SessionRunner] = {}
         self._next = dict.fromkeys(self._cells, 0)
+        self._counted = dict.fromkeys(self._cells, False)
 
     def run(self) -> Pairing:
         """All of it.
@@ -216,7 +217,10 @@ class PairedRunner:
         bad = [name for name in NAMES if runs[name].status != "ok"]
         for name in bad:
             one.failed[name] += 1
-            if one.failed[name] >= FAILURES:
+        for name in bad:
+            # Failures that befall both alike are the machine's, as long as pairs succeed at all.
+            spared = min(one.failed.values()) if self._counted[key] else 0
+            if one.failed[name] - spared >= FAILURES:
                 one.missing[name] = runs[name].reason or runs[name].status
         if bad:
             return None
@@ -226,13 +230,14 @@ class PairedRunner:
             for flag in {str(flag) for run in suspect for flag in run.flags}:
                 one.flags[flag] = one.flags.get(flag, 0) + 1
             return None
+        self._counted[key] = True
         figures = {name: self._figures(runs[name].id) for name in NAMES}
         for name in NAMES:
             one.metrics[name] |= figures[name].keys()
         return {
             metric: self._metrics[metric].worsening(figures["base"][metric], figures["head"][metric])
             for metric in self._metrics
-            if metric in figures["base"] and metric in figures["head"]
+            if all(figures[name].get(metric, 0.0) > 0 for name in NAMES)  # a ratio needs figures above 0
         }
 
     def _figures(self, run_id: str) -> dict[str, float]:
@@ -240,8 +245,7 @@ class PairedRunner:
         cell = self._store.run_in_cell(run_id)
         assert cell is not None, "a gate plans its cells"
         row = run_row(replace(cell, runs=cell.runs[:1]), self._entries)
-        # A ratio needs figures above 0; what is missing is None.
-        return {name: float(row[name]) for name in self._metrics if row[name] is not None and row[name] > 0}
+        return {name: float(row[name]) for name in self._metrics if row[name] is not None}
 
     def _hopeless(self, key: str) -> bool:
         """Whether more pairs of a cell would be left out as well."""

@@ -14,7 +14,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from harness.gate import words
-from harness.gate.verdict import FAILING
+from harness.gate.verdict import FAILING, failing
+from harness.safe_text import finite
 from harness.table.render_markdown import escape
 
 Document = Mapping[str, Any]
@@ -104,8 +105,10 @@ def _md(text: str) -> str:
 def github(document: Document) -> str:
     """Workflow commands: an annotation for each verdict that fails or is open."""
     lines = []
+    fails = _failing(document)
     for row in words.changed(list(document["verdicts"])):
-        kind = {"inconclusive": "warning", "improvement": "notice"}.get(row["verdict"], "error")
+        other = "notice" if row["verdict"] == "improvement" else "warning"
+        kind = "error" if row["verdict"] in fails else other
         lines.append(
             f"::{kind} title={_property('edgebench ' + row['verdict'])}::{_data(words.sentence(row))}"
         )
@@ -122,9 +125,15 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
+def _failing(document: Document) -> frozenset[str]:
+    """The verdicts that fail this gate: missing cells may be allowed."""
+    return failing(allow_missing=bool(document.get("allow_missing")))
+
+
 def gitlab(document: Document) -> str:
     """GitLab's code-quality report: a list of issues with stable fingerprints."""
     issues = []
+    fails = _failing(document)
     for row in words.changed(list(document["verdicts"])):
         if row["verdict"] == "improvement":
             continue
@@ -134,8 +143,11 @@ def gitlab(document: Document) -> str:
                 "description": words.sentence(row),
                 "check_name": f"edgebench-{row['verdict']}",
                 "fingerprint": hashlib.sha256(what.encode()).hexdigest(),
-                "severity": "minor" if row["verdict"] == "inconclusive" else "major",
-                "location": {"path": document["suite"], "lines": {"begin": 1}},
+                "severity": "major" if row["verdict"] in fails else "minor",
+                "location": {
+                    "path": document.get("suite_file") or document["suite"],
+                    "lines": {"begin": 1},
+                },
             }
         )
     return json.dumps(issues, indent=2) + "\n"
@@ -144,19 +156,20 @@ def gitlab(document: Document) -> str:
 def junit(document: Document) -> str:
     """JUnit XML: a test case for each cell and metric; what is open or cannot be measured is skipped."""
     rows = document["verdicts"]
-    failing = [row for row in rows if row["verdict"] in FAILING]
-    skipped = [row for row in rows if row["verdict"] in ("inconclusive", "unmeasured")]
+    fails = _failing(document)
+    failed = [row for row in rows if row["verdict"] in fails]
+    skipped = [row for row in rows if row not in failed and row["verdict"] not in ("pass", "improvement")]
     suite = ET.Element(
         "testsuite",
         name="edgebench gate",
         tests=str(len(rows)),
-        failures=str(len(failing)),
+        failures=str(len(failed)),
         skipped=str(len(skipped)),
         errors="0",
     )
     for row in rows:
         case = ET.SubElement(suite, "testcase", classname=_xml(row["cell"]), name=_xml(row["metric"]))
-        if row in failing:
+        if row in failed:
             ET.SubElement(case, "failure", message=_xml(words.sentence(row)), type=row["verdict"])
         elif row in skipped:
             ET.SubElement(case, "skipped", message=_xml(words.sentence(row)))
@@ -170,7 +183,7 @@ def _xml(text: str) -> str:
 
 def as_json(document: Document) -> str:
     """The document itself."""
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    return json.dumps(finite(document), indent=2, allow_nan=False) + "\n"
 
 
 #: Format -> its function; the terminal's takes a width besides.

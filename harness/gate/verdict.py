@@ -56,7 +56,7 @@ def of_track(design: Design[Any], track: Track, metric: GateMetric) -> Verdict:
     values = track.confirm or track.screen
     mean = track.mean
     if mean is None:
-        return Verdict("unmeasured", reason="no pair has a figure on both sides")
+        return Verdict("unmeasured", reason="no pair has figures above 0 on both sides")
     ends = interval(values)
     bounds = None if ends is None else sorted(metric.ratio(end) for end in ends)
     visible = design.detectable(track)
@@ -98,16 +98,22 @@ def _inside(ends: tuple[float, float] | None, track: Track) -> bool:
 
 
 def exit_status(verdicts: Iterable[Verdict], *, allow_missing: bool = False) -> int:
-    """Of the whole gate: 1 where anything failed, else 3 where anything is open, else 0."""
+    """Of the whole gate: 1 where anything failed, else 3 where anything is open or nothing was judged, else 0."""
     return status_of({one.word for one in verdicts}, allow_missing=allow_missing)
+
+
+def failing(*, allow_missing: bool) -> frozenset[str]:
+    """The verdicts that fail a gate."""
+    return FAILING - {"missing"} if allow_missing else FAILING
 
 
 def status_of(words: Iterable[str], *, allow_missing: bool) -> int:
     """Exit status of a gate that gave these verdicts."""
     given = set(words)
-    if given & (FAILING - {"missing"} if allow_missing else FAILING):
+    if given & failing(allow_missing=allow_missing):
         return FAILED
-    return UNDECIDED if "inconclusive" in given else PASSED
+    # Where nothing at all could be measured, nothing says that head is no worse.
+    return UNDECIDED if "inconclusive" in given or given <= {"unmeasured"} else PASSED
 
 
 def summary(counts: Mapping[str, int], status: int) -> tuple[str, str]:

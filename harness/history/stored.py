@@ -2,7 +2,8 @@
 
 Owns the way from stored sessions to the arrays of the analysis and back. Imports the store; of this room it alone does.
 Contract: a row is one run's value, the runs of a session with one version of the framework are repeats (sessions are
-builds), and only runs that the comparison table counts are in it. Nothing is filled where a session has no value.
+builds), and only runs that the comparison table counts are in it. Nothing is filled where a session has no value. The
+sessions of a gate are left out: what somebody only tried there, perhaps many times, is no step of this machine.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def cell_series(store: Store, cell_id: str, machine_id: str, metrics: Sequence[s
     Raises:
         LookupError: no such cell.
     """
-    points = store.history(cell_id, machine_id, metrics)
+    points = store.history(cell_id, machine_id, metrics, tried=False)
     return {metric: _series(cell_id, machine_id, metric, points) for metric in metrics}
 
 

@@ -56,7 +56,8 @@ def candidates(plan: Plan, store: Store, machine_id: str, system: Mapping[str, A
             around = store.surroundings(cell.id, [session])
             # Where versions changed within a session, any of them is not what is wanted now, or all are.
             changed = what_changed(list(around.values()), wanted[cell.framework], state)
-            noise = spread_between_runs(store.history(cell.id, machine_id, _METRICS)[-_NEWEST:])
+            points = store.history(cell.id, machine_id, _METRICS, tried=False)
+            noise = spread_between_runs(points[-_NEWEST:])
         expected = planned.expected_s or 0.0
         if session is None or changed is not None:
             # Scores and tasks are made once for each artifact, environment and question.

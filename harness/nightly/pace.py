@@ -110,15 +110,17 @@ class NightPace:
             return
         self._tell(f"cooling down: {hot}")
         begin = last = self._now()
+        slept = 0.0
         self.cooled.waits += 1
         while (hot := self._hot()) is not None:
             last = self._now()
-            waited = (last - begin).total_seconds()
+            waited = max(slept, (last - begin).total_seconds())  # the clock may be set back meanwhile
             if waited >= LONGEST_WAIT_S or self.over() is not None:
                 self.cooled.still_hot += 1
                 self._tell(f"still hot after {waited:.0f} s, going on: {hot}")
                 break
             self._sleep(_LOOK_S)
+            slept += _LOOK_S
         self.cooled.seconds += max(0.0, (self._now() - begin).total_seconds())
 
     def _hot(self) -> str | None:

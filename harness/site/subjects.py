@@ -181,7 +181,8 @@ class SubjectPages:
         for one in session.shown:
             if one.row["decode_tps"] is None or one.cell_id is None:
                 continue
-            points = self._store.history(one.cell_id, machine_id, ["decode_tps"], since=since)[-_DRAWN:]
+            points = self._store.history(one.cell_id, machine_id, ["decode_tps"], since=since, tried=False)
+            points = points[-_DRAWN:]
             values = [point.values["decode_tps"] for point in points]
             if sum(value is not None for value in values) > 1:
                 href = None if one.page is None else f"../{one.page}"

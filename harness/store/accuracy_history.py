@@ -14,13 +14,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, select
 
 from harness.store.batches import batches
+from harness.store.history import TRIED
 from harness.store.ids import canonical_json
 from harness.store.tables import table
 
 KLD = "kld_mean"
-#: What began a session that only tries something, such as a wheel that may be wrong: where one value is enough for a
-#: change, it has none in the history.
-_TRIED = "gate"
 #: A metric, its value, and what was asked.
 _Figure = tuple[str, float, str]
 
@@ -66,7 +64,7 @@ def _linked(connection: Connection, links: str, cell_id: str, machine_id: str) -
     query = (
         select(rows.c.session_id, sessions.c.started_at, rows.c.run_key)
         .join(sessions, sessions.c.id == rows.c.session_id)
-        .where(rows.c.cell_id == cell_id, sessions.c.machine_id == machine_id, sessions.c.trigger != _TRIED)
+        .where(rows.c.cell_id == cell_id, sessions.c.machine_id == machine_id, sessions.c.trigger != TRIED)
         .order_by(sessions.c.started_at.asc().nulls_first(), sessions.c.id)
     )
     return connection.execute(query).all()

@@ -23,6 +23,8 @@ from harness.store.tables import table
 _SPEEDS = {"prefill_tps": ("prefill_s", "prompt_tokens"), "decode_tps": ("decode_s", "decode_tokens")}
 _ENERGY = {"energy_joules_per_prefill_token": "prefill", "energy_joules_per_decode_token": "decode"}
 _PEAK = "peak_rss_bytes"
+#: What began a session that only tries something, such as a wheel that may be wrong.
+TRIED = "gate"
 
 #: Names that are no sample's; every other name is taken for that of a sample's metric, such as `ttft_s`.
 DERIVED = (*_SPEEDS, *_ENERGY, _PEAK)
@@ -79,6 +81,7 @@ def history(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
+    tried: bool = True,
 ) -> list[HistoryPoint]:
     """The points of a series in the order of time; sessions without a timed run of the cell have none.
 
@@ -91,6 +94,7 @@ def history(
         metrics: names in `DERIVED` or of samples.
         since: sessions that began then or later.
         until: sessions that began before.
+        tried: sessions of gates too, which try what may be wrong.
 
     Raises:
         LookupError: no such cell.
@@ -104,6 +108,8 @@ def history(
         wanted = wanted.where(sessions.c.started_at >= since)
     if until is not None:
         wanted = wanted.where(sessions.c.started_at < until)
+    if not tried:
+        wanted = wanted.where(sessions.c.trigger != TRIED)
     began = _began(connection, wanted)
     mine = _of_series(cell_id, wanted)
     names = _sample_names(connection, metrics)

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, false
 
 from harness.store import evaluations, facts, imports, records, traces
 from harness.store.batches import batches
+from harness.store.history import TRIED
 from harness.store.origins import chain, plain
 from harness.store.tables import table
 
@@ -160,7 +161,7 @@ def timed_cells(connection: Connection, machine_id: str | None) -> list[tuple[re
 
 
 def last_measured(connection: Connection, machine_id: str) -> dict[str, str]:
-    """Cell id -> the newest session of a machine that tried to measure it; a skipped run tried nothing."""
+    """Cell id -> the newest session of a machine that tried to measure it; no skipped run, no gate."""
     runs, sessions = table("run"), table("session")
     query = (
         select(runs.c.cell_id, runs.c.session_id, sessions.c.started_at)
@@ -168,6 +169,7 @@ def last_measured(connection: Connection, machine_id: str) -> dict[str, str]:
         .where(
             sessions.c.machine_id == machine_id,
             sessions.c.origin == "measured",
+            sessions.c.trigger != TRIED,
             runs.c.kind == "timed",
             runs.c.status != "skipped",
         )

@@ -399,6 +399,7 @@ class Store:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        tried: bool = True,
     ) -> list[HistoryPoint]:
         """A series over its sessions: a cell on one machine, a point a session and framework version.
 
@@ -408,12 +409,13 @@ class Store:
             metrics: names in `harness.store.history.DERIVED`, or of samples, such as `ttft_s`.
             since: sessions that began then or later.
             until: sessions that began before.
+            tried: sessions of gates too, which try what may be wrong.
 
         Raises:
             LookupError: no such cell.
         """
         with _collector_paused(), self._reading() as connection:
-            return history(connection, cell_id, machine_id, metrics, since=since, until=until)
+            return history(connection, cell_id, machine_id, metrics, since=since, until=until, tried=tried)
 
     def accuracy_history(self, cell_id: str, machine_id: str) -> dict[str, list[AccuracyPoint]]:
         """What sessions say of a cell's divergence and tasks on one machine, by metric, in the order of time."""
@@ -433,7 +435,7 @@ class Store:
             return looking.timed_cells(connection, machine_id)
 
     def last_measured(self, machine_id: str) -> dict[str, str]:
-        """Cell id -> the newest session of a machine that tried to measure it; a skipped run tried nothing."""
+        """Cell id -> the newest session of a machine that tried to measure it; no skipped run, no gate."""
         with self._reading() as connection:
             return looking.last_measured(connection, machine_id)
 

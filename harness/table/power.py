@@ -22,7 +22,7 @@ _REACH = 8.0
 
 
 @functools.lru_cache(maxsize=1024)
-def detectable_drop(n: int, lost: int, won: int) -> float | None:
+def detectable_drop(n: int, lost: int, won: int, level: float = LEVEL) -> float | None:
     """The smallest drop of accuracy, as a share of the items, that this comparison would have shown.
 
     Items flip both ways even where nothing got worse: the smaller of the two observed counts is taken as that part, on
@@ -32,43 +32,44 @@ def detectable_drop(n: int, lost: int, won: int) -> float | None:
         n: items that both were asked.
         lost: right in the reference, wrong here.
         won: wrong in the reference, right here.
+        level: of the test, two-sided.
 
     Returns:
         None: not even losing every other item would have been shown.
     """
     both_ways = min(lost, won) / n if n else 0.0
     steps = int((1.0 - 2 * both_ways) / STEP)
-    if n < 1 or steps < 1 or _power(n, both_ways + steps * STEP, both_ways) < POWER:
+    if n < 1 or steps < 1 or _power(n, both_ways + steps * STEP, both_ways, level) < POWER:
         return None
     low, high = 0, steps
     while high - low > 1:
         middle = (low + high) // 2
-        if _power(n, both_ways + middle * STEP, both_ways) >= POWER:
+        if _power(n, both_ways + middle * STEP, both_ways, level) >= POWER:
             high = middle
         else:
             low = middle
     return round(high * STEP, 6)
 
 
-def _power(n: int, lose: float, win: float) -> float:
+def _power(n: int, lose: float, win: float, level: float) -> float:
     """Probability that the test shows a loss, where items are lost and won with these probabilities."""
     flip = min(1.0, lose + win)
     mean, spread = n * flip, math.sqrt(n * flip * (1 - flip))
     first, last = max(0, int(mean - _REACH * spread)), min(n, math.ceil(mean + _REACH * spread))
     return math.fsum(
-        _binomial(n, flipped, flip) * _tail(flipped, _least(flipped), lose / flip)
+        _binomial(n, flipped, flip) * _tail(flipped, _least(flipped, level), lose / flip)
         for flipped in range(first, last + 1)
-        if _least(flipped) <= flipped
+        if _least(flipped, level) <= flipped
     )
 
 
 @functools.lru_cache(maxsize=65536)
-def _least(flipped: int) -> int:
+def _least(flipped: int, level: float) -> int:
     """The fewest lost items among so many flipped ones that the test shows as a loss; one more than all: none would."""
     low, high = flipped // 2, flipped + 1
     while high - low > 1:
         middle = (low + high) // 2
-        if mcnemar_exact(middle, flipped - middle) <= LEVEL:
+        if mcnemar_exact(middle, flipped - middle) <= level:
             high = middle
         else:
             low = middle

@@ -118,6 +118,24 @@ def test_the_weights_of_safetensors_are_those_of_their_header(tmp_path: Path) ->
     assert weight_bytes(tmp_path) is None
 
 
+def test_the_weights_of_an_openvino_graph_are_its_constants_without_shapes(tmp_path: Path) -> None:
+    def constant(kind: str, offset: int, size: int) -> str:
+        data = f'<data element_type="{kind}" shape="2,2" offset="{offset}" size="{size}"/>'
+        return f'<layer id="{offset}" name="c" type="Const" version="opset1">{data}<output/></layer>'
+
+    graph = tmp_path / "openvino_model.xml"
+    other = '<layer id="1" name="p" type="Parameter" version="opset1"><data element_type="f32" shape="?,?"/></layer>'
+    constants = constant("u4", 0, 64) + constant("f16", 64, 8) + constant("i64", 72, 16)
+    graph.write_text(
+        f'<net name="a" version="11"><layers>{constants}{other}</layers></net>', encoding="utf-8"
+    )
+    (tmp_path / "openvino_tokenizer.xml").write_text("<net/>", encoding="utf-8")
+    assert weight_bytes(tmp_path) == 64 + 8
+    graph.write_text("<net><layers>", encoding="utf-8")
+    with pytest.raises(UsageError, match="no whole OpenVINO graph"):
+        weight_bytes(tmp_path)
+
+
 def test_a_single_file_of_the_cache_is_found_under_any_name(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path / "cache")
     found = []

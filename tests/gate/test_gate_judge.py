@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from harness.gate.accuracy import divergence, weights
+from harness.gate.accuracy import divergence, tasks, weights
 from harness.gate.design import Design
 from harness.gate.judge import _of_process, of_absent
 from harness.gate.metrics import DEFAULTS
-from harness.gate.paired import PairedCell, Pairing
+from harness.gate.paired import PairedCell, PairedRunner, Pairing
 from harness.gate.sides import CellPair, Name, Paired, Side, pair_cells
-from harness.gate.verdict import exit_status
+from harness.gate.verdict import Verdict, exit_status
+from harness.store.evaluations import EvaluationFacts
 from harness.store.facts import ArtifactFacts, ScoreFacts
 from harness.store.records import WindowRecord
 from harness.suite import Cell, PlannedCell
 from harness.suite.cell import RunSettings, Workload
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.runner.catalogue import Ready
     from harness.runner.front import Plan
+    from harness.runner.progress import SessionProgress
+    from harness.runner.session import SessionRunner
+    from harness.store import Store
 
 SIDES: dict[Name, Side] = {"base": Side.parse("base", ()), "head": Side.parse("head", ("x==2",))}
 METRIC = DEFAULTS["decode_tps"]
@@ -73,6 +81,8 @@ def test_what_only_base_can_run_here_is_missing_and_what_only_head_can_is_a_note
         (True, False, "missing", "base has a figure"),
         (False, True, "unmeasured", "base has none"),
         (False, False, "unmeasured", "neither side"),
+        # Both have one, and a ratio to or of 0 says nothing.
+        (True, True, "unmeasured", "above 0"),
     ],
 )
 def test_a_figure_that_a_side_lacks_is_told_as_what_it_is(
@@ -128,6 +138,8 @@ def test_two_versions_of_the_references_framework_compare_where_they_compute_the
         (5.0, 4.0, "improvement", 0.8),
         (None, 4.0, "unmeasured", None),
         (4.0, None, "unmeasured", None),
+        (0.0, 4.0, "unmeasured", None),
+        (4.0, 0.0, "unmeasured", None),
     ],
 )
 def test_bits_per_weight_are_a_fact_beyond_or_within_the_margin(
@@ -136,3 +148,76 @@ def test_bits_per_weight_are_a_fact_beyond_or_within_the_margin(
     made = [None if bits is None else ArtifactFacts("a", 100, 100, bits) for bits in (base, head)]
     verdict = weights(made[0], made[1], DEFAULTS["bits_per_weight"])
     assert (verdict.word, verdict.ratio, verdict.pairs) == (word, ratio, 0)
+
+
+def test_a_gate_that_measured_nothing_does_not_pass() -> None:
+    """Such as one whose two sides fail alike: green would say that head is no worse."""
+    assert exit_status([Verdict("unmeasured"), Verdict("unmeasured")]) == 3
+    assert exit_status([]) == 3
+    assert exit_status([Verdict("unmeasured"), Verdict("pass")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("items", "lost", "word"),
+    [
+        (5, 5, "inconclusive"),
+        (7, 7, "inconclusive"),
+        (8, 8, "regression"),
+        (8, 0, "pass"),
+        (7, 0, "inconclusive"),
+    ],
+)
+def test_a_task_passes_only_where_its_items_could_have_failed_it(items: int, lost: int, word: str) -> None:
+    """Five of five lost have p = 0.06, seven of seven 0.016: neither is told from chance at 1 %."""
+
+    def asked(right: int) -> EvaluationFacts:
+        one = SimpleNamespace(
+            task="arc", metric="acc", items=(1.0,) * right + (0.0,) * (items - right), corpus_sha256="sha", version=1,
+            higher_is_better=True,
+        )  # fmt: skip
+        return cast("EvaluationFacts", SimpleNamespace(tasks=(one,)))
+
+    verdict = tasks(asked(items), asked(items - lost))["arc acc"]
+    assert verdict.word == word
+    assert (verdict.detectable is None) == (items < 8)
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "missing"),
+    [
+        ("....", ".x.x", ["head"]),
+        ("x.x.", "....", ["base"]),
+        ("xx", "xx", ["base", "head"]),
+        (".x.x.", "..x.x", []),
+        (".x.x.", ".x.x.", []),
+        (".x....", "..xxxx", ["head"]),
+    ],
+)
+def test_a_side_is_missing_where_it_fails_more_often_than_the_other(
+    base: str, head: str, missing: list[str]
+) -> None:
+    """What befalls both alike, such as a machine that runs out of memory, is no fault of head's."""
+    scripts: dict[Name, str] = {"base": base, "head": head}
+
+    class Runs:
+        def __init__(self, script: str) -> None:
+            self.script = script
+
+        def one_more(self, _ready: object, index: int, _seed: int) -> SimpleNamespace:
+            failed = self.script[index] == "x"
+            return SimpleNamespace(
+                id="", status="failed" if failed else "ok", reason="it fell", validity="ok", flags=[]
+            )
+
+    pair = CellPair("a", cell("cpu"), cell("cpu"))
+    runner = PairedRunner(
+        {}, SIDES, [pair], {METRIC.name: METRIC}, store=cast("Store", None), entries={}, cache_dir=Path(),
+        progress=cast("SessionProgress", None), seed=1,
+    )  # fmt: skip
+    runner._runners = cast("dict[Name, SessionRunner]", {name: Runs(text) for name, text in scripts.items()})
+    runner._ready = cast("dict[Name, Mapping[str, Ready]]", {name: {pair.base.id: None} for name in scripts})
+    setattr(runner, "_figures", lambda _run: {METRIC.name: 1.0})  # noqa: B010 - of one object alone
+    for _ in base:
+        if not runner._cells["a"].missing:
+            runner._pair("a")
+    assert sorted(runner._cells["a"].missing) == missing

@@ -8,6 +8,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from fake_lab import SUITE, Lab
 
+from harness.cli.gate_command import _metrics
+
 SMALL = (
     SUITE.replace("runs: 2", "runs: 2\nrepetitions: 1\nwarmups: 0")
     .replace("[fp16, int4]", "fp16")
@@ -80,7 +82,44 @@ def test_a_head_that_crashes_is_missing_and_can_be_allowed(lab: Lab) -> None:
     assert result.status == 1, result.err
     (row,) = [row for row in result.json["verdicts"] if row["verdict"] == "missing"]
     assert row["metric"] == "cell"
-    assert lab.run(*words, "--allow-missing").status == 0
+    allowed = lab.run(
+        *words, "--allow-missing", *(f"--write={name}=out/{name}" for name in ("junit", "github", "gitlab"))
+    )
+    assert allowed.status == 0
+    suite = ET.parse(lab.folder / "out" / "junit").getroot()
+    assert (suite.get("failures"), suite.get("skipped")) == ("0", "1"), "what is allowed fails in no output"
+    assert "::error" not in (lab.folder / "out" / "github").read_text(encoding="utf-8")
+    (issue,) = json.loads((lab.folder / "out" / "gitlab").read_text(encoding="utf-8"))
+    assert (issue["severity"], issue["location"]["path"]) == ("minor", "fake.yaml")
+
+
+def test_two_sides_that_both_crash_are_no_pass(lab: Lab) -> None:
+    lab.suite(SMALL.replace("scoring:", "# scoring:"))
+    crash = json.dumps({"prefill": [{"do": "exit", "code": 3}]})
+    result = lab.run("gate", "fake.yaml", "--base", side(crash), "--same", "--format", "json", "-q")
+    words = {row["metric"]: row["verdict"] for row in result.json["verdicts"]}
+    assert words["decode_tps"] == "unmeasured"
+    assert (result.status == 3) == (set(words.values()) == {"unmeasured"})
+    (cell,) = result.json["cells"]
+    assert cell["failed"] == {"base": 2, "head": 2}, "more pairs would tell nothing new"
+
+
+def test_what_keeps_a_gate_from_its_verdict_is_no_regression(lab: Lab) -> None:
+    lab.suite(SMALL)
+    (lab.folder / "file").write_text("", encoding="utf-8")
+    words = ("--base", side(STEADY), "--same", "--with-suspect", "--max-pairs", "8", "-q")
+    result = lab.run("gate", "fake.yaml", *words, "--write", "junit=file/gate.xml")
+    assert result.status == 2
+    assert "cannot be written" in result.err
+    assert "decode" in result.out, "the verdict is printed before it is written"
+
+
+def test_a_wide_margin_is_taken_as_it_is() -> None:
+    for percent in (5, 43, 60, 99):
+        found = _metrics((f"decode_tps={percent}", f"peak_rss_bytes={percent}"))
+        for one in found.values():
+            assert 0 < -one.log_margin <= one.log_wanted
+        assert found["decode_tps"].margin == percent / 100
 
 
 def test_a_cell_that_nothing_is_planned_of_is_measured_beside_those_that_are_scored(lab: Lab) -> None:

@@ -64,6 +64,21 @@ def test_the_runs_of_a_session_are_repeats_and_sessions_are_builds(store: Store)
     assert change.ratio == pytest.approx(1 / 1.2, rel=0.01)
 
 
+def test_what_a_gate_only_tried_is_no_part_of_a_series(tmp_path: Path) -> None:
+    """A wheel that is a fifth slower, tried in a third of the sessions, is no step of the machine."""
+    with Store.open(tmp_path / "lab.db") as made:
+        nights = store_nights(
+            made,
+            [(CELL, stepped(30, 20, 1.2))],
+            session=lambda night: {"trigger": "gate" if night >= 20 else "nightly"},
+        )
+        series = cell_series(made, CELL.id, MACHINE.id, ["decode_tps"])["decode_tps"]
+        assert [point.session_id for point in series.points] == nights[:20]
+        assert series.analysis().changes == ()
+        every = made.history(CELL.id, MACHINE.id, ["decode_tps"])
+        assert [point.session_id for point in every] == nights, "a stored baseline still has them"
+
+
 def test_a_metric_that_nothing_has_is_an_empty_series_with_its_holes(store: Store) -> None:
     series = cell_series(store, CELL.id, MACHINE.id, ["peak_rss_bytes"])["peak_rss_bytes"]
     assert (series.points, series.holes) == ((), 30)

@@ -83,4 +83,8 @@ def test_a_skipped_run_is_no_measurement(tmp_path: Path) -> None:
         store.record_run(make.run(later, CELL.id, 1, **(skipped | {"status": "failed"})))
         assert store.last_measured(machine)[CELL.id] == later
         assert store.last_measured("elsewhere") == {}
+        store_nights(store, [(OTHER, [[1.0]])], first=10, session=lambda _night: {"trigger": "gate"})
+        assert store.last_measured(machine)[OTHER.id] == nights[0], (
+            "what a gate tried is no measurement of the night's"
+        )
         assert store.began_at(later) == make.BEGAN + timedelta(days=9)

@@ -84,6 +84,22 @@ def test_a_machine_that_stays_hot_is_not_waited_for_for_ever() -> None:
     assert "going on" in room.told[-1]
 
 
+def test_a_clock_that_is_set_back_makes_no_wait_longer() -> None:
+    room = Room(cpu(40, 90))
+    pace = room.pace()
+    pace.before_timed()
+    slept = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        room.time -= timedelta(hours=1)
+
+    pace._sleep = sleep
+    pace.before_timed()
+    assert sum(slept) == LONGEST_WAIT_S
+    assert (pace.cooled.waits, pace.cooled.still_hot) == (1, 1)
+
+
 def test_a_wait_does_not_go_beyond_the_deadline() -> None:
     room = Room(cpu(40, 90))
     pace = room.pace(NOW + timedelta(seconds=12))

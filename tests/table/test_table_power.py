@@ -49,6 +49,8 @@ def test_a_handful_of_items_can_show_nothing() -> None:
     assert detectable_drop(5, 0, 0) is None, "five losses of five have p = 0.0625"
     assert detectable_drop(0, 0, 0) is None
     assert detectable_drop(8, 0, 0) is not None
+    assert detectable_drop(7, 0, 0, 0.01) is None, "seven losses of seven have p = 0.0156"
+    assert detectable_drop(8, 0, 0, 0.01) is not None
 
 
 @given(st.integers(6, 400), st.data())
