@@ -119,7 +119,7 @@ def test_its_decode_has_an_energy_of_its_own(
     with WorkerProcess(launch, log=tmp_path / "log", on_event=probe.on_event) as worker:
         worker.call("load", body, timeout_s=TIMEOUT_S)
         (meter.server,) = psutil.Process(worker.pid).children(recursive=True)
-        # Mostly decode: with a prefill as long as that, the difference of two windows is lost in a busy machine's noise.
+        # Mostly decode: beside a prefill as long, the difference of two windows is lost in the noise of a busy machine.
         asked = {**timed(1), "prompt_tokens": 8, "decode_tokens": 32}
         samples = worker.call("timed", asked, timeout_s=TIMEOUT_S)["samples"]
         spec = from_body(TimedSpec, asked)
