@@ -193,6 +193,8 @@ def test_a_log_that_is_not_there_is_short_enough(tmp_path: Path) -> None:
     assert "cannot be read" in log_module.log_tail(tmp_path / "none.log", 0)
 
 
+# Alone: any session of the machine that begins meanwhile ends strays too, and then tells of them in this one's place.
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform != "linux", reason="strays are looked for on Linux only")
 def test_what_the_worker_of_a_killed_runner_left_is_ended_by_the_next_session(lab: Lab) -> None:
     pid_file = lab.folder / "daemon"
