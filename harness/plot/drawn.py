@@ -47,11 +47,19 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A plot's figures as a table: heads, lines of texts, and the sentence that sums them up."""
+    """A plot's figures as a table.
+
+    Attributes:
+        heads: of the columns.
+        lines: of texts.
+        summary: the sentence that sums them up.
+        of: the name of each line's cell, as its `Subject` has it; empty where lines are not of cells.
+    """
 
     heads: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
     summary: str
+    of: tuple[str, ...] = ()
 
 
 class PlotData(Protocol):

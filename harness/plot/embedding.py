@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.plot.drawn import Drawn, Figures
-from harness.plot.palette import ON_DARK
+from harness.plot.palette import DARK_CONFIG, ON_DARK
 from harness.safe_text import printable, printable_values
 from harness.table.view import some_of
 
@@ -36,6 +36,10 @@ PLOT_STYLE = """\
 figure.plot { margin: 1.5rem 0; }
 figure.plot .scroll { overflow-x: auto; max-width: 100%; }
 figure.plot svg { max-width: none; }
+figure.plot .on-dark { display: none; }
+@media screen and (prefers-color-scheme: dark) {
+  figure.plot .on-light { display: none; } figure.plot .on-dark { display: block; }
+}
 figure.plot figcaption { font-weight: 600; }
 figure.plot table { border-collapse: collapse; font-size: 0.85em; }
 figure.plot th, figure.plot td { padding: 0.15rem 0.5rem; text-align: left; border-bottom: 1px solid #8884; }
@@ -58,17 +62,23 @@ def vega_script() -> str:
     import vl_convert
 
     start = (Path(__file__).parent / "start.js").read_text(encoding="utf-8")
-    bundle: str = vl_convert.javascript_bundle(start.replace("__ON_DARK__", json.dumps(ON_DARK)))
+    start = start.replace("__ON_DARK__", json.dumps(ON_DARK)).replace("__NIGHT__", json.dumps(DARK_CONFIG))
+    bundle: str = vl_convert.javascript_bundle(start)
     # A page ends a script at this text, wherever in it that stands.
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def plot_block(drawn: Drawn, id: str) -> str:  # noqa: A002  # the HTML attribute's name
+def plot_block(
+    drawn: Drawn,
+    id: str,  # noqa: A002  # the HTML attribute's name
+    links: Mapping[str, str] | None = None,
+) -> str:
     """A figure: the plot, its caption, and its figures as a table; or why there is none.
 
     Args:
         drawn: the plot.
         id: of the figure; no other element of the page has it, nor it with ``-plot`` or ``-data`` behind.
+        links: where the samples of a cell are, by its name.
     """
     name, title = _text(id), _text(drawn.title)
     if drawn.chart is None or drawn.figures is None:
@@ -86,12 +96,18 @@ def plot_block(drawn: Drawn, id: str) -> str:  # noqa: A002  # the HTML attribut
         f'<div id="{name}-data-plot" role="img" aria-label="{summary}"></div></div>\n'
         f'<script type="application/json" class="plot" id="{name}-data">{json_in_page(_spec(drawn))}</script>\n'
         f"<p>{summary}</p>\n"
-        f"{_table(drawn.figures)}{_missing(drawn)}</figure>\n"
+        f"{_table(drawn.figures, links or {})}{_missing(drawn)}</figure>\n"
     )
 
 
-def picture_block(drawn: Drawn, id: str) -> str:  # noqa: A002  # the HTML attribute's name
-    """A figure whose picture stands still, in a tenth of the bytes: it needs no script; arguments as of `plot_block`.
+def picture_block(
+    drawn: Drawn,
+    id: str,  # noqa: A002  # the HTML attribute's name
+    links: Mapping[str, str] | None = None,
+) -> str:
+    """A figure whose picture stands still, in a fifth of the bytes: it needs no script; arguments as of `plot_block`.
+
+    There are two pictures in it, one for a dark ground; the reader's system chooses.
 
     Raises:
         ValueError: the plot has no chart.
@@ -100,12 +116,14 @@ def picture_block(drawn: Drawn, id: str) -> str:  # noqa: A002  # the HTML attri
         raise ValueError(f"{drawn.name} has no chart")
     name, title, summary = _text(id), _text(drawn.title), _text(drawn.figures.summary)
     # Texts are escaped in it as XML's are, which HTML's are too.
-    picture = svg_of(_spec(drawn))
+    spec = _spec(drawn)
+    light, dark = svg_of(spec | {"background": "transparent"}), svg_of(_on_dark(spec), "dark_")
     return (
         f'<figure class="plot still" id="{name}">\n<figcaption>{title}</figcaption>\n'
         f'<div class="scroll" role="region" tabindex="0" aria-label="{title}, picture">'
-        f'<div role="img" aria-label="{summary}">{picture}</div></div>\n'
-        f"<p>{summary}</p>\n{_table(drawn.figures)}{_missing(drawn)}</figure>\n"
+        f'<div role="img" aria-label="{summary}"><div class="on-light">{light}</div>\n'
+        f'<div class="on-dark">{dark}</div></div></div>\n'
+        f"<p>{summary}</p>\n{_table(drawn.figures, links or {})}{_missing(drawn)}</figure>\n"
     )
 
 
@@ -115,15 +133,42 @@ def spec_of(chart: alt.TopLevelMixin) -> dict[str, Any]:
     return spec
 
 
-def svg_of(spec: Mapping[str, Any]) -> str:
-    """It drawn, the same bytes each time: the converter counts gradients on from one picture to the next."""
+def svg_of(spec: Mapping[str, Any], mark: str = "") -> str:
+    """It drawn, the same bytes each time: the converter counts gradients on from one picture to the next.
+
+    Args:
+        spec: of Vega-Lite.
+        mark: begins the names of its gradients, so that two pictures of one page share none.
+    """
     import vl_convert
 
     svg: str = vl_convert.vegalite_to_svg(json.dumps(spec))
-    numbers = {old: str(place) for place, old in enumerate(_GRADIENT.findall(svg))}
+    numbers = {old: f"{mark}{place}" for place, old in enumerate(_GRADIENT.findall(svg))}
     for pattern in (_GRADIENT, _GRADIENT_USED):
         svg = pattern.sub(lambda found: found[0].replace(found[1], numbers.get(found[1], found[1])), svg)
     return svg
+
+
+def _on_dark(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """It in the colours for a dark ground, as the page's script has them."""
+
+    def recoloured(value: Any) -> Any:
+        if isinstance(value, str):
+            return ON_DARK.get(value, value)
+        if isinstance(value, list):
+            return [recoloured(one) for one in value]
+        if isinstance(value, dict):
+            # Data keep their texts, whatever they are.
+            return {
+                key: one if key in ("datasets", "values") else recoloured(one) for key, one in value.items()
+            }
+        return value
+
+    changed: dict[str, Any] = recoloured(dict(spec))
+    config = dict(changed.get("config", {}))
+    for name, part in DARK_CONFIG.items():
+        config[name] = {**config.get(name, {}), **part}
+    return changed | {"config": config, "background": "transparent"}
 
 
 def json_in_page(spec: Mapping[str, Any]) -> str:
@@ -162,13 +207,17 @@ def _spec(drawn: Drawn) -> dict[str, Any]:
     return spec
 
 
-def _table(figures: Figures) -> str:
+def _table(figures: Figures, links: Mapping[str, str]) -> str:
+    def first(place: int, text: str) -> str:
+        way = links.get(figures.of[place]) if figures.of else None
+        return _text(text) if way is None else f'<a href="{_text(way)}">{_text(text)}</a>'
+
     heads = "".join(f'<th scope="col">{_text(head)}</th>' for head in figures.heads)
     lines = "".join(
-        f'<tr><th scope="row">{_text(line[0])}</th>'
+        f'<tr><th scope="row">{first(place, line[0])}</th>'
         + "".join(f"<td>{_text(cell)}</td>" for cell in line[1:])
         + "</tr>\n"
-        for line in figures.lines
+        for place, line in enumerate(figures.lines)
     )
     return (
         f'<details><summary>Figures ({len(figures.lines)})</summary>\n<div class="figures" tabindex="0">'

@@ -60,7 +60,8 @@ class Energy:
             f"{summed('Energy per generated token', [mark.subject for mark in self.marks])} "
             f"The least: {as_joules(best.joules)} ({best.subject.cell})."
         )
-        return Figures(("Configuration", "Energy per token", "Meter", "Runs", "Standing"), lines, summary)
+        heads = ("Configuration", "Energy per token", "Meter", "Runs", "Standing")
+        return Figures(heads, lines, summary, tuple(mark.subject.cell for mark in self.marks))
 
 
 def _text(mark: EnergyMark) -> str:

@@ -93,7 +93,8 @@ class Heatmap:
         )
         heads = ("Framework, device", "Precision", *_TITLES.values(), "Row", "Standing")
         shown = [field.subject for field in self.fields if any(v is not None for v in field.figures.values())]
-        return Figures(heads, lines, summed("Framework by precision, the fastest row of each", shown))
+        summary = summed("Framework by precision, the fastest row of each", shown)
+        return Figures(heads, lines, summary, tuple(field.subject.cell for field in self.fields))
 
 
 def heatmap_data(facts: SessionFacts, rows: Sequence[Row]) -> Heatmap:

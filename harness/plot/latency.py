@@ -69,7 +69,7 @@ class Gaps:
             f"{summed('Gaps between two tokens', [mark.subject for mark in self.marks])} "
             f"The shortest median: {as_seconds(best.seconds[0])} ({best.subject.cell})."
         )
-        return Figures(heads, lines, summary)
+        return Figures(heads, lines, summary, tuple(mark.subject.cell for mark in self.marks))
 
 
 def gaps_data(facts: SessionFacts, rows: Sequence[Row]) -> Gaps:

@@ -68,7 +68,7 @@ class Memory:
             f"From {as_bytes(least.total_bytes)} ({least.subject.cell}) to {as_bytes(most.total_bytes)} "
             f"({most.subject.cell})."
         )
-        return Figures(heads, lines, summary)
+        return Figures(heads, lines, summary, tuple(bar.subject.cell for bar in self.marks))
 
 
 def memory_data(facts: SessionFacts, rows: Sequence[Row]) -> Memory:

@@ -46,6 +46,21 @@ GRID = "#eeeeee"
 #: What stands for a colour on a dark ground, where the colour itself is not seen.
 ON_DARK = {NEUTRAL: "#bbbbbb", BLACK: "#ffffff", GRID: "#3a3a3a", BLUE: "#4aa3df", "#882255": "#cc6699"}
 
+#: Vega's settings on a dark ground, for what a chart gives no colour of its own.
+DARK_CONFIG: dict[str, dict[str, str]] = {
+    "title": {"color": "#eeeeee", "subtitleColor": "#bbbbbb"},
+    "axis": {
+        "labelColor": "#dddddd",
+        "titleColor": "#eeeeee",
+        "tickColor": "#777777",
+        "domainColor": "#777777",
+    },
+    "legend": {"labelColor": "#dddddd", "titleColor": "#eeeeee"},
+    "header": {"labelColor": "#dddddd", "titleColor": "#eeeeee"},
+    "text": {"color": "#dddddd"},
+    "view": {"stroke": "#555555"},
+}
+
 #: Parts of a peak of memory, in the order in which they are stacked.
 MEMORY_PARTS = {
     "framework's own size": "#999999",

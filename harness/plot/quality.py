@@ -96,7 +96,7 @@ class Quality:
             "Runs",
             "Standing",
         )
-        return Figures(heads, lines, summary + tail)
+        return Figures(heads, lines, summary + tail, tuple(mark.subject.cell for mark in self.marks))
 
 
 def _with_interval(format_: Any, value: float, low: float | None, high: float | None) -> str:

@@ -16,11 +16,11 @@ from harness.errors import UsageError
 from harness.plot.axes import Axis
 from harness.plot.drawn import Figures
 from harness.plot.palette import NEUTRAL, PHASE_SHAPES
-from harness.plot.subjects import scope
+from harness.plot.subjects import names, scope
 from harness.table.facts import BenchFacts, CellFacts, SessionFacts
 from harness.table.rows import Row, comparison_rows
 from harness.table.utilisation import NEVER_BENCHED, why_not_comparable
-from harness.table.view import label, precision_text
+from harness.table.view import precision_text
 
 if TYPE_CHECKING:
     import altair as alt
@@ -108,7 +108,7 @@ class Roofline:
         if decodes:
             best = max(decodes, key=lambda mark: mark.utilisation)
             summary += f" The highest MBU: {100 * best.utilisation:.0f} % ({best.cell})."
-        return Figures(heads, lines, summary)
+        return Figures(heads, lines, summary, tuple(mark.cell for mark in self.marks))
 
 
 def roofline_data(facts: SessionFacts, rows: Sequence[Row] | None = None) -> Roofline:
@@ -129,13 +129,13 @@ def roofline_data(facts: SessionFacts, rows: Sequence[Row] | None = None) -> Roo
     marks: list[Mark] = []
     missing: dict[str, str] = {}
     rows = comparison_rows(facts) if rows is None else rows
-    for cell, row in zip(facts.cells, rows, strict=True):
+    for cell, row, name in zip(facts.cells, rows, names(rows), strict=True):
         for phase in PHASE_SHAPES:
-            mark = _mark(cell, row, phase, facts.bench)
+            mark = _mark(cell, row, name, phase, facts.bench)
             if isinstance(mark, Mark):
                 marks.append(mark)
             else:
-                missing.setdefault(label(row), mark)
+                missing.setdefault(name, mark)
     if not marks:
         why = "; ".join(dict.fromkeys(missing.values())) or "it has no cell"
         raise UsageError(
@@ -152,7 +152,7 @@ def roofline_data(facts: SessionFacts, rows: Sequence[Row] | None = None) -> Roo
     )
 
 
-def _mark(cell: CellFacts, row: Row, phase: str, bench: BenchFacts) -> Mark | str:
+def _mark(cell: CellFacts, row: Row, name: str, phase: str, bench: BenchFacts) -> Mark | str:
     """The mark, or why there is none."""
     why_not = why_not_comparable(cell.device, bench, emulated=cell.emulated)
     if why_not is not None:
@@ -174,7 +174,7 @@ def _mark(cell: CellFacts, row: Row, phase: str, bench: BenchFacts) -> Mark | st
     tokens = 1 if phase == "decode" else cell.prompt_tokens
     return Mark(
         framework=cell.framework,
-        cell=label(row),
+        cell=name,
         precision=precision_text(row),
         phase="decode" if phase == "decode" else "prefill",
         intensity=flops / read,

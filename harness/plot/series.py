@@ -73,7 +73,8 @@ class Series:
         )
         count = len({mark.line for mark in self.marks})
         summary = f"{summed(self.title, [mark.subject for mark in self.marks])} {count} configurations."
-        return Figures(("Configuration", self.x_title, metric.title, "Runs", "Standing"), lines, summary)
+        heads = ("Configuration", self.x_title, metric.title, "Runs", "Standing")
+        return Figures(heads, lines, summary, tuple(mark.subject.cell for mark in self.marks))
 
 
 def _text(key: str, mark: SeriesMark) -> str:

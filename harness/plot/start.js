@@ -17,15 +17,7 @@ function recoloured(value) {
 
 const ground = { background: "transparent" };
 const light = { ...ground };
-const night = {
-  ...ground,
-  title: { color: "#eeeeee", subtitleColor: "#bbbbbb" },
-  axis: { labelColor: "#dddddd", titleColor: "#eeeeee", tickColor: "#777777", domainColor: "#777777" },
-  legend: { labelColor: "#dddddd", titleColor: "#eeeeee" },
-  header: { labelColor: "#dddddd", titleColor: "#eeeeee" },
-  text: { color: "#dddddd" },
-  view: { stroke: "#555555" },
-};
+const night = { ...ground, ...__NIGHT__ };
 
 async function draw(script) {
   const place = document.getElementById(`${script.id}-plot`);

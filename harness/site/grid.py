@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.precision import class_rank
-from harness.site.figures import best_figures, uncertain_text, why_unranked
+from harness.site.figures import best_figures, why_unranked
 from harness.table.claims import claim_for
 from harness.table.metrics import METRICS
 from harness.table.rows import Row
+from harness.table.uncertainty import uncertain_text
 from harness.table.view import (
     DEFAULT_COLUMNS,
     MISSING,
@@ -105,7 +106,7 @@ class Shown:
 
     Attributes:
         row: as `comparison_rows` gave it.
-        of_session: all rows of its session: its baseline's place is among them.
+        of_session: all rows of its session: the best is one among them.
         place: among them.
         page: its page of samples, from the site's root; None: it has none.
         default_recipe: its recipe is what the bare precision means.
@@ -220,5 +221,5 @@ def _cell(one: Shown, key: str, *, best: bool, link: Callable[[str], str]) -> Gr
         return GridCell(str(value))
     if value is None:
         return GridCell(MISSING)
-    text = uncertain_text(one.of_session, row, key) + figure_marks(row, key)
+    text = uncertain_text(row, key) + figure_marks(row, key)
     return GridCell(text, float(value), None if one.page is None else link(f"{one.page}#{key}"), best)

@@ -6,7 +6,7 @@ plot that would be is named with the way to draw it elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from markupsafe import Markup
@@ -24,6 +24,7 @@ def write_plots(
     shell: Shell,
     folder: Folder,
     drawn: Sequence[tuple[Drawn, str]],
+    links: Mapping[str, str] | None = None,
     *,
     home: str,
     stem: str,
@@ -37,6 +38,7 @@ def write_plots(
         shell: makes pages.
         folder: takes them.
         drawn: the plots, each with the command that draws it alone.
+        links: where the samples of a cell are, by its name, seen from the page.
         home: the pages' folder, from the site's root.
         stem: the first page's name without its ending.
         heading: what the plots are about.
@@ -50,7 +52,7 @@ def write_plots(
     room = MOST_BYTES - len(vega_script().encode()) - _FRAME_BYTES
     for one, command in drawn:
         anchor = f"plot-{slug(one.name)}"
-        block = plot_block(one, anchor)
+        block = plot_block(one, anchor, links)
         if len(block.encode()) > room:
             why = f"it has too many marks for a page; {command} draws it"
             block = plot_block(replace(one, chart=None, why_not=why), anchor)

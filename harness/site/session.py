@@ -64,7 +64,8 @@ class Published:
         failures: runs that did not end as ok, or are suspect.
         environments: ids of those that its runs used.
         counts: runs by how they ended.
-        headline: the plot that stands for the session; None where it could not be drawn.
+        headline: the plot that stands for the session, and where the samples of its cells are, from the site's root;
+            None where it could not be drawn.
     """
 
     id: str
@@ -76,7 +77,7 @@ class Published:
     failures: tuple[Failure, ...]
     environments: tuple[str, ...]
     counts: Mapping[str, int]
-    headline: Drawn | None
+    headline: tuple[Drawn, Mapping[str, str]] | None
 
 
 class SessionPages:
@@ -114,7 +115,9 @@ class SessionPages:
         )
         self._cells(facts, made, rows, home, pages, texts)
         others = self._others(facts, home, texts)
-        links, headline = self._plots(made, rows, home) if with_plots and made.source is None else ([], None)
+        links, headline = (
+            self._plots(made, rows, pages, home) if with_plots and made.source is None else ([], None)
+        )
         links.append((self._origins(facts, home), "Where the runs come from"))
         if others is not None:
             links.append((others, "Runs outside the plan, such as the quality reference's"))
@@ -230,24 +233,29 @@ class SessionPages:
             )
 
     def _plots(
-        self, made: ShownFacts, rows: Sequence[Row], home: str
-    ) -> tuple[list[tuple[str, str]], Drawn | None]:
-        """The page of a session's plots: its way and name; and the plot that stands for the session."""
+        self, made: ShownFacts, rows: Sequence[Row], pages: Sequence[str | None], home: str
+    ) -> tuple[list[tuple[str, str]], tuple[Drawn, Mapping[str, str]] | None]:
+        """The page of a session's plots: its way and name; and the plot that stands for the session, with its ways."""
         # It brings altair along, which takes seconds to import.
         from harness.plot.registry import session_plots
+        from harness.plot.subjects import names
 
+        ways = {name: page for name, page in zip(names(rows), pages, strict=True) if page is not None}
         drawn = session_plots(made, rows)
         page = write_plots(
             self._shell,
             self._folder,
             [(one, f"edgebench plot {one.name}") for one in drawn],
+            {name: page.removeprefix(f"{home}/") for name, page in ways.items()},
             home=home,
             stem="plots",
             heading=f"Plots of session {made.id}",
             trail=_trail(made.id, home),
             current="Sessions",
         )
-        headline = next((one for one in drawn if one.name == HEADLINE and one.chart is not None), None)
+        headline = next(
+            ((one, ways) for one in drawn if one.name == HEADLINE and one.chart is not None), None
+        )
         return [(page, "Plots")], headline
 
     def _notes(self, session_id: str, sections: Sequence[Section], home: str) -> bool:

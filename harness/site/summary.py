@@ -401,8 +401,9 @@ def _picture(session: Published | None) -> tuple[Markup, list[str]]:
     # It brings vl-convert along, which takes a second.
     from harness.plot.embedding import PLOT_STYLE, picture_block
 
+    drawn, ways = session.headline
     # Escaped where it is made.
-    return Markup(picture_block(session.headline, "headline-picture")), [PLOT_STYLE]
+    return Markup(picture_block(drawn, "headline-picture", ways)), [PLOT_STYLE]
 
 
 def _by_precision(name: str) -> tuple[int, str]:

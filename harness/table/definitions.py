@@ -152,10 +152,12 @@ DEFINITIONS: dict[str, Definition] = {
         "`energy_reading`, a window of single-token passes (a server: of whole requests, less their prefills)",
         "a power model (TDP x time) is an estimate and never stands here.",
     ),
-    "speedup_prefill": Definition("`prefill_tps` / the speed baseline's", "both rows' medians"),
+    "speedup_prefill": Definition(
+        "`prefill_tps` / the speed baseline's", "both rows' medians; its interval is of both sides' intervals"
+    ),
     "speedup_decode": Definition(
         "`decode_tps` / the speed baseline's",
-        "both rows' medians",
+        "both rows' medians; its interval is of both sides' intervals",
         "claims are often against fp32, or against another framework.",
     ),
     "mbu_decode": Definition(

@@ -1,7 +1,8 @@
 """One door to every format of the table.
 
 Owns the names of the formats. Each format is imported when it is asked for. Contract: for people (table, markdown,
-html, latex) formatted texts with marks, claims and notes; for programs (json, csv) raw values of the same rows.
+html, latex) formatted texts with marks, claims and notes, the last three with the same content; for programs (json,
+csv) raw values of the same rows.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def render(
         return render_json(kept, keys) if format == "json" else render_csv(kept, keys)
     if format not in FORMATS:
         raise UsageError(f"no format is called {format!r}", next_step=f"choose one of {', '.join(FORMATS)}")
-    view = build_view(rows, about, row_keys=row_keys, columns=columns, where=where)
+    counted = format != "table"
+    view = build_view(rows, about, row_keys=row_keys, columns=columns, where=where, counted=counted)
     return render_view(view, format, width, color)
 
 

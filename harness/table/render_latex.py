@@ -1,4 +1,8 @@
-r"""The table for LaTeX, with booktabs: ``\usepackage{booktabs}`` is all that it needs."""
+r"""The table for LaTeX, with booktabs: ``\usepackage{booktabs}`` is all that it needs.
+
+Contract: every engine sets it. Letters that pdfLaTeX does not know are set by XeLaTeX and LuaLaTeX, with a font that has
+them, and are their numbers in pdfLaTeX.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,16 @@ _ESCAPES = {
 
 def escape(text: str) -> str:
     """Text that LaTeX sets as it is."""
-    return "".join(_ESCAPES.get(character, character) for character in " ".join(text.split()))
+    return "".join(_set(character) for character in " ".join(text.split()))
+
+
+def _set(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    # ASCII, Latin-1 without its control characters, Latin Extended-A: what LaTeX's utf8 declares for its default fonts.
+    if character < "\x7f" or "\xc0" <= character <= "\u017f" or character in "§¶":
+        return character
+    return rf"\ifdefined\Umathchar {character}\else {{[}}U+{ord(character):04X}{{]}}\fi{{}}"
 
 
 def render_latex(view: View) -> str:

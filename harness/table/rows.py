@@ -752,12 +752,29 @@ def _compare(draft: _Draft, drafts: Sequence[_Draft]) -> None:
     for key, of in _COMPARED.items():
         own, base = draft.values[of], baseline.values[of]
         draft.put(key, own / base if own is not None and base else None, _hole(draft, baseline, of))
+        if draft is baseline:  # what the others are compared with has no spread
+            draft.bound(key, (1.0, 1.0))
+        elif draft.values[key] is not None and own:
+            draft.bound(key, estimates.mover(base, baseline.intervals.get(of), own, draft.intervals.get(of)))
     if draft.own_bytes is not None and baseline.own_bytes is not None and baseline.own_bytes > 0:
         draft.put("memory_reduction", 1 - draft.own_bytes / baseline.own_bytes, "")
+        draft.bound("memory_reduction", _saved(draft, baseline))
     else:
         draft.put("memory_reduction", None, _hole(draft, baseline, "peak_rss_bytes"))
     if baseline is not draft and baseline.values["validity"] == "suspect" and draft.values["runs"]:
         draft.values["flags"] = [*draft.values["flags"], BASELINE_SUSPECT]
+
+
+def _saved(draft: _Draft, baseline: _Draft) -> estimates.Bounds | None:
+    """The interval of the memory saved, from the bytes of both sides' runs."""
+    if draft is baseline:
+        return 0.0, 0.0
+    before, after = (list(each.basis.get("memory_reduction", {}).values()) for each in (baseline, draft))
+    of_base, own = estimates.median(before), estimates.median(after)
+    if of_base is None or own is None or min(of_base, own) <= 0:
+        return None
+    ratio = estimates.mover(of_base, estimates.median_interval(before), own, estimates.median_interval(after))
+    return None if ratio is None else (1 - ratio[1], 1 - ratio[0])
 
 
 def _hole(draft: _Draft, baseline: _Draft, of: str) -> str:

@@ -18,9 +18,10 @@ from harness.safe_text import printable
 from harness.table import imported
 from harness.table.claims import claim_for
 from harness.table.facts import About
-from harness.table.metrics import METRICS, as_fallbacks
+from harness.table.metrics import METRICS, as_fallbacks, as_percent
 from harness.table.rows import BASELINE_SUSPECT, QUALITY_KEYS, Row
 from harness.table.task_lines import task_lines
+from harness.table.uncertainty import uncertain_text, with_half
 from harness.table.where import columns as column_names
 from harness.table.where import parse_where
 
@@ -63,7 +64,7 @@ _QUALITY = frozenset({"perplexity", "perplexity_ratio", "kld_mean", "same_top"})
 _NAMED = 3
 #: What a narrow terminal leaves out first.
 _DISPENSABLE = (
-    "precision_class", "claim_memory", "claim_speed_up", "mfu_prefill", "perplexity_ratio", "speedup_prefill",
+    "runs", "precision_class", "claim_memory", "claim_speed_up", "mfu_prefill", "perplexity_ratio", "speedup_prefill",
     "mbu_decode",
     "energy_joules_per_decode_token", "same_top", "memory_reduction", "device", "kld_mean",
 )  # fmt: skip
@@ -174,6 +175,7 @@ def build_view(
     row_keys: str | Sequence[str] | None = None,
     columns: str | Sequence[str] | None = None,
     where: str | None = None,
+    counted: bool = False,
 ) -> View:
     """The table of these rows.
 
@@ -184,6 +186,8 @@ def build_view(
             class and then in the suite's order.
         columns: figures to show; None: the default ones with the claims. Bits per weight always are.
         where: conditions, see `harness.table.where`.
+        counted: every figure with half its interval in its own unit and the runs behind it, ``121 ± 2 (5 runs)``, as
+            documents have it; else short, ``121 ±1.7%``, with a column of the runs unless columns are told.
 
     Raises:
         UsageError: an unknown column or a malformed condition.
@@ -195,6 +199,8 @@ def build_view(
     # The label of a precision says little of what is stored: what was measured stands beside it, asked for or not.
     if "bits_per_weight" not in (*left, *figures):
         figures.insert(0, "bits_per_weight")
+    if columns is None and not counted and "runs" not in left:
+        figures.insert(0, "runs")
     # A precision and the framework's name for it are one thing to a reader: int4 (Q4_K_M).
     joined = "precision" in left and "recipe" in left
     heads = [_column(key) for key in left if not (joined and key == "recipe")] + [
@@ -206,7 +212,13 @@ def build_view(
             Column("claim_memory", "Memory (claim)", False),
             Column("claim_speed_up", "Speed-up (claim)", False),
         ]
-    body = tuple(tuple(_text(row, head.key, joined) for head in heads) for row in kept)
+
+    def text(row: Row, key: str) -> str:
+        if counted and METRICS.get(key, METRICS["runs"]).kind == "metric" and row[key] not in (None, [], {}):
+            return uncertain_text(row, key) + figure_marks(row, key)
+        return _text(row, key, joined)
+
+    body = tuple(tuple(text(row, head.key) for head in heads) for row in kept)
     groups = () if row_keys else _groups(kept)
     sections = tuple(_sections(kept, about, left, figures, claimed))
     return shown(View(_title(kept, left), tuple(heads), body, sections, groups))
@@ -326,8 +338,12 @@ def figure_text(row: Row, key: str) -> str:
     if key == "model":
         return model_text(row)
     interval = (row["intervals"] or {}).get(key)
-    if interval and value and interval[0] < interval[1]:
-        text += f" {_spread(100 * (interval[1] - interval[0]) / 2 / abs(value))}"
+    if interval and interval[0] < interval[1]:
+        half = (interval[1] - interval[0]) / 2
+        if METRICS[key].format is as_percent and value:  # a share of a share is nobody's spread
+            text = with_half(as_percent, value, half)
+        elif value:
+            text += f" {_spread(100 * half / abs(value))}"
     return text + figure_marks(row, key)
 
 

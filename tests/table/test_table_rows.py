@@ -200,6 +200,32 @@ def test_speed_up_and_memory_are_against_the_same_framework_at_half_precision() 
     assert (rows[1]["speedup_decode"], rows[1]["memory_reduction"]) == (1.0, 0.0)
 
 
+def test_a_speed_up_has_its_interval_from_both_sides() -> None:
+    base = replace(HALF, runs=tuple(run(f"b{at}", 0.1, 20 + at / 10, 500 + at) for at in range(6)))
+    own = tuple(run(f"o{at}", 0.05, 10 + at / 10, 300 + at) for at in range(6))
+    rows = comparison_rows(session(base, cell("llamacpp", "int4", "Q4_K_M", runs=own)))
+    (low, high), value = rows[1]["intervals"]["speedup_decode"], rows[1]["speedup_decode"]
+    sides = [rows[at]["intervals"]["decode_tps"] for at in (0, 1)]
+    # Narrower than the worst of both at once, wider than either's own.
+    assert sides[1][0] / sides[0][1] < low < value * sides[1][0] / rows[1]["decode_tps"]
+    assert value * sides[1][1] / rows[1]["decode_tps"] < high < sides[1][1] / sides[0][0]
+    assert rows[0]["intervals"]["speedup_decode"] == [1.0, 1.0]
+
+
+def test_memory_saved_has_its_interval_from_the_bytes_of_both_sides() -> None:
+    base = replace(HALF, runs=tuple(run(f"b{at}", 0.1, 20, 500 + at) for at in range(6)))
+    own = tuple(run(f"o{at}", 0.1, 20, 300 + at) for at in range(6))
+    rows = comparison_rows(session(base, cell("llamacpp", "int4", "Q4_K_M", runs=own)))
+    low, high = rows[1]["intervals"]["memory_reduction"]
+    assert 1 - (305 - 100) / (500 - 100) < low < rows[1]["memory_reduction"] < high < 1 - 200 / (505 - 100)
+    assert rows[0]["intervals"]["memory_reduction"] == [0.0, 0.0]
+
+
+def test_without_an_interval_on_both_sides_a_speed_up_has_none() -> None:
+    rows = comparison_rows(session(HALF, cell("llamacpp", "int4", "Q4_K_M", runs=(run("r", 0.05, 10, 300),))))
+    assert not {"speedup_decode", "memory_reduction"} & rows[1]["intervals"].keys()
+
+
 @pytest.mark.parametrize(
     "change", [{"device": "gpu:0"}, {"workload": "pp64+tg4"}, {"model": "other"}, {"options": {"kv": "q8_0"}}]
 )
