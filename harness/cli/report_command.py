@@ -116,8 +116,8 @@ def command(
 def _publish(folder: Path, sessions: tuple[str, ...], title: str, db: str, keep: bool, as_json: bool) -> None:
     from click.core import ParameterSource
 
-    from harness.publish import RESULTS, kept_results, publish
-    from harness.publish import keep_results as keep_results_of
+    from harness.kept_results import RESULTS, keep_results, kept_results
+    from harness.publish import publish
     from harness.store import Store
 
     told = click.get_current_context().get_parameter_source("db") is not ParameterSource.DEFAULT
@@ -131,7 +131,7 @@ def _publish(folder: Path, sessions: tuple[str, ...], title: str, db: str, keep:
         chosen = _chosen(store, sessions)
         written = publish(store, chosen, folder, title=title)
     if keep:
-        keep_results_of(db, chosen, folder)
+        keep_results(db, chosen, folder)
     if as_json:
         print_json({"path": str(written.path), "files": list(written.files), "text": written.text})
     else:
