@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from harness.artifact.adopting import UNKNOWN_WEIGHT
 from harness.gate.metrics import GateMetric
 from harness.gate.statistics import detectable, interval, sign_flip, spread
 from harness.gate.verdict import Verdict, Word
@@ -127,9 +128,9 @@ def weights(base: ArtifactFacts | None, head: ArtifactFacts | None, metric: Gate
     before, after = (None if one is None else one.bits_per_weight for one in (base, head))
     # An artifact without a weight says nothing of its weights.
     if not before:
-        return Verdict("unmeasured", reason="the weights of base's artifact are not known")
+        return Verdict("unmeasured", reason=_unknown_weight("base", base))
     if not after:
-        return Verdict("unmeasured", reason="the weights of head's artifact are not known")
+        return Verdict("unmeasured", reason=_unknown_weight("head", head))
     ratio = after / before
     told = f"{before:.3g} bits in base, {after:.3g} in head: a fact of the artifacts, nothing varies"
     word: Word = "pass"
@@ -138,6 +139,14 @@ def weights(base: ArtifactFacts | None, head: ArtifactFacts | None, metric: Gate
     elif ratio < 1 - metric.margin:
         word = "improvement"
     return Verdict(word, ratio, ratio, ratio, detectable=0.0, reason=told)
+
+
+def _unknown_weight(side: str, artifact: ArtifactFacts | None) -> str:
+    """Why an artifact has no bits per weight."""
+    if artifact is not None and artifact.weight_bytes:
+        return f"how many parameters {side}'s model has is not known"
+    why = None if artifact is None else artifact.notes.get(UNKNOWN_WEIGHT)
+    return f"the weights of {side}'s artifact are not known" + ("" if why is None else f": {why}")
 
 
 def tasks(base: EvaluationFacts | None, head: EvaluationFacts | None) -> dict[str, Verdict]:
