@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -75,6 +77,45 @@ def test_a_revision_that_cannot_be_built_is_told_with_the_tools_last_words(
     with pytest.raises(UsageError, match="no folder 'elsewhere'"):
         revision_wheel("HEAD:elsewhere", tmp_path / "cache", project)
     assert len(git(project, "worktree", "list").splitlines()) == 1
+
+
+def test_a_projects_submodules_are_there_when_it_is_built(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As llama-cpp-python vendors llama.cpp; the checkout that the gate is called in need not have them."""
+    vendored = tmp_path / "vendored"
+    vendored.mkdir()
+    git(vendored, "init", "-q")
+    (vendored / "thing.py").write_text("speed = 'of the submodule'\n", encoding="utf-8")
+    git(vendored, "add", "-A")
+    git(vendored, "commit", "-q", "-m", "it")
+    # Git follows no path to a submodule unless it is told to.
+    for name, value in (("COUNT", "1"), ("KEY_0", "protocol.file.allow"), ("VALUE_0", "always")):
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    git(project, "submodule", "--quiet", "add", str(vendored), "python/vendor")
+    backend = project / "python" / "backend.py"
+    text = BACKEND.replace('with_name("thing.py")', 'parent.joinpath("vendor", "thing.py")')
+    backend.write_text(text, encoding="utf-8")
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "vendors")
+    git(project, "submodule", "--quiet", "deinit", "--all", "--force")
+    wheel = revision_wheel("HEAD:python", tmp_path / "cache", project)
+    assert content(wheel) == "speed = 'of the submodule'\n"
+    assert len(git(project, "worktree", "list").splitlines()) == 1
+    shutil.rmtree(vendored)
+    git(project, "commit", "-q", "--allow-empty", "-m", "later")
+    with pytest.raises(EdgebenchError, match="could not fetch the submodules"):
+        revision_wheel("HEAD:python", tmp_path / "elsewhere", project)
+    assert len(git(project, "worktree", "list").splitlines()) == 1
+
+
+def test_a_wheel_of_another_python_is_not_taken(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    ours = revision_wheel("HEAD~1:python", cache, project)
+    monkeypatch.setattr(sys.implementation, "cache_tag", "cpython-399")
+    assert revision_wheel("HEAD~1:python", cache, project) != ours
 
 
 def test_two_revisions_are_two_sides_and_one_is_not() -> None:
