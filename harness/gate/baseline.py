@@ -1,8 +1,8 @@
 """Head against a stored baseline, where base cannot be run again.
 
-Owns the verdicts of head's session against it. Imports the store's history, whose figures are the table's. Contract: what a cell is compared with was measured on this machine, with one version of
-its framework, built one way and with one number of threads: nothing is mixed; where the words cover several versions
-the cell is inconclusive and says which.
+Owns the verdicts of head's session against it. Imports the store's history, whose figures are the table's. Contract:
+what a cell is compared with was measured on this machine, with one version of its framework, built one way and with one
+number of threads: nothing is mixed; where the words cover several versions the cell is inconclusive and says which.
 """
 
 from __future__ import annotations
