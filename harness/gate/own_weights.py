@@ -18,7 +18,10 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from harness.backends._olive_workflow import INDICES, NOT_WEIGHTS
+from harness.backends._openvino_convert import ENTRY as OPENVINO
 from harness.backends._openvino_convert import NOT_WEIGHTS as OPENVINO_NOT_WEIGHTS
+from harness.backends._ort_genai import CONFIG as GENAI
+from harness.backends._qnn_artifact import FORMAT as QNN_FORMAT
 from harness.errors import UsageError
 from harness.model import check_gguf
 from harness.model.onnx_header import OnnxError, onnx_tensors
@@ -26,9 +29,7 @@ from harness.model.onnx_header import OnnxError, onnx_tensors
 #: Weights outside of the initialisers are not counted; beyond this share of the others the count would mislead. Half of
 #: the margin of bits per weight.
 _ASIDE = 0.01
-_GENAI, _OPENVINO, _QNN = "genai_config.json", "openvino_model.xml", "manifest.json"
-#: Layout of a QNN folder that is understood here (`harness.backends._qnn_artifact`).
-_QNN_FORMAT = 1
+_QNN = "manifest.json"
 
 
 def weight_bytes(folder: Path) -> int | str:
@@ -51,10 +52,10 @@ def weight_bytes(folder: Path) -> int | str:
         found = sum(size for size in known if size is not None)
     elif tensors:
         found = sum(_safetensors_bytes(one) for one in tensors)
-    elif (folder / _OPENVINO).is_file():
+    elif (folder / OPENVINO).is_file():
         # The model alone, none of the tokenizer's graphs that may lie beside it.
-        found = _constants_bytes(folder / _OPENVINO)
-    elif (folder / _GENAI).is_file():
+        found = _constants_bytes(folder / OPENVINO)
+    elif (folder / GENAI).is_file():
         found = _genai_bytes(folder)
     elif (folder / _QNN).is_file():
         found = _qnn_bytes(folder)
@@ -105,16 +106,16 @@ def _constants_bytes(path: Path) -> int:
 def _genai_bytes(folder: Path) -> int | str:
     """Of the one graph that onnxruntime-genai loads: its initialisers, as Olive's backend counts them."""
     try:
-        model = json.loads((folder / _GENAI).read_text(encoding="utf-8"))["model"]
+        model = json.loads((folder / GENAI).read_text(encoding="utf-8"))["model"]
         graphs = {
             name: str(part["filename"])
             for name, part in model.items()
             if isinstance(part, dict) and "filename" in part
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"{_GENAI} names no graph: {type(error).__name__}: {error}"
+        return f"{GENAI} names no graph: {type(error).__name__}: {error}"
     if list(graphs) != ["decoder"]:
-        return f"{_GENAI} names {', '.join(sorted(graphs)) or 'no graph'}, and a decoder alone is understood"
+        return f"{GENAI} names {', '.join(sorted(graphs)) or 'no graph'}, and a decoder alone is understood"
     graph = folder / graphs["decoder"]
     try:
         return _onnx_bytes(graph)
@@ -150,8 +151,8 @@ def _qnn_bytes(folder: Path) -> int | str:
     """Of the embedding's table and of the constants that both graphs share, as the backend counts them."""
     try:
         manifest = json.loads((folder / _QNN).read_text(encoding="utf-8"))
-        if manifest["format"] != _QNN_FORMAT:
-            return f"{_QNN} is of format {manifest['format']}, and {_QNN_FORMAT} is understood"
+        if manifest["format"] != QNN_FORMAT:
+            return f"{_QNN} is of format {manifest['format']}, and {QNN_FORMAT} is understood"
         if not manifest["portable"]:
             return "it holds graphs that are compiled for a SoC, and these do not tell their weights"
         with zipfile.ZipFile(folder / "embedding.npz") as arrays:
