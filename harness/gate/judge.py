@@ -118,6 +118,13 @@ def _of_process(pairing: Pairing, key: str, one: PairedCell, metric: GateMetric)
     return of_track(pairing.design, pairing.design.tracks[key][metric.name], metric)
 
 
-def unreliable(cells: Sequence[PairedCell], pairs: int) -> bool:
-    """Whether more pairs were left out as suspect than counted: the machine cannot be trusted with this."""
-    return sum(one.discarded for one in cells) > pairs
+def unreliable(pairing: Pairing, judged: Sequence[Judged], metrics: Mapping[str, GateMetric]) -> bool:
+    """Whether the machine cannot be trusted with this.
+
+    More pairs were left out as suspect than counted, or their noise hides what should have been seen.
+    """
+    discarded = sum(one.discarded for one in pairing.cells.values())
+    if discarded > sum(pairing.design.pairs(key) for key in pairing.design.tracks):
+        return True
+    of_runs = {name for name, metric in metrics.items() if metric.unit == "process"}
+    return any(one.verdict.word == "inconclusive" and one.metric in of_runs for one in judged)

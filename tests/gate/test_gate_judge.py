@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from harness.gate.accuracy import ALPHA, RATE, divergence, level, of_cells, tasks, weights
 from harness.gate.design import Design
-from harness.gate.judge import _of_process, of_absent
+from harness.gate.judge import Judged, _of_process, of_absent, unreliable
 from harness.gate.metrics import DEFAULTS
 from harness.gate.paired import PairedCell, PairedRunner, Pairing
 from harness.gate.sides import CellPair, Name, Paired, Side, pair_cells
-from harness.gate.verdict import Verdict, exit_status
+from harness.gate.verdict import Verdict, Word, exit_status
 from harness.store.evaluations import EvaluationFacts
 from harness.store.facts import ArtifactFacts, CellFacts, ScoreFacts
 from harness.store.records import WindowRecord
@@ -106,6 +106,27 @@ def test_where_every_pair_was_left_out_nothing_is_known() -> None:
     design = Design({"a": {METRIC.name: METRIC.limits}})
     verdict = _of_process(Pairing({}, {"a": one}, design), "a", one, METRIC)
     assert (verdict.word, verdict.reason) == ("inconclusive", "every pair had a suspect run: a hog")
+
+
+@pytest.mark.parametrize(
+    ("discarded", "metric", "word", "told"),
+    [
+        (0, "decode_tps", "pass", False),
+        (0, "decode_tps", "inconclusive", True),
+        (0, "peak_rss_bytes", "inconclusive", True),
+        (0, "kld_mean", "inconclusive", False),
+        (0, "arc acc", "inconclusive", False),
+        (1, "decode_tps", "pass", True),
+    ],
+)
+def test_the_doctor_is_asked_where_pairs_were_spoiled_or_too_noisy(
+    discarded: int, metric: str, word: Word, told: bool
+) -> None:
+    """Too few windows or items are no fault of the machine's."""
+    one = PairedCell(CellPair("a", cell("cpu"), cell("cpu")), discarded=discarded)
+    pairing = Pairing({}, {"a": one}, Design({"a": {METRIC.name: METRIC.limits}}))
+    judged = [Judged("a", "b", "c", metric, Verdict(word))]
+    assert unreliable(pairing, judged, DEFAULTS) == told
 
 
 def score(scoring_key: str, nll: float, reference: ScoreFacts | None, kld: float | None) -> ScoreFacts:
