@@ -319,7 +319,8 @@ def _fetch_submodules(tree: Path, commit: str) -> None:
     """
     if not (tree / ".gitmodules").is_file():
         return
-    command = ["git", "submodule", "update", "--init", "--recursive", "--quiet"]
+    # Not --init, which would write into the configuration that the worktree shares with the user's checkout.
+    command = ["git", "-c", "submodule.active=.", "submodule", "update", "--recursive", "--quiet"]
     done = _run_long(command, tree, f"fetching the submodules of {commit[:12]}")
     if done.returncode != 0:
         last = "\n".join(done.stderr.strip().splitlines()[-5:])

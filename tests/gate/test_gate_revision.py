@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -36,6 +35,11 @@ def git(folder: Path, *words: str) -> str:
     identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
     done = subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout
+
+
+def commit(folder: Path) -> None:
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "a commit")
 
 
 @pytest.fixture
@@ -83,27 +87,29 @@ def test_a_projects_submodules_are_there_when_it_is_built(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As llama-cpp-python vendors llama.cpp; the checkout that the gate is called in need not have them."""
-    vendored = tmp_path / "vendored"
-    vendored.mkdir()
-    git(vendored, "init", "-q")
-    (vendored / "thing.py").write_text("speed = 'of the submodule'\n", encoding="utf-8")
-    git(vendored, "add", "-A")
-    git(vendored, "commit", "-q", "-m", "it")
     # Git follows no path to a submodule unless it is told to.
     for name, value in (("COUNT", "1"), ("KEY_0", "protocol.file.allow"), ("VALUE_0", "always")):
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
-    git(project, "submodule", "--quiet", "add", str(vendored), "python/vendor")
-    backend = project / "python" / "backend.py"
-    text = BACKEND.replace('with_name("thing.py")', 'parent.joinpath("vendor", "thing.py")')
-    backend.write_text(text, encoding="utf-8")
-    git(project, "add", "-A")
-    git(project, "commit", "-q", "-m", "vendors")
+    inner, outer = tmp_path / "inner", tmp_path / "outer"
+    for folder in (inner, outer):
+        folder.mkdir()
+        git(folder, "init", "-q")
+    (inner / "thing.py").write_text("speed = 'of a submodule of a submodule'\n", encoding="utf-8")
+    commit(inner)
+    git(outer, "submodule", "--quiet", "add", str(inner), "inner")
+    commit(outer)
+    git(project, "submodule", "--quiet", "add", str(outer), "python/vendor")
+    text = BACKEND.replace('with_name("thing.py")', 'parent.joinpath("vendor", "inner", "thing.py")')
+    (project / "python" / "backend.py").write_text(text, encoding="utf-8")
+    commit(project)
     git(project, "submodule", "--quiet", "deinit", "--all", "--force")
+    before = (project / ".git" / "config").read_text(encoding="utf-8")
     wheel = revision_wheel("HEAD:python", tmp_path / "cache", project)
-    assert content(wheel) == "speed = 'of the submodule'\n"
+    assert content(wheel) == "speed = 'of a submodule of a submodule'\n"
+    assert (project / ".git" / "config").read_text(encoding="utf-8") == before
+    assert git(project, "status", "--porcelain") == ""
     assert len(git(project, "worktree", "list").splitlines()) == 1
-    shutil.rmtree(vendored)
-    git(project, "commit", "-q", "--allow-empty", "-m", "later")
+    outer.rename(tmp_path / "moved")
     with pytest.raises(EdgebenchError, match="could not fetch the submodules"):
         revision_wheel("HEAD:python", tmp_path / "elsewhere", project)
     assert len(git(project, "worktree", "list").splitlines()) == 1
