@@ -23,7 +23,9 @@ UNKNOWN = [
     b"\xe9\x05" + bytes(8),
 ]
 
-in_folder = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_folder = settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 def written(folder: Path, data: bytes) -> Path:
