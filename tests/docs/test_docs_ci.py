@@ -146,16 +146,16 @@ def test_a_workflow_compares_with_where_the_branch_began_and_hands_on_what_it_sa
         )
         return done.stdout.strip()
 
-    def commit() -> str:
-        git("commit", "-q", "--allow-empty", "-m", "a change")
+    def commit(what: str) -> str:
+        git("commit", "-q", "--allow-empty", "-m", what)
         return git("rev-parse", "HEAD")
 
     git("init", "-q")
-    began = commit()
+    began = commit("where the branch began")
     git("checkout", "-q", "-b", "branch")
-    head = commit()
+    head = commit("the branch")
     git("checkout", "-q", "-b", "target", began)
-    merged_since = commit()
+    merged_since = commit("merged since")
     programs = tmp_path / "bin"
     programs.mkdir()
     program = programs / "edgebench"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EdgebenchError, UsageError
+from harness.gate import sides
 from harness.gate.sides import Side, check_sides, revision_wheel
 
 #: A build backend of the project itself, so that pip has nothing to fetch.
@@ -118,10 +119,16 @@ def test_a_projects_submodules_are_there_when_it_is_built(
 def test_a_wheel_of_another_python_is_not_taken(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = tmp_path / "cache"
-    ours = revision_wheel("HEAD~1:python", cache, project)
+    def build(_repository: Path, _commit: str, _folder: str, kept: Path) -> Path:
+        wheel = kept / "thing-1.0-py3-none-any.whl"
+        wheel.touch()
+        return wheel
+
+    monkeypatch.setattr(sides, "_build", build)
+    ours = revision_wheel("HEAD:python", tmp_path / "cache", project)
+    assert revision_wheel("HEAD:python", tmp_path / "cache", project) == ours
     monkeypatch.setattr(sys.implementation, "cache_tag", "cpython-399")
-    assert revision_wheel("HEAD~1:python", cache, project) != ours
+    assert revision_wheel("HEAD:python", tmp_path / "cache", project) != ours
 
 
 def test_two_revisions_are_two_sides_and_one_is_not() -> None:
