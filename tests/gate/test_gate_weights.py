@@ -164,7 +164,7 @@ def npu(folder: Path, embedding: Embedding, *, portable: bool = True) -> Path:
     folder.mkdir()
     qnn.write_embedding(folder, embedding)
     qnn.Manifest(SHAPE, 64, 16, portable=portable).write(folder)
-    place = {"location": "weights.data", "offset": 0, "length": 320}
+    place: dict[str, str | int] = {"location": "weights.data", "offset": 0, "length": 320}
     constants = [
         wire.tensor("w", wire.FLOAT, [8, 10], external=place),
         wire.tensor("norm", wire.FLOAT, [8], external={**place, "offset": 4096, "length": 32}),

@@ -67,7 +67,11 @@ def test_every_tensor_is_found_with_its_size_wherever_its_values_are(
             made = wire.tensor(name, kind, dims, raw=bytes(size), packed_dims=packed_dims)
         elif where == "external":
             beside += bytes(order.randrange(3))
-            place = {"location": "model.onnx.data", "offset": len(beside), "length": size}
+            place: dict[str, str | int] = {
+                "location": "model.onnx.data",
+                "offset": len(beside),
+                "length": size,
+            }
             beside += bytes(size)
             made = wire.tensor(name, kind, dims, external=place, packed_dims=packed_dims)
         else:
