@@ -240,14 +240,16 @@ def _panel(data: Heatmap, key: str) -> alt.LayerChart:
         layers.append(
             alt.Chart(parts.values(ranked))
             .mark_rect(stroke="white")
-            .encode(x=x, y=y, color=colour, tooltip=tooltip)
+            .encode(x=x, y=y, color=colour, tooltip=tooltip, opacity=parts.faded(1.0))
         )
     if apart:
         layers.append(
             alt.Chart(parts.values(apart))
             .mark_rect(fillOpacity=0, stroke=NEUTRAL, strokeDash=[2, 2], strokeWidth=0.6)
-            .encode(x=x, y=y, tooltip=tooltip)
+            .encode(x=x, y=y, tooltip=tooltip, opacity=parts.faded(1.0))
         )
+    if layers:
+        layers[0] = parts.choosing_without_legend(layers[0], f"fields_{key}")
     middle = _middle(spread, logarithmic=wide)
     dark = [one for one in ranked if (one["value"] < middle) is best]
     letters = (
@@ -260,9 +262,17 @@ def _panel(data: Heatmap, key: str) -> alt.LayerChart:
         hole = bool(drawn) and drawn[0]["value"] is None
         if drawn:
             layers.append(
-                alt.Chart(parts.values(drawn, "line", "column", "text", *(_OF_HOLE if hole else ())))
+                alt.Chart(
+                    parts.values(drawn, "framework", "line", "column", "text", *(_OF_HOLE if hole else ()))
+                )
                 .mark_text(fontSize=9, color=ink)
-                .encode(x=x, y=y, text="text:N", tooltip=of_hole if hole else alt.Undefined)
+                .encode(
+                    x=x,
+                    y=y,
+                    text="text:N",
+                    tooltip=of_hole if hole else alt.Undefined,
+                    opacity=parts.faded(1.0),
+                )
             )
     return alt.LayerChart(
         layer=layers, width=46 * len(data.columns), height=22 * len(data.lines), title=_TITLES[key]

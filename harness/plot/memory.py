@@ -127,7 +127,13 @@ def memory_chart(data: Memory) -> alt.LayerChart:
             color=colour,
             fillOpacity=pale,
             order="place:O",
-            opacity=alt.when(part).then(alt.value(1.0)).otherwise(alt.value(0.12)),
+            opacity=alt.when(~part)
+            .then(alt.value(0.12))
+            .when(~parts.chosen_framework(legend=False))
+            .then(alt.value(0.07))
+            .when(~parts.pointed_framework())
+            .then(alt.value(0.4))
+            .otherwise(alt.value(1.0)),
             tooltip=parts.about(
                 alt.Tooltip("part:N"),
                 alt.Tooltip("size:N", title="of it"),
@@ -135,8 +141,8 @@ def memory_chart(data: Memory) -> alt.LayerChart:
             ),
         )
         .add_params(part)
-        .properties(name="marks")
     )
+    bars = parts.choosing_without_legend(bars, "marks")
     peaks = (
         alt.Chart(parts.values({"cell": bar.subject.cell, "mb": bar.total_bytes / 1e6} for bar in data.marks))
         .mark_tick(color=NEUTRAL, thickness=2)
