@@ -23,6 +23,8 @@ DRAWS = 1000
 CLOSE = 0.05
 #: What decided where no limit did: the limits are not at fault.
 NOTHING_LEFT = "nothing is left to choose from, whatever the limits"
+#: What decided where rows are left that nobody knows enough of.
+NOTHING_KNOWN = "nothing is known to keep the limits and to have every figure that counts"
 _Z95 = 1.959964
 
 
@@ -102,6 +104,7 @@ def recommend(
             excluded.append(Excluded(row, broken, by_limit=True))
         else:
             candidates.append(row)
+    left = bool(candidates)
     counted, uncounted = _counted(candidates, preference)
     needed = dict.fromkeys([*wanted, *counted])
     unknown += [
@@ -120,7 +123,9 @@ def recommend(
     possible = [row for row in candidates if all(row[key] is not None for key in needed)]
     figures = [{key: float(row[key]) for key in needed} for row in possible]
     place, decided = _choose(figures, preference, counted)
-    if not possible and not any(one.by_limit for one in excluded):
+    if not possible and left:
+        decided = NOTHING_KNOWN
+    elif not possible and not any(one.by_limit for one in excluded):
         decided = NOTHING_LEFT
     shares = _bootstrap(possible, wanted, needed, preference, counted, seed) if repeated else None
     return Recommendation(

@@ -109,7 +109,13 @@ class SessionPages:
         pages = [f"{home}/c{cell.position}.html" if _has_page(cell) else None for cell in facts.cells]
         shown = tuple(
             Shown(
-                row, rows, place, pages[place], made.cells[place].default_recipe, facts.cells[place].cell.id
+                row,
+                rows,
+                place,
+                pages[place],
+                made.cells[place].default_recipe,
+                facts.cells[place].cell.id,
+                made.machine_name,
             )
             for place, row in enumerate(rows)
         )

@@ -149,14 +149,17 @@ class SummaryPages:
         rows: list[Row] = []
         block, left_out = "", 0
         for session in self._featured:
-            # Those that nobody measured too: they are unknown, and the page says so.
-            more = [*rows, *(one.row for one in session.shown)]
-            measured = any(has_figures(row) for row in more)
-            made = wishes_block(more, processors, lambda row: pages[id(row)], names) if measured else ""
-            if len(made.encode()) > MOST_BYTES - _FRAME_BYTES:
+            # Those that nobody measured too, where there is room: they are unknown, and the page says so.
+            measured = [one.row for one in session.shown if has_figures(one.row)]
+            for own in ([one.row for one in session.shown], measured):
+                more = [*rows, *own]
+                any_figure = any(has_figures(row) for row in more)
+                made = wishes_block(more, processors, lambda row: pages[id(row)], names) if any_figure else ""
+                if len(made.encode()) <= MOST_BYTES - _FRAME_BYTES:
+                    rows, block = more, made
+                    break
+            else:
                 left_out += 1
-                continue
-            rows, block = more, made
         self._folder.write(
             "ship.html",
             self._shell.page(

@@ -171,7 +171,9 @@ const Wishes = (() => {
       } else possible.push(row);
     }
     const [place, decidedBy] = choose(data, possible.map((row) => row.figures), columns, weights);
-    const decided = possible.length || excluded.some((one) => one.byLimit) ? decidedBy : data.nothingLeft;
+    const decided = possible.length ? decidedBy
+      : candidates.length ? data.nothingKnown
+      : excluded.some((one) => one.byLimit) ? decidedBy : data.nothingLeft;
     const counts = repeated ? bootstrap(data, possible, limits, needed, columns, weights) : null;
     const share = (key) => (counts.get(key) ?? 0) / data.draws;
     return {

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from harness.gate.metrics import DEFAULTS
 from harness.plot.subjects import usual
-from harness.recommend.choice import CLOSE, DRAWS, NOTHING_LEFT, not_shippable, unmeasured
+from harness.recommend.choice import CLOSE, DRAWS, NOTHING_KNOWN, NOTHING_LEFT, not_shippable, unmeasured
 from harness.recommend.matrix import PLATFORMS, claims_of, of_platform
 from harness.recommend.showing import claim_text, nothing_there
 from harness.recommend.wishes import OBJECTIVES
@@ -74,6 +74,7 @@ def wishes_data(
             for column, _, unit, size in LIMITS
         },
         "objectives": [{"word": word, "column": column} for word, column in OBJECTIVES.items()],
+        "nothingKnown": NOTHING_KNOWN,
         "nothingLeft": NOTHING_LEFT,
         "nowhere": {
             name: {"told": nothing_there(name), "claims": [claim_text(one) for one in claims_of(name)]}

@@ -89,6 +89,9 @@ def test_what_nobody_measured_is_unknown_not_excluded() -> None:
     assert chosen(found) == "Q4_0"
     assert [(one.row["recipe"], one.reason) for one in found.unknown] == [("Q5_0", "KLD: not scored")]
     assert found.excluded == ()
+    # The limit left nothing that is known: it is not said to be broken, nor to be of no account.
+    nothing = recommend([unscored], Limits(max_kld=0.5), DEFAULT)
+    assert nothing.decided == "nothing is known to keep the limits and to have every figure that counts"
 
 
 def test_what_never_ran_is_unknown_and_not_held_against_it() -> None:

@@ -169,7 +169,9 @@ def test_columns_are_hidden_and_what_is_shown_is_copied(site: Path, wide: Watche
     assert len(lines) == 2 + len(_shown(page))
     page.get_by_role("button", name="Copy as CSV").first.click()
     csv = page.evaluate("window.copied")
-    assert csv.split("\r\n")[0].startswith("Configuration,")
+    heads = csv.split("\r\n")[0]
+    assert heads.startswith("Configuration,")
+    assert "Decode t/s (tokens/s)" in heads
     assert "±" not in csv
     assert page.get_by_role("status").first.inner_text() == f"{len(_shown(page))} rows copied as CSV."
 
