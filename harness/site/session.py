@@ -219,7 +219,8 @@ class SessionPages:
         notes = [("notes.html", "Notes")] if self._notes(facts.id, sections, home) else []
         inline = () if notes else sections
         lists = text_pages(empty)
-        heads, tables = ((), []) if table is None else (table[0], text_pages(table[1]))
+        heads = () if table is None else table[0]
+        tables = [] if table is None else text_pages(table[1])
         count = max(len(grids), len(lists), len(tables))
         for page in page_names("index", count):
             at = page.number - 1

@@ -188,14 +188,14 @@ def test_series_that_moved_are_drawn_with_their_change_points(database: Path) ->
         now = datetime(2027, 3, 1, tzinfo=UTC)
         assert look(store, machine.id, now, metrics=["decode_tps"]).raised
         (alert,) = store.alerts()
-        assert store.change_alert(alert.id, "acknowledged", HOSTILE[0] + HOSTILE[5], now)
+        assert store.change_alert(alert.id, "acknowledged", f"seen: {HOSTILE[0]}{HOSTILE[5]}", now)
     folder = make_site(database.parent / "site", database).path.parent
     pages = sound(folder)
     (name,) = (one for one in pages if one.endswith("-changes.html"))
     (of_machine,) = (page for one, page in pages.items() if one.startswith("machines/") and one != name)
     assert posixpath.basename(name) in of_machine.links
     # Its note is text; its figures lead to the plot of the series, and to the samples on both sides of the change.
-    assert HOSTILE[0] in of_machine.text
+    assert f"acknowledged: seen: {HOSTILE[0]}" in of_machine.text
     assert "window.stolen" not in "".join(of_machine.inline["script"])
     assert "\x1b" not in of_machine.text
     (anchor,) = (one for one in pages[name].anchors if one.startswith("plot-") and one.count("-") == 2)
