@@ -19,6 +19,8 @@ from harness.table.rows import Row
 from harness.table.uncertainty import uncertain_text
 from harness.table.view import Column, Section, View, precision_text, row_name, shown, some_of
 
+#: Heads what others say.
+CLAIMED = "What others say (claims, not measurements)"
 _IDENTITY = ("framework", "model", "precision", "recipe", "device", "workload", "options")
 
 Namer = Callable[[Row], str]
@@ -61,15 +63,12 @@ def view_of(
         Section("Why", tuple(_why(found, machines or {}))),
         Section("Close", tuple(f"{name(row)}: {100 * share:.0f} %" for row, share in found.close)),
         Section("Unknown: nobody measured it", tuple(unknown)),
-        Section(_CLAIMED, tuple(map(claim_text, claims_of(nowhere) if nowhere else ()))),
+        Section(CLAIMED, tuple(map(claim_text, claims_of(nowhere) if nowhere else ()))),
         Section("Beyond a limit", tuple(_grouped(beyond, name))),
         Section("Not to be shipped", tuple(_grouped(ill, name))),
         Section("Evidence", tuple(_evidence(listed))),
     )
     return shown(View(title, heads, body, sections))
-
-
-_CLAIMED = "What others say (claims, not measurements)"
 
 
 def nothing_there(platform: str) -> str:
@@ -183,14 +182,12 @@ def matrix_view(cells: Sequence[MatrixCell], workloads: Sequence[str] = ()) -> V
         workloads: of the rows that it is made of.
     """
     needs = list(dict.fromkeys(cell.need for cell in cells))
-    by_platform: dict[str, dict[str, MatrixCell]] = {}
-    for cell in cells:
-        by_platform.setdefault(cell.platform, {})[cell.need] = cell
+    by_platform = of_platforms(cells)
     heads = (
         Column("platform", "Platform", False),
         *(Column(need, need.capitalize(), False) for need in needs),
     )
-    body = tuple((name, *(_cell_text(row[need]) for need in needs)) for name, row in by_platform.items())
+    body = tuple((name, *(cell_text(row[need]) for need in needs)) for name, row in by_platform.items())
     lines = [
         f"{name}: {claim_text(claim)}"
         for name, row in by_platform.items()
@@ -201,11 +198,20 @@ def matrix_view(cells: Sequence[MatrixCell], workloads: Sequence[str] = ()) -> V
         reading.append(
             f"Several workloads are compared: {', '.join(workloads)}. --where workload=... takes one."
         )
-    sections = (Section(_CLAIMED, tuple(lines)), Section("Reading", tuple(reading)))
+    sections = (Section(CLAIMED, tuple(lines)), Section("Reading", tuple(reading)))
     return shown(View("Framework selection matrix", heads, body, sections))
 
 
-def _cell_text(cell: MatrixCell) -> str:
+def of_platforms(cells: Sequence[MatrixCell]) -> dict[str, dict[str, MatrixCell]]:
+    """The matrix by platform and need."""
+    found: dict[str, dict[str, MatrixCell]] = {}
+    for cell in cells:
+        found.setdefault(cell.platform, {})[cell.need] = cell
+    return found
+
+
+def cell_text(cell: MatrixCell) -> str:
+    """What stands in a place of the matrix: the best, why there is none, or what others claim, marked as that."""
     if cell.measured is not None:
         row = cell.measured
         label = f"{row['framework']} {precision_text(row)} {row['device']}"

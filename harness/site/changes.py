@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.history.analysis import Change
 from harness.history.stored import CellSeries, accuracy_series, cell_series, coincidences
 from harness.history.words import axis_title, figure_title, moved, sureness, value_text
 from harness.plot.drawn import Drawn, Figures
 from harness.store import Store
 from harness.store.alerts import AlertRecord, AlertState
+from harness.table.metrics import as_factor
 from harness.table.view import some_of
 
 #: Of the alerts that a site is about.
@@ -54,6 +56,12 @@ def drawn_changes(store: Store, alerts: Sequence[AlertRecord], machine: str) -> 
     return made
 
 
+def _bounds(change: Change) -> str:
+    if change.ratio_low is None or change.ratio_high is None:
+        return ""
+    return f", by {as_factor(change.ratio_low)} to {as_factor(change.ratio_high)}"
+
+
 def _drawn(store: Store, series: CellSeries, title: str, machine: str) -> Drawn:
     from harness.plot.history import history_chart
 
@@ -77,7 +85,7 @@ def _drawn(store: Store, series: CellSeries, title: str, machine: str) -> Drawn:
             (
                 after.session_id,
                 before.session_id,
-                moved(series.metric, change.before, change.after, change.ratio),
+                moved(series.metric, change.before, change.after, change.ratio) + _bounds(change),
                 sureness(change.confidence),
                 some_of([str(one.what) for one in causes]) if causes else "nothing that is stored",
             )

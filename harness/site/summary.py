@@ -11,7 +11,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from harness.plot.subjects import usual
 from harness.precision import precision_rank
+from harness.recommend.matrix import selection_matrix
+from harness.recommend.showing import cell_text, claim_text, of_platforms
+from harness.recommend.wishes import OBJECTIVES, Limits
 from harness.safe_text import without_passwords
 from harness.site.grid import has_figures, make_grid
 from harness.site.names import slug
@@ -145,7 +149,8 @@ class SummaryPages:
             for machine in sorted({one.machine_id for one in self._featured})
         }
         names = {one.machine_id: one.about.machine_name for one in self._featured}
-        pages = {id(one.row): one.page for one in self._shown}
+        # By their values: a row is made anew where it is told what it does not compare with.
+        pages = {id(one.row.values): one.page for one in self._shown}
         rows: list[Row] = []
         block, left_out = "", 0
         for session in self._featured:
@@ -154,7 +159,11 @@ class SummaryPages:
             for own in ([one.row for one in session.shown], measured):
                 more = [*rows, *own]
                 any_figure = any(has_figures(row) for row in more)
-                made = wishes_block(more, processors, lambda row: pages[id(row)], names) if any_figure else ""
+                made = (
+                    wishes_block(more, processors, lambda row: pages[id(row.values)], names)
+                    if any_figure
+                    else ""
+                )
                 if len(made.encode()) <= MOST_BYTES - _FRAME_BYTES:
                     rows, block = more, made
                     break
@@ -168,13 +177,47 @@ class SummaryPages:
                 heading="Which one should I ship?",
                 current="Which one to ship",
                 trail=[("index.html", "Overview")],
-                scripts=[wishes_script()] if block else [],
+                scripts=[*([wishes_script()] if block else []), asset("table.js")],
                 styles=[wishes_style()],
+                **self._matrix(processors, pages),
                 # Escaped where it is made.
                 block=Markup(block),
                 left_out=left_out,
             ),
         )
+
+    def _matrix(
+        self, processors: Mapping[str, str | None], pages: Mapping[int, str | None]
+    ) -> dict[str, object]:
+        """The selection matrix of the model that most rows are of: heads, rows, and the claims beside it."""
+        every = [one.row for one in self._shown]
+        most = usual(every)
+        model = None if most is None else most[0]
+        rows = [row for row in every if str(row["model"]) == model]
+        matrix = of_platforms(selection_matrix(rows, processors, Limits()))
+
+        def led(measured: Row | None, column: str) -> str | None:
+            page = None if measured is None else pages[id(measured.values)]
+            return None if page is None else f"{page}#{column}"
+
+        table = [
+            [
+                Text(platform),
+                *(Text(cell_text(one), None, led(one.measured, one.column)) for one in cells.values()),
+            ]
+            for platform, cells in matrix.items()
+        ]
+        claims = [
+            f"{platform}: {claim_text(claim)}"
+            for platform, cells in matrix.items()
+            for claim in next(iter(cells.values())).claims
+        ]
+        workloads = sorted({str(row["workload"]) for row in rows if row["runs"]})
+        heads = ("Platform", *(need.capitalize() for need in OBJECTIVES))
+        return {
+            "matrix": table, "matrix_heads": heads, "matrix_claims": claims, "matrix_model": model,
+            "matrix_workloads": workloads,
+        }  # fmt: skip
 
     # -- coverage and failures ------------------------------------------------------------------------------------
 

@@ -122,10 +122,42 @@ const Wishes = (() => {
     return String(Number((value / size).toPrecision(digits)));
   }
 
-  // What a row breaks, in words; null where it keeps every limit that it has a figure for.
-  function breaks(data, row, limits) {
+  function greater(a, b) {
+    const at = a.findIndex((one, place) => one !== b[place]);
+    return at >= 0 && a[at] > b[at];
+  }
+
+  // What a row's quality rests on, by row, where that of most rows of its model rests on something else: of another text,
+  // or of other positions, a divergence compares with none of theirs.
+  function elsewhere(rows) {
+    const counts = new Map();
+    for (const { model, scored } of rows) {
+      if (scored === null) continue;
+      if (!counts.has(model)) counts.set(model, new Map());
+      const of = counts.get(model), key = scored.join(" ");
+      of.set(key, { scored, count: (of.get(key)?.count ?? 0) + 1 });
+    }
+    const rank = ({ scored: [text, size, positions], count }) => [count, positions, size ?? 0, text];
+    const usual = new Map([...counts].map(([model, of]) =>
+      [model, [...of.values()].reduce((a, b) => (greater(rank(b), rank(a)) ? b : a)).scored]));
+    const told = ([, size, positions]) =>
+      `${positions.toLocaleString("en-US")} positions${size === null ? "" : ` in windows of ${size}`}`;
+    const found = new Map();
+    for (const row of rows) {
+      const most = usual.get(row.model);
+      if (row.scored === null || row.scored.every((one, place) => one === most[place])) continue;
+      const words = row.scored[0] === most[0] ? "" : "another text than that of most rows: ";
+      found.set(row, `${words}${told(row.scored)}, of most rows ${told(most)}`);
+    }
+    return found;
+  }
+
+  // What a row breaks, in words; null where it keeps every limit that it has a figure for. A divergence that rests on
+  // something else compares with no limit either.
+  function breaks(data, row, limits, other) {
     const broken = Object.entries(limits)
-      .filter(([column, limit]) => column in row.figures && !keeps(data.columns[column], row.figures[column], limit))
+      .filter(([column, limit]) => column in row.figures && !keeps(data.columns[column], row.figures[column], limit)
+        && !(column === KLD && other))
       .map(([column, limit]) => {
         const { title, better, size, unit } = data.columns[column];
         const word = better === "higher" ? "below" : "above";
@@ -143,14 +175,13 @@ const Wishes = (() => {
     const excluded = [];
     const unknown = [];
     const candidates = [];
-    for (const row of data.rows) {
-      if (wishes.model && row.model !== wishes.model) continue;
-      if (wishes.device && row.device !== wishes.device) continue;
-      if (wishes.workload && row.workload !== wishes.workload) continue;
-      if (wishes.machine && row.machine !== wishes.machine) continue;
-      if (wishes.platform && !row.platforms.includes(wishes.platform)) continue;
+    const asked = data.rows.filter((row) =>
+      ["model", "device", "workload", "machine"].every((key) => !wishes[key] || row[key] === wishes[key])
+      && (!wishes.platform || row.platforms.includes(wishes.platform)));
+    const others = elsewhere(asked);
+    for (const row of asked) {
       const why = row.never ?? (wishes.withSuspect ? null : row.suspect);
-      const broken = breaks(data, row, limits);
+      const broken = breaks(data, row, limits, others.has(row));
       if (row.unmeasured !== null) unknown.push({ row, reason: row.unmeasured });
       else if (why !== null) excluded.push({ row, reason: why, byLimit: false });
       else if (broken !== null) excluded.push({ row, reason: broken, byLimit: true });
@@ -166,8 +197,8 @@ const Wishes = (() => {
       const lacking = needed.filter((column) => !(column in row.figures));
       if (lacking.length) {
         unknown.push({ row, reason: lacking.map((column) => `${data.columns[column].title}: ${row.why[column]}`).join("; ") });
-      } else if (row.other !== null && needed.includes(KLD)) {
-        unknown.push({ row, reason: `KLD: it rests on ${row.other}` });
+      } else if (others.has(row) && needed.includes(KLD)) {
+        unknown.push({ row, reason: `KLD: it rests on ${others.get(row)}` });
       } else possible.push(row);
     }
     const [place, decidedBy] = choose(data, possible.map((row) => row.figures), columns, weights);

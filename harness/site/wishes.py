@@ -60,6 +60,8 @@ def wishes_data(
         machines: names by id; they stand beside the rows where these are of several.
     """
     several = len({row["machine"] for row in rows}) > 1
+    # Texts by their numbers, in the order of their hashes: 64 letters a row are too many.
+    texts = {one: at for at, one in enumerate(sorted({row.corpus_sha256 or "" for row in rows}))}
     there = {name: {id(row) for row in of_platform(rows, processors, name)} for name in PLATFORMS}
     return {
         "columns": {
@@ -89,13 +91,14 @@ def wishes_data(
                 [name for name in PLATFORMS if id(row) in there[name]],
                 href,
                 f" on {(machines or {}).get(row['machine'], row['machine'])}" if several else "",
+                texts[row.corpus_sha256 or ""],
             )
             for row in rows
         ],
     }
 
 
-def _row(row: Row, platforms: list[str], href: Href | None, where: str) -> dict[str, Any]:
+def _row(row: Row, platforms: list[str], href: Href | None, where: str, text: int) -> dict[str, Any]:
     nobody = unmeasured(row)
     never = not_shippable(row, with_suspect=True)
     suspect = not_shippable(row, with_suspect=False) if never is None else None
@@ -111,7 +114,10 @@ def _row(row: Row, platforms: list[str], href: Href | None, where: str) -> dict[
         "unmeasured": nobody,
         "never": never,
         "suspect": suspect,
-        "other": row.other_positions,
+        # What its quality rests on: whether that compares depends on the rows beside it, which the reader chooses.
+        "scored": None
+        if row["scored_positions"] is None
+        else [text, row["score_window"], row["scored_positions"]],
         "figures": {column: row[column] for column in COLUMNS if row[column] is not None},
         "texts": {column: _text(row, column) for column in COLUMNS if row[column] is not None},
         "why": {column: row.notes.get(column) or why_not for column in COLUMNS if row[column] is None}

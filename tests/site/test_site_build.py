@@ -174,6 +174,11 @@ def test_the_figures_of_the_recommendation_lead_to_their_samples(
     # What nobody ran is there too, with its reason; rows of several machines have their machine's name.
     assert any("no such device" in (one["unmeasured"] or "") for one in rows)
     assert all(" on " in one["name"] for one in rows)
+    # The matrix has claims where nothing was measured, and figures that lead to their samples elsewhere.
+    ship = pages["ship.html"]
+    assert "claimed: mlx int4" in ship.text
+    assert "best of" in ship.text
+    assert any(link.endswith("#decode_tps") for link in ship.links)
 
 
 def test_a_winner_is_marked_and_what_is_not_ranked_stands_apart(pages: dict[str, Page], folder: Path) -> None:

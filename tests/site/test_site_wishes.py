@@ -53,15 +53,17 @@ def row(place: int, dice: random.Random) -> Row:
         "peak_rss_bytes": dice.choice([200e6, 201e6, 400e6, 900e6]),
         "kld_mean": dice.choice([None, 0.001, 0.0015, 0.05, 0.3]),
         "energy_joules_per_decode_token": dice.choice([None, None, 0.2, 0.5]),
+        "scored_positions": dice.choice([1016, 1016, 1016, 1016, 1016, 1016, 127]),
+        "score_window": 512,
     }
     if values["kld_mean"] is not None and dice.random() < 0.5:
         values["intervals"] = {"kld_mean": [values["kld_mean"] * 0.9, values["kld_mean"] * 1.1]}
     basis: dict[str, dict[str, float]] = {"peak_rss_bytes": {"a": values["peak_rss_bytes"]}}
     if values["decode_tps"] is not None:
         basis["decode_tps"] = {str(one): values["decode_tps"] * (1 + 0.02 * (one - 1)) for one in range(3)}
-    other = "10 positions, of most rows 1,000 positions" if dice.random() < 0.1 else None
+    text = "a" * 64 if dice.random() < 0.95 else "b" * 64
     notes = {"energy_joules_per_decode_token": "no energy meter", "kld_mean": "not scored"}
-    return Row(values, notes, basis=basis, other_positions=other)
+    return Row(values, notes, basis=basis, corpus_sha256=text)
 
 
 def rows(count: int, seed: int) -> list[Row]:
