@@ -14,7 +14,6 @@ from harness.history.words import axis_title, figure_title, moved, sureness, val
 from harness.plot.drawn import Drawn, Figures
 from harness.store import Store
 from harness.store.alerts import AlertRecord, AlertState
-from harness.table.metrics import as_factor
 from harness.table.view import some_of
 
 #: Of the alerts that a site is about.
@@ -59,7 +58,7 @@ def drawn_changes(store: Store, alerts: Sequence[AlertRecord], machine: str) -> 
 def _bounds(change: Change) -> str:
     if change.ratio_low is None or change.ratio_high is None:
         return ""
-    return f", by {as_factor(change.ratio_low)} to {as_factor(change.ratio_high)}"
+    return f", by {change.ratio_low:.3f}× to {change.ratio_high:.3f}×"
 
 
 def _drawn(store: Store, series: CellSeries, title: str, machine: str) -> Drawn:

@@ -25,7 +25,7 @@ from harness.site.summary import Subject
 from harness.site.ways import Ways
 from harness.store import Store, overview
 from harness.store.alerts import AlertRecord
-from harness.table.metrics import METRICS, as_factor
+from harness.table.metrics import METRICS
 from harness.table.view import label
 
 #: Sessions of a series that a machine's page draws.
@@ -270,10 +270,10 @@ def _above(path: str | None) -> str | None:
 def _factor(one: AlertRecord) -> str:
     if one.ratio is None:
         return "–"
-    text = as_factor(one.ratio)
+    text = f"{one.ratio:.3f}×"
     if one.ratio_low is None or one.ratio_high is None:
         return text
-    return f"{text} ({as_factor(one.ratio_low)} to {as_factor(one.ratio_high)})"
+    return f"{text} ({one.ratio_low:.3f} to {one.ratio_high:.3f})"
 
 
 def _facts(row: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, Text]]:

@@ -214,7 +214,7 @@ def test_series_that_moved_are_drawn_with_their_change_points(database: Path) ->
     assert (len(levels), len(rules), bands) == (2, 1, rules)
     assert rules[0]["ratio"] == pytest.approx(1 / 1.1, rel=0.005)
     assert "48 runs of 24 sessions" in pages[name].text
-    assert re.search(r"\(-9\.\d %\), by 0\.9\d× to 0\.9\d×", pages[name].text)
+    assert re.search(r"\(-9\.\d %\), by 0\.9\d\d× to 0\.9\d\d×", pages[name].text)
 
 
 def test_the_plot_that_stands_for_a_session_is_one_of_its_plots() -> None:
