@@ -187,6 +187,12 @@ def heatmap_chart(data: Heatmap) -> alt.VConcatChart:
             data, "each field: the fastest row of its framework, device and precision", *signs
         ),
     ).resolve_scale(color="independent")
+    # One choice for all panels: altair would join one of each by itself, with a warning.
+    views = [name for panel in chart.vconcat if (name := panel.layer[0].name) is not alt.Undefined]
+    chart.params = [
+        alt.TopLevelSelectionParameter(**one.param.to_dict(), views=views)
+        for one in (parts.chosen_framework(legend=False), parts.pointed_framework())
+    ]
     framed: alt.VConcatChart = chart.configure_view(stroke=None).configure_axis(grid=False, labelLimit=300)
     return framed
 
@@ -249,7 +255,7 @@ def _panel(data: Heatmap, key: str) -> alt.LayerChart:
             .encode(x=x, y=y, tooltip=tooltip, opacity=parts.faded(1.0))
         )
     if layers:
-        layers[0] = parts.choosing_without_legend(layers[0], f"fields_{key}")
+        layers[0] = layers[0].properties(name=f"fields_{key}")
     middle = _middle(spread, logarithmic=wide)
     dark = [one for one in ranked if (one["value"] < middle) is best]
     letters = (

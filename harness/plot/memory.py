@@ -140,9 +140,9 @@ def memory_chart(data: Memory) -> alt.LayerChart:
                 alt.Tooltip("total:N", title="peak"),
             ),
         )
-        .add_params(part)
+        .add_params(part, parts.chosen_framework(legend=False), parts.pointed_framework())
+        .properties(name="marks")
     )
-    bars = parts.choosing_without_legend(bars, "marks")
     peaks = (
         alt.Chart(parts.values({"cell": bar.subject.cell, "mb": bar.total_bytes / 1e6} for bar in data.marks))
         .mark_tick(color=NEUTRAL, thickness=2)

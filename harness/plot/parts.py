@@ -187,14 +187,6 @@ def choosing(layer: alt.Chart) -> alt.Chart:
     return found
 
 
-def choosing_without_legend(layer: alt.Chart, name: str) -> alt.Chart:
-    """The same of a layer whose plot has no legend of frameworks and no marks that grow; ``name``: the layer's."""
-    found: alt.Chart = layer.add_params(chosen_framework(legend=False), pointed_framework()).properties(
-        name=name
-    )
-    return found
-
-
 def lettered(
     records: Sequence[dict[str, Any]], key: str, places: Sequence[tuple[float, float]], x: Any, y: Any
 ) -> list[alt.Chart]:

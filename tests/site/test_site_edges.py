@@ -164,7 +164,7 @@ def test_histories_of_very_many_series_go_over_pages(database: Path, monkeypatch
 
 
 def test_a_session_without_bench_and_without_quality_has_its_other_plots_and_reasons(database: Path) -> None:
-    cell = make.cell()
+    cell = make.cell("R0")
     with Store.open(database) as store:
         nights = store_nights(store, [(cell, stepped(1, 1, 1.0))])
         store.record_plan(nights[0], [records.PlannedCellRecord(cell, 0)])

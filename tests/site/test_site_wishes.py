@@ -162,8 +162,8 @@ const answers = WISHES.map((wish) => {
 
 
 def test_the_script_chooses_as_the_program_does_whatever_is_wished(tmp_path: Path) -> None:
-    all_rows = rows(40, 1)
-    each = [wishes(seed) for seed in range(40)]
+    all_rows = rows(80, 1)
+    each = [wishes(seed) for seed in range(60)]
     answers = by_script(tmp_path, wishes_data(all_rows, PROCESSORS), each)
     outcomes = set()
     for wish, answer in zip(each, answers, strict=True):
