@@ -2,13 +2,16 @@
 
 Owns which files there are and what stands in them. Imports the table, the plots and, when it is called, what draws
 them. Contract: the same database and the same ``text.md`` give the same bytes; texts of a database are shown, not
-obeyed; ``text.md`` is read and never written, and no other file is touched but those of an earlier report.
+obeyed; ``text.md`` is read and never written, and no other file is touched but those of an earlier report. The results
+may lie beside the report, so that whoever has the folder can make it again.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +33,8 @@ MARK = "<!-- Written by edgebench report --publish; text.md is where to write. -
 TEXT = "text.md"
 #: The table of claims beside measurements alone, to be shown elsewhere; not there where no claim was measured.
 HEADLINE = "headline.md"
+#: What the report was made from: an export that `edgebench import` takes in.
+RESULTS = "results.zip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def publish(store: Store, sessions: Sequence[str], folder: Path, *, title: str) 
         store: the database.
         sessions: their ids, at least one.
         folder: where; made where it is missing.
-        title: of the report.
+        title: of the report, unless ``text.md`` begins with one.
 
     Raises:
         EdgebenchError: a README stands there that is no report's, or the folder cannot be written.
@@ -76,8 +81,8 @@ def publish(store: Store, sessions: Sequence[str], folder: Path, *, title: str) 
             pictures |= {name for name, _ in drawn}
             parts.append(_part(facts, rows, headline, drawn))
             headlines.append(headline)
-        heading = f"# {escape(printable(title))}\n"
-        whole = "\n".join([MARK, "", heading, *([words, ""] if words else []), *parts])
+        heading = [] if words.startswith("# ") else [f"# {escape(printable(title))}\n"]
+        whole = "\n".join([MARK, "", *heading, *([words, ""] if words else []), *parts])
         write_atomically(readme, whole)
         claimed = "\n".join(one for one in headlines if one)
         if claimed:
@@ -93,6 +98,39 @@ def publish(store: Store, sessions: Sequence[str], folder: Path, *, title: str) 
         ) from error
     files = {readme.name, *pictures, *([HEADLINE] if claimed else [])}
     return Publication(readme, tuple(sorted(files)), bool(words))
+
+
+@contextmanager
+def kept_results(folder: Path) -> Iterator[Store]:
+    """The results that lie beside a report, in a database for as long as it takes.
+
+    Raises:
+        EdgebenchError: they are damaged, or of a newer program.
+    """
+    from harness.exchange.own_import import import_own
+
+    with (
+        tempfile.TemporaryDirectory(prefix="edgebench-") as place,
+        Store.open(Path(place) / "results.db") as store,
+    ):
+        import_own(store, folder / RESULTS)
+        yield store
+
+
+def keep_results(db: str, sessions: Sequence[str], folder: Path) -> None:
+    """Put what a report was made from beside it; an earlier file is replaced when the new one is whole.
+
+    Raises:
+        EdgebenchError: it cannot be read or written.
+    """
+    from harness.exchange import export
+    from harness.exchange.choosing import Wish
+    from harness.exchange.source import opened
+
+    with opened(db) as source, tempfile.TemporaryDirectory(prefix=".results-", dir=folder) as place:
+        made = Path(place) / RESULTS
+        export.export(source, made, "csv", Wish(sessions=sessions))
+        made.replace(folder / RESULTS)
 
 
 def _is_ours(name: str) -> bool:

@@ -106,6 +106,7 @@ class OpenVINO(Backend):
         lock="openvino.txt",
     )
     artifact_mark: ClassVar[str | None] = "openvino_model.xml"
+    threads_option: ClassVar[str | None] = "INFERENCE_NUM_THREADS"
     recipes: ClassVar[tuple[Recipe, ...]] = (
         Recipe(
             name="FP32",

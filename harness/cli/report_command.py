@@ -19,7 +19,8 @@ Examples:
   edgebench report                                       the newest session of each machine, beside the database
   edgebench report --db lab.db --out public              into this folder
   edgebench report --session 20261123T06 --open          about one session, and show it
-  edgebench report --session 20261123T06 --publish reports/x86 --title "Linux x86"
+  edgebench report --session 20261123T06 --publish reports/x86 --keep-results
+  edgebench report --publish reports/x86                 again, from the results that were kept there
   edgebench report --title "Night of the lab" --all-sessions
 """
 
@@ -47,6 +48,10 @@ Examples:
     type=click.Path(file_okay=False, path_type=Path),
     help="Instead of the site a folder for a repository: README.md with tables and text.md, and plots as SVG.",
 )
+@click.option(
+    "--keep-results", is_flag=True,
+    help="With --publish: results.zip beside the report, from which --publish makes it again when no --db is given.",
+)  # fmt: skip
 @click.option("--open", "open_", is_flag=True, help="Show it in the browser.")
 @db_option
 @json_option
@@ -56,6 +61,7 @@ def command(
     title: str,
     out: Path | None,
     publish: Path | None,
+    keep_results: bool,
     open_: bool,
     db: str,
     as_json: bool,
@@ -74,8 +80,10 @@ def command(
                 "--publish writes Markdown and pictures, no site",
                 next_step="leave --out, --all-sessions and --open out beside it",
             )
-        _publish(publish, sessions, title, db, as_json)
+        _publish(publish, sessions, title, db, keep_results, as_json)
         return
+    if keep_results:
+        raise UsageError("--keep-results is for --publish", next_step="name a folder with --publish")
     with Store.open(db, read_only=True) as store, store.computing():
         file = store.place.path
         folder = out or (file.parent if file is not None else Path("results")) / "reports" / "site"
@@ -105,12 +113,25 @@ def command(
         click.launch(built.path.resolve().as_uri())
 
 
-def _publish(folder: Path, sessions: tuple[str, ...], title: str, db: str, as_json: bool) -> None:
-    from harness.publish import publish
+def _publish(folder: Path, sessions: tuple[str, ...], title: str, db: str, keep: bool, as_json: bool) -> None:
+    from click.core import ParameterSource
+
+    from harness.publish import RESULTS, kept_results, publish
+    from harness.publish import keep_results as keep_results_of
     from harness.store import Store
 
-    with Store.open(db, read_only=True) as store, store.computing():
-        written = publish(store, _chosen(store, sessions), folder, title=title)
+    told = click.get_current_context().get_parameter_source("db") is not ParameterSource.DEFAULT
+    from_kept = not told and not keep and (folder / RESULTS).is_file()
+    if from_kept:
+        tell(f"from {folder / RESULTS}; name a database with --db to make it from another")
+    with (
+        kept_results(folder) if from_kept else Store.open(db, read_only=True) as store,
+        store.computing(),
+    ):
+        chosen = _chosen(store, sessions)
+        written = publish(store, chosen, folder, title=title)
+    if keep:
+        keep_results_of(db, chosen, folder)
     if as_json:
         print_json({"path": str(written.path), "files": list(written.files), "text": written.text})
     else:

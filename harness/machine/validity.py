@@ -32,7 +32,8 @@ class Limits:
             two, because everybody's waiting is in it.
         waited_share: the worker's waiting for a CPU, of its CPU time.
         pressing_cores: foreign CPU time that can have made it wait.
-        involuntary_per_cpu_s: the worker's involuntary context switches per second of its CPU time.
+        involuntary_per_cpu_s: the worker's involuntary context switches per second of its CPU time; counts only
+            together with the two above, because threads that yield while they spin have hundreds of thousands.
         memory_pressure_share: share of the window in which some task waited for memory.
         major_faults_per_s: the worker's page faults that waited for a disk.
         major_faults: number of them below which the rate says nothing.
@@ -74,15 +75,21 @@ def _steal(window: Window, limits: Limits) -> str | None:
     return f"steal time {_percent(share)} (limit {_percent(limits.steal_share)})"
 
 
+def _undisturbed(window: Window, limits: Limits) -> bool:
+    """Whether nobody else ran enough to have made the worker wait, or it did not wait."""
+    if window.foreign_cores is not None and window.foreign_cores <= limits.pressing_cores:
+        return True
+    waited = _over(window.worker_waited_s, window.worker_cpu_s)
+    return waited is not None and waited <= limits.waited_share
+
+
 def _cpu_pressure(window: Window, limits: Limits) -> str | None:
     share = window.cpu_pressure_share
     if share is None or share <= limits.cpu_pressure_share:
         return None
-    if window.foreign_cores is not None and window.foreign_cores <= limits.pressing_cores:
-        return None  # nobody else ran: its threads waited for each other, or others for it
+    if _undisturbed(window, limits):
+        return None  # its threads waited for each other, or others for it
     waited = _over(window.worker_waited_s, window.worker_cpu_s)
-    if waited is not None and waited <= limits.waited_share:
-        return None  # others waited for the worker, which does not slow it down
     own = "" if waited is None else f", the worker waited {_percent(waited)} of its CPU time"
     return f"CPU pressure {_percent(share)} of the time{own} (limit {_percent(limits.cpu_pressure_share)})"
 
@@ -98,6 +105,8 @@ def _switches(window: Window, limits: Limits) -> str | None:
     rate = _over(window.involuntary_switches, window.worker_cpu_s)
     if rate is None or rate <= limits.involuntary_per_cpu_s:
         return None
+    if _undisturbed(window, limits):
+        return None  # its threads switched among themselves: sched_yield counts as involuntary on Linux
     return f"involuntary context switches {rate:.0f} a CPU second (limit {limits.involuntary_per_cpu_s:.0f})"
 
 

@@ -50,6 +50,7 @@ from harness.runner.setup import TokenFile, Workshop
 from harness.runner.stopping import Outcome as RunOutcome
 from harness.runner.stopping import StopRule, decide, expected_runs, outcome_of, stopped, widths
 from harness.runner.tasks import TaskPlan, TaskRunner
+from harness.runner.threads import asked_threads
 from harness.runner.workplace import Workplace
 from harness.store import Store
 from harness.store.evaluation_records import EvaluationRecord
@@ -504,10 +505,13 @@ class SessionRunner:
             frame,
             started_at=datetime.now(UTC),
             details={"prompt": told},
-            threads=cell.workload.threads or self._job.threads,
+            threads=self._threads(cell),
         )
         record = self._measure(one, frame, spec, label, None)
         return self.keep(one, label, self._marked(one, record))
+
+    def _threads(self, cell: Cell) -> int:
+        return asked_threads(cell, self._catalogue.entries[cell.framework].backend, self._job.threads)
 
     def _marked(self, one: Ready, record: RunRecord) -> RunRecord:
         """The run, marked where it is faster than this machine's memory allows."""
@@ -596,7 +600,7 @@ class SessionRunner:
             artifact=one.artifact.entry,
             device=one.cell.device,
             api=one.cell.api,
-            threads=one.cell.workload.threads or self._job.threads,
+            threads=self._threads(one.cell),
             context_tokens=context_tokens,
             options=dict(one.cell.options),
             batch=batch,

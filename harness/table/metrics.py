@@ -55,8 +55,8 @@ def as_joules(value: float) -> str:
 
 
 def as_percent(value: float) -> str:
-    """A share as per cent: ``62.3 %``."""
-    return f"{100 * value:.1f} %"
+    """A share as per cent: ``62.3 %``; never ``-0.0 %``."""
+    return f"{round(100 * value, 1) + 0.0:.1f} %"
 
 
 def as_factor(value: float) -> str:

@@ -1,7 +1,7 @@
 r"""The table for LaTeX, with booktabs: ``\usepackage{booktabs}`` is all that it needs.
 
-Contract: every engine sets it. Letters that pdfLaTeX does not know are set by XeLaTeX and LuaLaTeX, with a font that has
-them, and are their numbers in pdfLaTeX.
+Contract: every engine sets it. XeLaTeX and LuaLaTeX set letters that pdfLaTeX does not know, with a font that has them;
+in pdfLaTeX these are their numbers.
 """
 
 from __future__ import annotations

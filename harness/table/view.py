@@ -21,7 +21,7 @@ from harness.table.facts import About
 from harness.table.metrics import METRICS, as_fallbacks, as_percent
 from harness.table.rows import BASELINE_SUSPECT, QUALITY_KEYS, Row
 from harness.table.task_lines import task_lines
-from harness.table.uncertainty import uncertain_text, with_half
+from harness.table.uncertainty import uncertain_text
 from harness.table.where import columns as column_names
 from harness.table.where import parse_where
 
@@ -340,8 +340,8 @@ def figure_text(row: Row, key: str) -> str:
     interval = (row["intervals"] or {}).get(key)
     if interval and interval[0] < interval[1]:
         half = (interval[1] - interval[0]) / 2
-        if METRICS[key].format is as_percent and value:  # a share of a share is nobody's spread
-            text = with_half(as_percent, value, half)
+        if METRICS[key].format is as_percent:  # points: a share of a share is nobody's spread
+            text += f" ±{100 * half:.2g}"
         elif value:
             text += f" {_spread(100 * half / abs(value))}"
     return text + figure_marks(row, key)
@@ -507,7 +507,8 @@ def _reading(rows: Sequence[Row], left: Sequence[str], figures: Sequence[str], c
     shown = [*left, *figures]
     if any((row["intervals"] or {}).keys() & set(shown) for row in rows):
         lines.append(
-            "± is half the 95 % interval: of the median over runs, or over scored windows for quality."
+            "± is half the 95 % interval, of shares in points: of the median over runs, or over scored windows for "
+            "quality."
         )
     remarks = {
         f"{METRICS[key].title}: {row.notes[key]}."

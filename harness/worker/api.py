@@ -366,6 +366,8 @@ class Backend(ABC):
     loads_file: ClassVar[bool] = True
     #: False where the framework decides on its threads alone: a workload that names a number cannot be run.
     takes_threads: ClassVar[bool] = True
+    #: The framework's own setting for them, where a suite may give it: its number is then what is asked for.
+    threads_option: ClassVar[str | None] = None
     #: Native half precision: the speed baseline. None: fp32 only.
     baseline_precision: ClassVar[str | None] = "fp16"
     #: True for test backends: never part of `all`.

@@ -52,7 +52,14 @@ def test_a_quiet_run_is_ok() -> None:
         ({"steal_share": 0.023, "steal_s": 0.46}, "steal time 2.3 % (limit 1 %)"),
         (PRESSED, "CPU pressure 43 % of the time, the worker waited 10 % of its CPU time (limit 5 %)"),
         ({"foreign_cores": 1.2}, "foreign CPU load 120 % of a core (limit 10 %)"),
-        ({"involuntary_switches": 20_000}, "involuntary context switches 1000 a CPU second (limit 500)"),
+        (
+            {"involuntary_switches": 20_000, "worker_waited_s": 2.0, "foreign_cores": 0.08},
+            "involuntary context switches 1000 a CPU second (limit 500)",
+        ),
+        (
+            {"involuntary_switches": 20_000, "worker_waited_s": None, "foreign_cores": None},
+            "involuntary context switches 1000 a CPU second (limit 500)",
+        ),
         ({"memory_pressure_share": 0.2}, "memory pressure 20 % of the time (limit 1 %)"),
         ({"major_faults": 4000}, "major page faults 400 a second (limit 50)"),
         ({"swapped_bytes": 35_000_000}, "swapping 3.5 MB a second (limit 1 MB)"),
@@ -91,6 +98,13 @@ def test_figures_at_their_limits_are_still_ok() -> None:
         gpus=(BOARD,),
     )
     assert verdict(edge) == ("ok", ())
+
+
+def test_threads_that_yield_while_they_spin_are_not_disturbed() -> None:
+    yielding = replace(CLEAN, involuntary_switches=6_000_000, worker_waited_s=30.0, foreign_cores=0.05)
+    assert verdict(yielding) == ("ok", ())
+    assert verdict(replace(yielding, foreign_cores=0.06))[0] == "suspect"
+    assert verdict(replace(yielding, foreign_cores=0.06, worker_waited_s=0.9)) == ("ok", ())
 
 
 def test_single_ticks_of_a_short_window_flag_nothing() -> None:

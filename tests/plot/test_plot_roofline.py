@@ -95,9 +95,9 @@ def test_what_cannot_be_placed_is_named_with_its_reason() -> None:
     )
     assert {mark.framework for mark in data.marks} == {"llamacpp"}
     assert data.missing == {
-        "mlx int4 (4bit) gpu:0.metal": "the bench measures the CPU and its memory, not gpu:0.metal",
-        "qnn int4 (W8A16) cpu": "needs Windows",
-        "openvino int4 cpu": "the workload generates no token",
+        "mlx int4 (4bit) gpu:0.metal pp32+tg4": "the bench measures the CPU and its memory, not gpu:0.metal",
+        "qnn int4 (W8A16) cpu pp32+tg4": "needs Windows",
+        "openvino int4 cpu pp32": "the workload generates no token",
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 from site_labs import HOSTILE, fill_hostile, fill_winner
 
 from harness.cli import main
-from harness.publish import HEADLINE, MARK
+from harness.publish import HEADLINE, MARK, RESULTS
 from harness.store import Store
 
 
@@ -103,3 +103,34 @@ def test_the_template_has_headings_and_no_figures() -> None:
     text = (Path(__file__).parents[2] / "reports" / "text.template.md").read_text(encoding="utf-8")
     assert "## What surprised" in text
     assert not re.search(r"\d", text)
+
+
+def test_the_report_is_made_again_from_the_results_beside_it(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "r"
+    folder.mkdir()
+    (folder / "text.md").write_text("# My own title\n\nWords.\n", encoding="utf-8")
+    assert publish(database, folder, "--keep-results") == 0
+    first = contents(folder)
+    assert first["README.md"].decode().startswith(f"{MARK}\n\n# My own title\n\nWords.\n\n## ")
+    assert RESULTS in first
+    next(folder.glob("*.svg")).unlink()
+    (folder / "README.md").write_text(f"{MARK}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)  # where there is no database
+    monkeypatch.delenv("EDGEBENCH_DB", raising=False)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "--publish", "r"])
+    assert not ended.value.code
+    assert f"from {Path('r') / RESULTS}" in capsys.readouterr().err
+    assert contents(folder) == first
+
+
+def test_keeping_results_needs_a_report_to_lie_beside(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "--db", str(database), "--keep-results"])
+    assert ended.value.code == 2
+    assert "--publish" in capsys.readouterr().err

@@ -81,7 +81,7 @@ def test_a_browser_runs_nothing() -> None:
 
 
 def view() -> View:
-    return build_view(ROWS, ABOUT)
+    return build_view(ROWS, ABOUT, counted=True)
 
 
 def test_markdown_and_latex_have_the_same_content_as_the_view() -> None:

@@ -48,6 +48,7 @@ def test_every_metric_has_one_name_and_units_that_its_name_ends_in() -> None:
         (metrics.as_seconds, 4.2e-5, "42 µs"),
         (metrics.as_joules, 0.0125, "12.5 mJ"),
         (metrics.as_percent, 0.62345, "62.3 %"),
+        (metrics.as_percent, -0.0001, "0.0 %"),
         (metrics.as_factor, 2.314, "2.31×"),
         (metrics.as_number, 125.456, "125.5"),
         (metrics.as_number, 1234567.0, "1,234,567"),

@@ -201,8 +201,8 @@ def test_speed_up_and_memory_are_against_the_same_framework_at_half_precision() 
 
 
 def test_a_speed_up_has_its_interval_from_both_sides() -> None:
-    base = replace(HALF, runs=tuple(run(f"b{at}", 0.1, 20 + at / 10, 500 + at) for at in range(6)))
-    own = tuple(run(f"o{at}", 0.05, 10 + at / 10, 300 + at) for at in range(6))
+    base = replace(HALF, runs=tuple(run(f"b{at}", 0.1, 20 + at, 500 + at) for at in range(6)))
+    own = tuple(run(f"o{at}", 0.05, 10 + at, 300 + at) for at in range(6))
     rows = comparison_rows(session(base, cell("llamacpp", "int4", "Q4_K_M", runs=own)))
     (low, high), value = rows[1]["intervals"]["speedup_decode"], rows[1]["speedup_decode"]
     sides = [rows[at]["intervals"]["decode_tps"] for at in (0, 1)]
