@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.plot.drawn import STANDINGS, Figures, Subject, flat, nothing, session_line, summed
 from harness.plot.palette import NEUTRAL
@@ -172,15 +172,15 @@ def _text(field: Field, key: str) -> str:
 
 
 def heatmap_chart(data: Heatmap) -> alt.VConcatChart:
-    """The chart: three panels; a figure that is not ranked stands on white, in a frame."""
+    """The chart: three panels; a figure that is not ranked has a frame and no colour."""
     import altair as alt
 
     from harness.plot import parts
 
     standings = {field.subject.standing for field in data.fields}
-    signs = [f"{_SIGNS[one]} {one}, on white: unranked" for one in STANDINGS[1:] if one in standings] + (
-        [f"{_HOLE} no figure; the pointer shows why"] if any(f.reasons for f in data.fields) else []
-    )
+    signs = [
+        f"{_SIGNS[one]} {one}, without a colour: unranked" for one in STANDINGS[1:] if one in standings
+    ] + ([f"{_HOLE} no figure; the pointer shows why"] if any(f.reasons for f in data.fields) else [])
     chart: alt.VConcatChart = alt.vconcat(
         *(_panel(data, key) for key in PANELS),
         title=parts.title_of(
@@ -189,10 +189,8 @@ def heatmap_chart(data: Heatmap) -> alt.VConcatChart:
     ).resolve_scale(color="independent")
     # One choice for all panels: altair would join one of each by itself, with a warning.
     views = [name for panel in chart.vconcat if (name := panel.layer[0].name) is not alt.Undefined]
-    chart.params = [
-        alt.TopLevelSelectionParameter(**one.param.to_dict(), views=views)
-        for one in (parts.chosen_framework(legend=False), parts.pointed_framework())
-    ]
+    chosen: list[Any] = [parts.chosen_framework(legend=False).param, parts.pointed_framework().param]
+    chart.params = [alt.TopLevelSelectionParameter(**one.to_dict(), views=views) for one in chosen]
     framed: alt.VConcatChart = chart.configure_view(stroke=None).configure_axis(grid=False, labelLimit=300)
     return framed
 

@@ -83,10 +83,13 @@ def selection_matrix(
         ranked = [row for row in there if not_shippable(row, with_suspect=with_suspect) is None]
         claims = claims_of(platform)
         for need, column in OBJECTIVES.items():
-            # What is asked for first, and then the rest in its usual order.
-            order = tuple(dict.fromkeys([column, *OBJECTIVES.values()]))
+            # What is asked for first, and then in its usual order what every row with that figure has: none is unknown
+            # for want of what only decides among equals.
+            had = [row for row in ranked if row[column] is not None]
+            rest = [one for one in OBJECTIVES.values() if all(row[one] is not None for row in had)]
+            order = tuple(dict.fromkeys([column, *rest]))
             found = recommend(there, limits, Preference(order, {}), with_suspect=with_suspect, repeated=False)
             known = found.choice is not None and found.choice[column] is not None
-            best, tried = found.choice if known else None, sum(row[column] is not None for row in ranked)
-            cells.append(MatrixCell(platform, need, column, best, len(found.possible), tried, claims))
+            best = found.choice if known else None
+            cells.append(MatrixCell(platform, need, column, best, len(found.possible), len(had), claims))
     return cells

@@ -95,13 +95,7 @@ def _namer(found: Recommendation, machines: Mapping[str, str]) -> Namer:
 
 
 def _figure(row: Row, key: str) -> str:
-    if row[key] is None:
-        return ""
-    text = METRICS[key].format(row[key])
-    interval = (row["intervals"] or {}).get(key)
-    if interval is None:
-        return text
-    return f"{text} ({METRICS[key].format(interval[0])} to {METRICS[key].format(interval[1])})"
+    return "" if row[key] is None else uncertain_text(row, key)
 
 
 def _why(found: Recommendation, machines: Mapping[str, str]) -> Iterator[str]:

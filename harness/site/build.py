@@ -14,6 +14,7 @@ from harness.frameworks import frameworks
 from harness.site.changes import UNRESOLVED
 from harness.site.session import Published, SessionPages
 from harness.site.shell import Folder, Shell
+from harness.site.ship import ship_page
 from harness.site.subjects import SubjectPages
 from harness.site.summary import SummaryPages
 from harness.site.ways import Ways
@@ -92,7 +93,7 @@ def build_site(
         "Models": subjects.models(), "Frameworks": subjects.frameworks(spans), "Machines": subjects.machines(),
     }  # fmt: skip
     summary = SummaryPages(store, shell, folder, featured, ways)
-    summary.ship()
+    folder.write("ship.html", ship_page(store, shell, featured))
     summary.coverage()
     summary.failures()
     summary.versions(spans)

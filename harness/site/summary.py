@@ -11,11 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from harness.plot.subjects import usual
 from harness.precision import precision_rank
-from harness.recommend.matrix import selection_matrix
-from harness.recommend.showing import cell_text, claim_text, of_platforms
-from harness.recommend.wishes import OBJECTIVES, Limits
 from harness.safe_text import without_passwords
 from harness.site.grid import has_figures, make_grid
 from harness.site.names import slug
@@ -24,19 +20,15 @@ from harness.site.samples import Text
 from harness.site.session import Published
 from harness.site.shell import MOST_BYTES, Folder, Shell, asset
 from harness.site.ways import Ways
-from harness.site.wishes import wishes_block, wishes_script, wishes_style
 from harness.store import Store, overview
 from harness.store.versions import state_of
 from harness.table.claims import load_claims, stands_for_claim
 from harness.table.definitions import COMPOUND, DEFINITIONS
 from harness.table.metrics import METRICS
-from harness.table.rows import Row
 from harness.table.view import label, model_text
 
 #: Sessions on a page of their list.
 SESSIONS_OF_A_PAGE = 500
-#: What a page has beside its content, its style and script included.
-_FRAME_BYTES = 60_000
 _HEADLINE = (
     "peak_rss_bytes", "memory_reduction", "speedup_decode", "decode_tps", "prefill_tps", "kld_mean", "same_top",
     "energy_joules_per_decode_token", "bits_per_weight",
@@ -141,83 +133,6 @@ class SummaryPages:
             Text(f"{measured} of {len(one.shown)}", float(measured)),
             Text(ended),
         ]
-
-    def ship(self) -> None:
-        """The recommendation, moved by sliders."""
-        processors: dict[str, str | None] = {
-            machine: self._store.describe("machine", machine)["cpu_model"]
-            for machine in sorted({one.machine_id for one in self._featured})
-        }
-        names = {one.machine_id: one.about.machine_name for one in self._featured}
-        # By their values: a row is made anew where it is told what it does not compare with.
-        pages = {id(one.row.values): one.page for one in self._shown}
-        rows: list[Row] = []
-        block, left_out = "", 0
-        for session in self._featured:
-            # Those that nobody measured too, where there is room: they are unknown, and the page says so.
-            measured = [one.row for one in session.shown if has_figures(one.row)]
-            for own in ([one.row for one in session.shown], measured):
-                more = [*rows, *own]
-                any_figure = any(has_figures(row) for row in more)
-                made = (
-                    wishes_block(more, processors, lambda row: pages[id(row.values)], names)
-                    if any_figure
-                    else ""
-                )
-                if len(made.encode()) <= MOST_BYTES - _FRAME_BYTES:
-                    rows, block = more, made
-                    break
-            else:
-                left_out += 1
-        self._folder.write(
-            "ship.html",
-            self._shell.page(
-                "ship",
-                root="",
-                heading="Which one should I ship?",
-                current="Which one to ship",
-                trail=[("index.html", "Overview")],
-                scripts=[*([wishes_script()] if block else []), asset("table.js")],
-                styles=[wishes_style()],
-                **self._matrix(processors, pages),
-                # Escaped where it is made.
-                block=Markup(block),
-                left_out=left_out,
-            ),
-        )
-
-    def _matrix(
-        self, processors: Mapping[str, str | None], pages: Mapping[int, str | None]
-    ) -> dict[str, object]:
-        """The selection matrix of the model that most rows are of: heads, rows, and the claims beside it."""
-        every = [one.row for one in self._shown]
-        most = usual(every)
-        model = None if most is None else most[0]
-        rows = [row for row in every if str(row["model"]) == model]
-        matrix = of_platforms(selection_matrix(rows, processors, Limits()))
-
-        def led(measured: Row | None, column: str) -> str | None:
-            page = None if measured is None else pages[id(measured.values)]
-            return None if page is None else f"{page}#{column}"
-
-        table = [
-            [
-                Text(platform),
-                *(Text(cell_text(one), None, led(one.measured, one.column)) for one in cells.values()),
-            ]
-            for platform, cells in matrix.items()
-        ]
-        claims = [
-            f"{platform}: {claim_text(claim)}"
-            for platform, cells in matrix.items()
-            for claim in next(iter(cells.values())).claims
-        ]
-        workloads = sorted({str(row["workload"]) for row in rows if row["runs"]})
-        heads = ("Platform", *(need.capitalize() for need in OBJECTIVES))
-        return {
-            "matrix": table, "matrix_heads": heads, "matrix_claims": claims, "matrix_model": model,
-            "matrix_workloads": workloads,
-        }  # fmt: skip
 
     # -- coverage and failures ------------------------------------------------------------------------------------
 

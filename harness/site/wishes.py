@@ -25,6 +25,7 @@ from harness.recommend.wishes import OBJECTIVES
 from harness.safe_text import printable, printable_values
 from harness.table.metrics import METRICS
 from harness.table.rows import Row
+from harness.table.uncertainty import uncertain_text
 from harness.table.view import row_name
 
 _HERE = Path(__file__).parent
@@ -119,7 +120,7 @@ def _row(row: Row, platforms: list[str], href: Href | None, where: str, text: in
         if row["scored_positions"] is None
         else [text, row["score_window"], row["scored_positions"]],
         "figures": {column: row[column] for column in COLUMNS if row[column] is not None},
-        "texts": {column: _text(row, column) for column in COLUMNS if row[column] is not None},
+        "texts": {column: uncertain_text(row, column) for column in COLUMNS if row[column] is not None},
         "why": {column: row.notes.get(column) or why_not for column in COLUMNS if row[column] is None}
         if nobody is None
         else {},
@@ -130,14 +131,6 @@ def _row(row: Row, platforms: list[str], href: Href | None, where: str, text: in
         },
         "intervals": {column: intervals[column] for column in COLUMNS if column in intervals},
     }
-
-
-def _text(row: Row, column: str) -> str:
-    text: str = METRICS[column].format(row[column])
-    interval = (row["intervals"] or {}).get(column)
-    if interval is None:
-        return text
-    return f"{text} ({METRICS[column].format(interval[0])} to {METRICS[column].format(interval[1])})"
 
 
 def wishes_script() -> str:

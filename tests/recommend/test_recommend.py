@@ -259,6 +259,15 @@ def test_a_matrix_names_the_precision_and_the_figure_and_no_claim_where_limits_l
 
     assert line(LIMITS)["Speed"] == "llamacpp int4 (Q4_0) cpu: 100 (3 runs), best of 2"
     assert line(LIMITS)["Energy"].startswith("claimed: openvino")
+    # Nobody's speed is unknown for want of an energy that one row alone has.
+    metered = row("Q2_K", 10, 4e8, 0.1, energy_joules_per_decode_token=0.2)
+    cells = {
+        one.need: one
+        for one in selection_matrix([*rows, metered], processors, LIMITS)
+        if one.platform == "intel"
+    }
+    assert [cells[need].candidates for need in ("speed", "energy")] == [3, 1]
+    assert cells["speed"].measured is FAST
     assert line(Limits(min_decode_tps=200))["Speed"] == "none of 2 measured is known to keep the limits"
 
 
