@@ -195,7 +195,7 @@ def test_the_frontier_is_what_nothing_beats_and_holds_every_weighted_choice(
 ) -> None:
     rows = [row(str(place), *one) for place, one in enumerate(each)]
     order = preference("speed,memory,accuracy", None)
-    found = recommend(rows, LIMITS, order)
+    found = recommend(rows, LIMITS, order, repeated=False)
     worth = {id(one): tuple(utility(key, one[key]) for key in order.order) for one in rows}
 
     def beats(one: Row, other: Row) -> bool:
