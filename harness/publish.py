@@ -2,16 +2,13 @@
 
 Owns which files there are and what stands in them. Imports the table, the plots and, when it is called, what draws
 them. Contract: the same database and the same ``text.md`` give the same bytes; texts of a database are shown, not
-obeyed; ``text.md`` is read and never written, and no other file is touched but those of an earlier report. The results
-may lie beside the report, so that whoever has the folder can make it again.
+obeyed; ``text.md`` is read and never written, and no other file is touched but those of an earlier report.
 """
 
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +30,6 @@ MARK = "<!-- Written by edgebench report --publish; text.md is where to write. -
 TEXT = "text.md"
 #: The table of claims beside measurements alone, to be shown elsewhere; not there where no claim was measured.
 HEADLINE = "headline.md"
-#: What the report was made from: an export that `edgebench import` takes in.
-RESULTS = "results.zip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,39 +93,6 @@ def publish(store: Store, sessions: Sequence[str], folder: Path, *, title: str) 
         ) from error
     files = {readme.name, *pictures, *([HEADLINE] if claimed else [])}
     return Publication(readme, tuple(sorted(files)), bool(words))
-
-
-@contextmanager
-def kept_results(folder: Path) -> Iterator[Store]:
-    """The results that lie beside a report, in a database for as long as it takes.
-
-    Raises:
-        EdgebenchError: they are damaged, or of a newer program.
-    """
-    from harness.exchange.own_import import import_own
-
-    with (
-        tempfile.TemporaryDirectory(prefix="edgebench-") as place,
-        Store.open(Path(place) / "results.db") as store,
-    ):
-        import_own(store, folder / RESULTS)
-        yield store
-
-
-def keep_results(db: str, sessions: Sequence[str], folder: Path) -> None:
-    """Put what a report was made from beside it; an earlier file is replaced when the new one is whole.
-
-    Raises:
-        EdgebenchError: it cannot be read or written.
-    """
-    from harness.exchange import export
-    from harness.exchange.choosing import Wish
-    from harness.exchange.source import opened
-
-    with opened(db) as source, tempfile.TemporaryDirectory(prefix=".results-", dir=folder) as place:
-        made = Path(place) / RESULTS
-        export.export(source, made, "csv", Wish(sessions=sessions))
-        made.replace(folder / RESULTS)
 
 
 def _is_ours(name: str) -> bool:

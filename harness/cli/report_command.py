@@ -116,22 +116,23 @@ def command(
 def _publish(folder: Path, sessions: tuple[str, ...], title: str, db: str, keep: bool, as_json: bool) -> None:
     from click.core import ParameterSource
 
-    from harness.publish import RESULTS, kept_results, publish
-    from harness.publish import keep_results as keep_results_of
+    from harness.kept_results import RESULTS, keep_results, kept_results
+    from harness.publish import publish
     from harness.store import Store
 
     told = click.get_current_context().get_parameter_source("db") is not ParameterSource.DEFAULT
     from_kept = not told and not keep and (folder / RESULTS).is_file()
     if from_kept:
         tell(f"from {folder / RESULTS}; name a database with --db to make it from another")
-    with (
-        kept_results(folder) if from_kept else Store.open(db, read_only=True) as store,
-        store.computing(),
-    ):
-        chosen = _chosen(store, sessions)
-        written = publish(store, chosen, folder, title=title)
+        with kept_results(folder) as (store, kept), store.computing():
+            chosen = kept if not sessions else _chosen(store, sessions)
+            written = publish(store, chosen, folder, title=title)
+    else:
+        with Store.open(db, read_only=True) as store, store.computing():
+            chosen = _chosen(store, sessions)
+            written = publish(store, chosen, folder, title=title)
     if keep:
-        keep_results_of(db, chosen, folder)
+        keep_results(db, chosen, folder)
     if as_json:
         print_json({"path": str(written.path), "files": list(written.files), "text": written.text})
     else:

@@ -10,7 +10,8 @@ import pytest
 from site_labs import HOSTILE, fill_hostile, fill_winner
 
 from harness.cli import main
-from harness.publish import HEADLINE, MARK, RESULTS
+from harness.kept_results import RESULTS, without_places
+from harness.publish import HEADLINE, MARK
 from harness.store import Store
 
 
@@ -134,3 +135,20 @@ def test_keeping_results_needs_a_report_to_lie_beside(
         main(["report", "--db", str(database), "--keep-results"])
     assert ended.value.code == 2
     assert "--publish" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('["/home/me/lab/bin/edgebench","run"]', '[".../bin/edgebench","run"]'),
+        ('File "/home/me/harness/worker/main.py", line 3', 'File ".../worker/main.py", line 3'),
+        (r'"C:\\Users\\me\\lab\\full.db"', r'".../lab\\full.db"'),
+        ("--db=/home/me/lab/full.db", "--db=.../lab/full.db"),
+        ("no zone under /sys/class/powercap", "no zone under /sys/class/powercap"),
+        ("see https://example.org/a/b/c/d", "see https://example.org/a/b/c/d"),
+        ("12/30/2026 and a/b/c", "12/30/2026 and a/b/c"),
+        ("/tmp/x", "/tmp/x"),
+    ],
+)
+def test_what_is_kept_says_no_more_of_the_machine_than_it_must(text: str, told: str) -> None:
+    assert without_places(text) == told
