@@ -1,7 +1,7 @@
 """The written table of a session: HTML and Markdown files beside the database.
 
-Owns where they are and what a session's rows are. Contract: a report is written whole or not at all, and writing it
-again from the same database gives the same bytes.
+Owns where they are, what a session's rows are, and which sessions are meant where none is named. Contract: a report is
+written whole or not at all, and writing it again from the same database gives the same bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.files import write_atomically
 from harness.frameworks import frameworks
 from harness.names import safe_name
-from harness.store import Store
+from harness.store import Store, overview
 from harness.table import Row, comparison_rows, render
 from harness.table.facts import About, SessionFacts
 from harness.table.imported import imported_rows
@@ -39,6 +39,15 @@ def session_rows(store: Store, session_id: str, *, with_suspect: bool = False) -
     if facts.source is not None:
         return imported_rows(facts), facts.about()
     return comparison_rows(facts, with_suspect=with_suspect), facts.about()
+
+
+def newest_of_machines(store: Store) -> list[str]:
+    """The newest measured session of each machine, newest first."""
+    with store.reading() as connection:
+        machines = overview.machine_ids(connection)
+    found = [store.newest_session(machine=machine) for machine in machines]
+    # Their ids sort by time.
+    return sorted((one for one in found if one is not None), reverse=True)
 
 
 def write_report(store: Store, session_id: str) -> Report:

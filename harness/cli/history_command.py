@@ -151,6 +151,7 @@ def _of_cell(
     if found.holes:
         tell(f"{found.holes} sessions have no value of {wanted} that counts")
     if out is not None:
+        from harness.history.words import axis_title
         from harness.plot.history import history_chart
         from harness.plot.save import save_chart
 
@@ -161,8 +162,11 @@ def _of_cell(
                 series.index,
                 series.values,
                 analysis,
-                value_title=wanted,
-                index_title="session",
+                value_title=axis_title(wanted),
+                index_title="session of the series",
+                subtitle=[
+                    f"{machine_name}; sessions {found.points[0].session_id} to {found.points[-1].session_id}"
+                ],
                 told=found.told(),
                 subtitle=_plot_lines(found, analysis, causes),
             ),

@@ -19,7 +19,8 @@ Examples:
   edgebench recommend --max-memory 2GB --min-decode-tps 20 --max-kld 0.05
   edgebench recommend --max-memory 500MB --prefer accuracy,speed
   edgebench recommend --weights speed=1,memory=1,accuracy=5 --device cpu
-  edgebench recommend --matrix                  platform x need, from all that was measured
+  edgebench recommend --platform apple --max-joules-per-token 0.5 --weights speed=1,energy=2
+  edgebench recommend --matrix                  platform x need, from the newest session of each machine
 """
 
 
@@ -55,8 +56,7 @@ Examples:
 )
 @click.option(
     "--session", "sessions", metavar="ID", multiple=True,
-    help="Among the rows of this session; may be repeated. "
-    "Default: the newest one of each machine, among the newest 20.",
+    help="Among the rows of this session; may be repeated. Default: the newest measured one of each machine.",
 )  # fmt: skip
 @click.option("--with-suspect", is_flag=True, help="Rows of which all runs are suspect may be chosen too.")
 @click.option("--matrix", is_flag=True, help="Print the framework selection matrix instead: platform x need.")
@@ -104,39 +104,39 @@ def command(
     meets = parse_where(where or "")
     name = "json" if as_json else format_
     color = output is None and sys.stdout is not None and sys.stdout.isatty()
+    if matrix and (platform, prefer, weights) != (None, None, None):
+        raise UsageError(
+            "--matrix shows every platform by every need",
+            next_step="leave --platform, --prefer and --weights out beside it",
+        )
     with Store.open(db, read_only=True) as store, store.computing():
         rows = _rows(store, sessions, with_suspect=with_suspect)
-        processors = {
-            machine: store.describe("machine", machine)["cpu_model"]
-            for machine in {row["machine"] for row in rows}
-        }
-    rows = [
-        row
-        for row in rows
-        if meets(row.values)
-        and (device is None or row["device"] == device)
-        and (model is None or row["model"] == model)
-    ]
-    models = sorted({str(row["model"]) for row in rows})
-    if len(models) > 1 and not matrix:
+        about = {machine: store.describe("machine", machine) for machine in {row["machine"] for row in rows}}
+    processors = {machine: each["cpu_model"] for machine, each in about.items()}
+    kept = [row for row in rows if meets(row.values)]
+    if rows and not kept:
+        raise UsageError(f"no row is {where}", next_step="`edgebench table` shows what there is")
+    rows = _named(_named(kept, "model", model), "device", device)
+    # Nobody ships a synthetic model: it is no other model to choose beside.
+    models = sorted({str(row["model"]) for row in rows if not row["synthetic"]})
+    if len(models) > 1:
         raise UsageError(
             f"the rows are of several models: {', '.join(models)}",
             next_step="choose one with --model: a divergence compares within one model only",
         )
     if matrix:
         cells = selection_matrix(rows, processors, limits, with_suspect=with_suspect)
-        view, document, status = matrix_view(cells), matrix_json, 0
-        text = document(cells) + "\n" if name == "json" else render_view(view, name, terminal_width(), color)
+        view = matrix_view(cells, sorted({str(row["workload"]) for row in rows if row["runs"]}))
+        document, status = matrix_json(cells), 0
     else:
         if platform is not None:
             rows = of_platform(rows, processors, platform)
+        nowhere = None if rows else platform
         found = recommend(rows, limits, wish, with_suspect=with_suspect)
-        status = 3 if found.choice is None else 0
-        text = (
-            json_of(found) + "\n"
-            if name == "json"
-            else render_view(view_of(found), name, terminal_width(), color)
-        )
+        names = {machine: each["name"] for machine, each in about.items()}
+        view = view_of(found, machines=names, nowhere=nowhere)
+        document, status = json_of(found, nowhere=nowhere), 3 if found.choice is None else 0
+    text = f"{document}\n" if name == "json" else render_view(view, name, terminal_width(), color)
     write_output(text, output)
     sys.exit(status)
 
@@ -152,19 +152,29 @@ def _size(text: str | None) -> int | None:
         raise UsageError(f"--max-memory: {error}", next_step="write 2GB or 500MiB") from None
 
 
+def _named(rows: list[Row], key: str, value: str | None) -> list[Row]:
+    """The rows of one model or device; all where none is named."""
+    if value is None:
+        return rows
+    kept = [row for row in rows if row[key] == value]
+    if not kept:
+        known = sorted({str(row[key]) for row in rows})
+        raise UsageError(
+            f"no row is of the {key} {value!r}",
+            next_step=f"choose from {', '.join(known)}" if known else "`edgebench table` shows what there is",
+        )
+    return kept
+
+
 def _rows(store: Store, prefixes: tuple[str, ...], *, with_suspect: bool) -> list[Row]:
     """The rows of the sessions named, or of the newest one of each machine."""
     from harness.cli.lookup import session_id_of
-    from harness.report import session_rows
+    from harness.report import newest_of_machines, session_rows
 
     if prefixes:
-        ids = [session_id_of(store, prefix) for prefix in dict.fromkeys(prefixes)]
+        ids = list(dict.fromkeys(session_id_of(store, prefix) for prefix in prefixes))
     else:
-        newest: dict[str, str] = {}
-        for one in store.sessions():
-            if one["origin"] == "measured":
-                newest.setdefault(str(one["machine_id"]), str(one["id"]))
-        ids = list(newest.values()) or [session_id_of(store, None)]
+        ids = newest_of_machines(store) or [session_id_of(store, None)]
     rows = []
     for session in ids:
         found, about = session_rows(store, session, with_suspect=with_suspect)

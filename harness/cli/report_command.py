@@ -145,7 +145,7 @@ def _publish(folder: Path, sessions: tuple[str, ...], title: str, db: str, keep:
 
 def _chosen(store: Store, prefixes: tuple[str, ...]) -> list[str]:
     from harness.cli.lookup import session_id_of
-    from harness.site.build import newest_of_machines
+    from harness.report import newest_of_machines
 
     if prefixes:
         return list(dict.fromkeys(session_id_of(store, prefix) for prefix in prefixes))

@@ -26,6 +26,8 @@ IDENTITY = ("model", "framework", "precision", "recipe", "device", "workload", "
 _FREES = {
     "framework": ("recipe", "options"),
     "precision": ("recipe",),
+    # Two recipes are mostly of two precisions.
+    "recipe": ("precision",),
     "precision_class": ("precision", "recipe"),
 }
 #: Compared unasked.

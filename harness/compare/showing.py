@@ -89,8 +89,18 @@ def _line(metric: str, one: Ratio) -> tuple[str, ...]:
 
 def _means(found: Comparison) -> Iterator[str]:
     for metric, mean in found.means.items():
-        if mean.ratio is not None:
-            yield f"{METRICS[metric].title}: {_mean(mean)}, over {mean.cells} of {len(found.pairs)} common cells"
+        if mean.ratio is None:
+            continue
+        cells = _over(found, metric)
+        every = len(cells) == len(found.pairs)
+        # Where it is all of them they stand in the table; else it says which.
+        which = "" if every else f": {'; '.join(cells)}"
+        yield f"{METRICS[metric].title}: {_mean(mean)}, over {len(cells)} of {len(found.pairs)} common cells{which}"
+
+
+def _over(found: Comparison, metric: str) -> list[str]:
+    """The common cells that a geometric mean is over."""
+    return [cell_name(pair, found) for pair in found.pairs if pair.ratios[metric].ratio is not None]
 
 
 def _mean(mean: Mean) -> str:
@@ -126,6 +136,9 @@ def _side(name: str, side: Side) -> str:
 
 
 def _reading(found: Comparison) -> Iterator[str]:
+    if not found.pairs:
+        yield "Nothing is compared: the two sides have no measured cell in common."
+        return
     yield "B / A above 1: B's figure is larger. The interval follows from the two figures' own, as if independent."
     if found.axes:
         yield f"The sides may differ in {', '.join(found.axes)}; all else that names a cell is equal."
@@ -157,7 +170,9 @@ def json_of(found: Comparison) -> str:
                 }
                 for pair in found.pairs
             ],
-            "geometric_means": {metric: asdict(mean) for metric, mean in found.means.items()},
+            "geometric_means": {
+                metric: {**asdict(mean), "over": _over(found, metric)} for metric, mean in found.means.items()
+            },
             "left_out": [
                 {"side": name.lower(), "cell": row_name(row, IDENTITY), "reason": reason}
                 for name, row, reason in found.left_out

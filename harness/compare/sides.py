@@ -81,6 +81,11 @@ def find_side(
                     next_step="compare sessions that edgebench measured",
                 )
             return Side(words, found, about, keys & METRICS.keys())
+    if not sessions:
+        raise UsageError(
+            f"{store.place} holds no session yet that was measured",
+            next_step="measure first: edgebench run quickstart",
+        )
     where = ids[0] if ids else f"the newest {len(sessions)} sessions of {store.place}"
     raise UsageError(
         f"no row of {where} is {','.join(conditions) or 'there'}",

@@ -23,6 +23,20 @@ def value_text(metric: str, value: float) -> str:
     return f"{value:.5g}" if known is None else known.format(value)
 
 
+def figure_title(metric: str) -> str:
+    """What a figure is called, as a table's column is; of a task's its own name."""
+    known = METRICS.get(metric)
+    return metric if known is None else known.title
+
+
+def axis_title(metric: str) -> str:
+    """The same with its unit, where it has one."""
+    known = METRICS.get(metric)
+    return (
+        f"{figure_title(metric)} ({known.unit})" if known is not None and known.unit else figure_title(metric)
+    )
+
+
 def moved(metric: str, before: float, after: float, ratio: float | None) -> str:
     """``20.11 -> 19.02 (-5.4 %)``."""
     share = "" if ratio is None else f" ({100 * (ratio - 1):+.1f} %)"

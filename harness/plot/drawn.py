@@ -53,13 +53,16 @@ class Figures:
         heads: of the columns.
         lines: of texts.
         summary: the sentence that sums them up.
-        of: the name of each line's cell, as its `Subject` has it; empty where lines are not of cells.
+        of: what the first text of each line is of: a cell's name, as its `Subject` has it, or whatever else whoever
+            shows the table knows the samples of; empty where it is nothing of the kind.
+        second_of: the same of the second text.
     """
 
     heads: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
     summary: str
     of: tuple[str, ...] = ()
+    second_of: tuple[str, ...] = ()
 
 
 class PlotData(Protocol):

@@ -208,14 +208,15 @@ def _spec(drawn: Drawn) -> dict[str, Any]:
 
 
 def _table(figures: Figures, links: Mapping[str, str]) -> str:
-    def first(place: int, text: str) -> str:
-        way = links.get(figures.of[place]) if figures.of else None
+    def leading(text: str, of: tuple[str, ...], place: int) -> str:
+        way = links.get(of[place]) if of else None
         return _text(text) if way is None else f'<a href="{_text(way)}">{_text(text)}</a>'
 
     heads = "".join(f'<th scope="col">{_text(head)}</th>' for head in figures.heads)
     lines = "".join(
-        f'<tr><th scope="row">{first(place, line[0])}</th>'
-        + "".join(f"<td>{_text(cell)}</td>" for cell in line[1:])
+        f'<tr><th scope="row">{leading(line[0], figures.of, place)}</th>'
+        + "".join(f"<td>{leading(cell, figures.second_of, place)}</td>" for cell in line[1:2])
+        + "".join(f"<td>{_text(cell)}</td>" for cell in line[2:])
         + "</tr>\n"
         for place, line in enumerate(figures.lines)
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.plot.drawn import STANDINGS, Figures, Subject, flat, nothing, session_line, summed
 from harness.plot.palette import NEUTRAL
@@ -172,21 +172,25 @@ def _text(field: Field, key: str) -> str:
 
 
 def heatmap_chart(data: Heatmap) -> alt.VConcatChart:
-    """The chart: three panels; a figure that is not ranked stands on white, in a frame."""
+    """The chart: three panels; a figure that is not ranked has a frame and no colour."""
     import altair as alt
 
     from harness.plot import parts
 
     standings = {field.subject.standing for field in data.fields}
-    signs = [f"{_SIGNS[one]} {one}, on white: unranked" for one in STANDINGS[1:] if one in standings] + (
-        [f"{_HOLE} no figure; the pointer shows why"] if any(f.reasons for f in data.fields) else []
-    )
+    signs = [
+        f"{_SIGNS[one]} {one}, without a colour: unranked" for one in STANDINGS[1:] if one in standings
+    ] + ([f"{_HOLE} no figure; the pointer shows why"] if any(f.reasons for f in data.fields) else [])
     chart: alt.VConcatChart = alt.vconcat(
         *(_panel(data, key) for key in PANELS),
         title=parts.title_of(
             data, "each field: the fastest row of its framework, device and precision", *signs
         ),
     ).resolve_scale(color="independent")
+    # One choice for all panels: altair would join one of each by itself, with a warning.
+    views = [name for panel in chart.vconcat if (name := panel.layer[0].name) is not alt.Undefined]
+    chosen: list[Any] = [parts.chosen_framework(legend=False).param, parts.pointed_framework().param]
+    chart.params = [alt.TopLevelSelectionParameter(**one.to_dict(), views=views) for one in chosen]
     framed: alt.VConcatChart = chart.configure_view(stroke=None).configure_axis(grid=False, labelLimit=300)
     return framed
 
@@ -240,14 +244,16 @@ def _panel(data: Heatmap, key: str) -> alt.LayerChart:
         layers.append(
             alt.Chart(parts.values(ranked))
             .mark_rect(stroke="white")
-            .encode(x=x, y=y, color=colour, tooltip=tooltip)
+            .encode(x=x, y=y, color=colour, tooltip=tooltip, opacity=parts.faded(1.0))
         )
     if apart:
         layers.append(
             alt.Chart(parts.values(apart))
             .mark_rect(fillOpacity=0, stroke=NEUTRAL, strokeDash=[2, 2], strokeWidth=0.6)
-            .encode(x=x, y=y, tooltip=tooltip)
+            .encode(x=x, y=y, tooltip=tooltip, opacity=parts.faded(1.0))
         )
+    if layers:
+        layers[0] = layers[0].properties(name=f"fields_{key}")
     middle = _middle(spread, logarithmic=wide)
     dark = [one for one in ranked if (one["value"] < middle) is best]
     letters = (
@@ -260,9 +266,17 @@ def _panel(data: Heatmap, key: str) -> alt.LayerChart:
         hole = bool(drawn) and drawn[0]["value"] is None
         if drawn:
             layers.append(
-                alt.Chart(parts.values(drawn, "line", "column", "text", *(_OF_HOLE if hole else ())))
+                alt.Chart(
+                    parts.values(drawn, "framework", "line", "column", "text", *(_OF_HOLE if hole else ()))
+                )
                 .mark_text(fontSize=9, color=ink)
-                .encode(x=x, y=y, text="text:N", tooltip=of_hole if hole else alt.Undefined)
+                .encode(
+                    x=x,
+                    y=y,
+                    text="text:N",
+                    tooltip=of_hole if hole else alt.Undefined,
+                    opacity=parts.faded(1.0),
+                )
             )
     return alt.LayerChart(
         layer=layers, width=46 * len(data.columns), height=22 * len(data.lines), title=_TITLES[key]

@@ -127,14 +127,20 @@ def memory_chart(data: Memory) -> alt.LayerChart:
             color=colour,
             fillOpacity=pale,
             order="place:O",
-            opacity=alt.when(part).then(alt.value(1.0)).otherwise(alt.value(0.12)),
+            opacity=alt.when(~part)
+            .then(alt.value(0.12))
+            .when(~parts.chosen_framework(legend=False))
+            .then(alt.value(0.07))
+            .when(~parts.pointed_framework())
+            .then(alt.value(0.4))
+            .otherwise(alt.value(1.0)),
             tooltip=parts.about(
                 alt.Tooltip("part:N"),
                 alt.Tooltip("size:N", title="of it"),
                 alt.Tooltip("total:N", title="peak"),
             ),
         )
-        .add_params(part)
+        .add_params(part, parts.chosen_framework(legend=False), parts.pointed_framework())
         .properties(name="marks")
     )
     peaks = (

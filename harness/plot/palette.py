@@ -1,12 +1,14 @@
 """Colours and shapes with a fixed meaning in all plots.
 
 Owns the one assignment of colours to frameworks. Imports the standard library. Contract: a framework has the same
-colour in every plot and every version; colours are Okabe and Ito's, which people with any colour vision tell apart, and
-never the only sign: phases have shapes, suspect figures are hollow.
+colour in every plot and every version, whoever stands beside it; colours are Okabe and Ito's, which people with any
+colour vision tell apart, for frameworks of others such of Tol's as differ from them; and never the only sign: phases
+have shapes, suspect figures are hollow.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 #: Okabe and Ito's eight (2008).
@@ -29,8 +31,8 @@ _FRAMEWORKS = {
     "directml": SKY_BLUE,
     "server": BLACK,
 }
-#: Of frameworks that others add, by name; the last one is for all that remain.
-_OTHERS = (YELLOW, "#882255", "#999999")
+#: Of frameworks that others add, by their names alone: two of them may share one.
+_OTHERS = (YELLOW, "#882255", "#999999", "#332288", "#999933")
 
 #: A series over time: its values, its levels, and where they change.
 SERIES_VALUES = SKY_BLUE
@@ -44,7 +46,14 @@ NEUTRAL = "#555555"
 GRID = "#eeeeee"
 
 #: What stands for a colour on a dark ground, where the colour itself is not seen.
-ON_DARK = {NEUTRAL: "#bbbbbb", BLACK: "#ffffff", GRID: "#3a3a3a", BLUE: "#4aa3df", "#882255": "#cc6699"}
+ON_DARK = {
+    NEUTRAL: "#bbbbbb",
+    BLACK: "#ffffff",
+    GRID: "#3a3a3a",
+    BLUE: "#4aa3df",
+    "#882255": "#cc6699",
+    "#332288": "#9a8cff",
+}
 
 #: Vega's settings on a dark ground, for what a chart gives no colour of its own.
 DARK_CONFIG: dict[str, dict[str, str]] = {
@@ -83,8 +92,9 @@ PHASE_SHAPES = {"decode": "circle", "prefill": "triangle-up"}
 
 def framework_colours(frameworks: Iterable[str]) -> dict[str, str]:
     """The colour of each framework that a plot shows, in order of name."""
-    shown = sorted(set(frameworks))
-    others = [name for name in shown if name not in _FRAMEWORKS]
-    return {
-        name: _FRAMEWORKS.get(name) or _OTHERS[min(others.index(name), len(_OTHERS) - 1)] for name in shown
-    }
+    return {name: _FRAMEWORKS.get(name) or _of_name(name) for name in sorted(set(frameworks))}
+
+
+def _of_name(framework: str) -> str:
+    digest = hashlib.sha256(framework.encode("utf-8", "surrogatepass")).digest()
+    return _OTHERS[int.from_bytes(digest[:4]) % len(_OTHERS)]

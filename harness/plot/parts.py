@@ -63,11 +63,25 @@ def by_standing(shown: Iterable[str]) -> alt.Shape:
     )
 
 
-def chosen_framework() -> alt.Parameter:
-    """The frameworks that somebody clicked in the legend; with the shift key several."""
+def chosen_framework(*, legend: bool = True) -> alt.Parameter:
+    """The frameworks that somebody clicked, on a mark or in the legend; with the shift key several.
+
+    Args:
+        legend: the plot has one of frameworks.
+    """
     import altair as alt
 
-    return alt.selection_point(name="framework_choice", fields=["framework"], bind="legend")
+    bind: Any = "legend" if legend else alt.Undefined
+    return alt.selection_point(name="framework_choice", fields=["framework"], bind=bind, on="click")
+
+
+def pointed_framework() -> alt.Parameter:
+    """The framework of the mark that the pointer is on; without one all are."""
+    import altair as alt
+
+    return alt.selection_point(
+        name="framework_pointed", fields=["framework"], on="pointerover", clear="pointerout"
+    )
 
 
 def below_pointer() -> alt.Parameter:
@@ -80,10 +94,16 @@ def below_pointer() -> alt.Parameter:
 
 
 def faded(full: float = 0.9) -> Any:
-    """Opaque where the framework is chosen or nothing is."""
+    """Opaque where the framework is chosen or nothing is; less so where the pointer is on another one's mark."""
     import altair as alt
 
-    return alt.when(chosen_framework()).then(alt.value(full)).otherwise(alt.value(0.07))
+    return (
+        alt.when(~chosen_framework())
+        .then(alt.value(0.07))
+        .when(~pointed_framework())
+        .then(alt.value(0.25))
+        .otherwise(alt.value(full))
+    )
 
 
 def grown(size: int) -> Any:
@@ -161,7 +181,9 @@ def marks(
 
 def choosing(layer: alt.Chart) -> alt.Chart:
     """The layer in which legend and pointer choose; all layers may refer to the choices, which belong to one."""
-    found: alt.Chart = layer.add_params(chosen_framework(), below_pointer()).properties(name="marks")
+    found: alt.Chart = layer.add_params(chosen_framework(), pointed_framework(), below_pointer()).properties(
+        name="marks"
+    )
     return found
 
 

@@ -44,6 +44,7 @@ class QualityMark:
         subject: what it is of.
         value, low, high: tokens/s or bytes, with the 95 % interval; None without one.
         kld, kld_low, kld_high: nats, likewise.
+        positions: scored ones, on which the divergence rests; None where that was not stored.
         frontier: no other measured mark is better in one and as good in the other.
     """
 
@@ -54,6 +55,7 @@ class QualityMark:
     kld: float
     kld_low: float | None
     kld_high: float | None
+    positions: int | None
     frontier: bool
 
 
@@ -130,8 +132,11 @@ def quality_data(facts: SessionFacts, rows: Sequence[Row], against: Against) -> 
         low, high = _bounds(row, against)
         kld_low, kld_high = _bounds(row, "kld_mean")
         marks.append(
-            QualityMark(subject, row[against], low, high, row["kld_mean"], kld_low, kld_high, id(row) in best)
-        )
+            QualityMark(
+                subject, row[against], low, high, row["kld_mean"], kld_low, kld_high, row["scored_positions"],
+                id(row) in best,
+            )
+        )  # fmt: skip
     if not marks:
         raise nothing(f"both a divergence and {_WORDS[against][0]}", missing)
     marks.sort(key=lambda mark: (not mark.frontier, mark.kld))
@@ -167,6 +172,7 @@ def quality_chart(data: Quality) -> alt.LayerChart:
     tooltip = parts.about(
         alt.Tooltip("value_text:N", title=words),
         alt.Tooltip("kld_text:N", title="KLD (nats)"),
+        alt.Tooltip("positions:Q", title="scored positions", format=","),
         alt.Tooltip("frontier:N", title="on the frontier"),
     )
     bars = [
@@ -213,6 +219,7 @@ def _record(mark: QualityMark, across: Axis, up: Axis, unit: float) -> dict[str,
     return flat(
         mark,
         frontier=mark.frontier,
+        positions=mark.positions,
         x=at(across, mark.value, unit),
         x_low=at(across, mark.low, unit),
         x_high=at(across, mark.high, unit),

@@ -19,7 +19,8 @@ const ground = { background: "transparent" };
 const light = { ...ground };
 const night = { ...ground, ...__NIGHT__ };
 
-async function draw(script) {
+// night: in the colours for a dark ground.
+async function draw(script, atNight) {
   const place = document.getElementById(`${script.id}-plot`);
   const spec = JSON.parse(script.textContent);
   const options = {
@@ -28,19 +29,23 @@ async function draw(script) {
     renderer: "svg",
     defaultStyle: false,
     tooltip: { disableDefaultStyle: true },
-    config: dark.matches ? night : light,
+    config: atNight ? night : light,
   };
   try {
-    await vegaEmbed(place, dark.matches ? recoloured(spec) : spec, options);
+    await vegaEmbed(place, atNight ? recoloured(spec) : spec, options);
   } catch (error) {
     place.textContent = `This plot cannot be drawn here (${error.message}); its figures are in the table below.`;
   }
 }
 
-function drawAll() {
-  document.querySelectorAll('script[type="application/json"].plot').forEach(draw);
+function drawAll(atNight) {
+  document.querySelectorAll('script[type="application/json"].plot').forEach((script) => draw(script, atNight));
 }
 
-dark.addEventListener("change", drawAll);
-if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", drawAll);
-else drawAll();
+const asSeen = () => drawAll(dark.matches);
+dark.addEventListener("change", asSeen);
+// Paper is never dark.
+window.addEventListener("beforeprint", () => { if (dark.matches) drawAll(false); });
+window.addEventListener("afterprint", () => { if (dark.matches) drawAll(true); });
+if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", asSeen);
+else asSeen();

@@ -23,6 +23,8 @@ DRAWS = 1000
 CLOSE = 0.05
 #: What decided where no limit did: the limits are not at fault.
 NOTHING_LEFT = "nothing is left to choose from, whatever the limits"
+#: What decided where rows are left that nobody knows enough of.
+NOTHING_KNOWN = "nothing is known to keep the limits and to have every figure that counts"
 _Z95 = 1.959964
 
 
@@ -49,7 +51,7 @@ class Recommendation:
         close: others that noise would have chosen, with their share, most often first.
         none_share: of the repetitions in which no row keeps the limits.
         excluded: rows that cannot be chosen, with the reason.
-        unknown: rows that lack a figure that a limit or a preference needs.
+        unknown: rows that nobody ran, or that lack a figure that a limit or a preference needs.
         columns: what counted; a preference that no possible row has a figure for is left out.
         uncounted: preferences left out so, with the reason.
     """
@@ -89,18 +91,23 @@ def recommend(
     wanted = limits.of_columns()
     rows = tell_other_positions(rows)
     excluded: list[Excluded] = []
+    unknown: list[Excluded] = []
     candidates: list[Row] = []
     for row in rows:
         why, broken = not_shippable(row, with_suspect=with_suspect), _breaks(row, wanted)
-        if why is not None:
+        nobody = unmeasured(row)
+        if nobody is not None:
+            unknown.append(Excluded(row, nobody))
+        elif why is not None:
             excluded.append(Excluded(row, why))
         elif broken is not None:
             excluded.append(Excluded(row, broken, by_limit=True))
         else:
             candidates.append(row)
+    left = bool(candidates)
     counted, uncounted = _counted(candidates, preference)
     needed = dict.fromkeys([*wanted, *counted])
-    unknown = [
+    unknown += [
         Excluded(row, "; ".join(f"{METRICS[key].title}: {_why_missing(row, key)}" for key in lacking))
         for row in candidates
         if (lacking := [key for key in needed if row[key] is None])
@@ -116,7 +123,9 @@ def recommend(
     possible = [row for row in candidates if all(row[key] is not None for key in needed)]
     figures = [{key: float(row[key]) for key in needed} for row in possible]
     place, decided = _choose(figures, preference, counted)
-    if not possible and not any(one.by_limit for one in excluded):
+    if not possible and left:
+        decided = NOTHING_KNOWN
+    elif not possible and not any(one.by_limit for one in excluded):
         decided = NOTHING_LEFT
     shares = _bootstrap(possible, wanted, needed, preference, counted, seed) if repeated else None
     return Recommendation(
@@ -136,6 +145,13 @@ def recommend(
         columns=counted,
         uncounted=uncounted,
     )
+
+
+def unmeasured(row: Row) -> str | None:
+    """Why nobody ran a row, which says nothing against it; None where somebody did, or its artifact is broken."""
+    if row["status"] != "skipped" or row["artifact_verdict"] == "broken":
+        return None
+    return f"skipped: {row['reason']}"
 
 
 def not_shippable(row: Row, *, with_suspect: bool) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.recommend.choice import recommend
+from harness.recommend.choice import not_shippable, recommend
 from harness.recommend.wishes import OBJECTIVES, Limits, Preference
 from harness.table.claims import Claim, load_claims
 from harness.table.rows import Row
@@ -32,15 +32,19 @@ class MatrixCell:
 
     Attributes:
         platform, need: which.
-        measured: the best measured row; None: nothing was measured there.
+        column: the figure that the need is about.
+        measured: the best measured row; None without one.
         candidates: how many rows it is the best of.
+        tried: how many rows there have the figure, and may be ranked.
         claims: what others say of the platform.
     """
 
     platform: str
     need: str
+    column: str
     measured: Row | None
     candidates: int
+    tried: int
     claims: tuple[Claim, ...]
 
 
@@ -60,6 +64,11 @@ def of_platform(rows: Sequence[Row], processors: Mapping[str, str | None], platf
     ]
 
 
+def claims_of(platform: str) -> tuple[Claim, ...]:
+    """What others say of a platform: a claim's use names it."""
+    return tuple(one for one in load_claims() if platform in one.use.lower())
+
+
 def selection_matrix(
     rows: Sequence[Row],
     processors: Mapping[str, str | None],
@@ -71,14 +80,16 @@ def selection_matrix(
     cells = []
     for platform in PLATFORMS:
         there = of_platform(rows, processors, platform)
-        # A claim's use names its platform.
-        claims = tuple(one for one in load_claims() if platform in one.use.lower())
+        ranked = [row for row in there if not_shippable(row, with_suspect=with_suspect) is None]
+        claims = claims_of(platform)
         for need, column in OBJECTIVES.items():
-            # What is asked for first, and then the rest in its usual order.
-            order = tuple(dict.fromkeys([column, *OBJECTIVES.values()]))
+            # What is asked for first, and then in its usual order what every row with that figure has: none is unknown
+            # for want of what only decides among equals.
+            had = [row for row in ranked if row[column] is not None]
+            rest = [one for one in OBJECTIVES.values() if all(row[one] is not None for row in had)]
+            order = tuple(dict.fromkeys([column, *rest]))
             found = recommend(there, limits, Preference(order, {}), with_suspect=with_suspect, repeated=False)
             known = found.choice is not None and found.choice[column] is not None
-            cells.append(
-                MatrixCell(platform, need, found.choice if known else None, len(found.possible), claims)
-            )
+            best = found.choice if known else None
+            cells.append(MatrixCell(platform, need, column, best, len(found.possible), len(had), claims))
     return cells

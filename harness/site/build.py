@@ -6,16 +6,22 @@ Contract: the same database gives the same bytes; no table is loaded whole, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.frameworks import frameworks
+from harness.site.changes import UNRESOLVED
 from harness.site.session import Published, SessionPages
 from harness.site.shell import Folder, Shell
+from harness.site.ship import ship_page
 from harness.site.subjects import SubjectPages
 from harness.site.summary import SummaryPages
+from harness.site.ways import Ways
 from harness.store import Store, overview
+
+#: Sessions that have pages because an alert is about them; the newest alerts first.
+MOST_ALERTED = 12
 
 #: What a progress is told: what is being written, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -36,15 +42,6 @@ class Built:
     pages: int
     bytes: int
     largest: tuple[str, int]
-
-
-def newest_of_machines(store: Store) -> list[str]:
-    """The newest measured session of each machine, newest first."""
-    with store.reading() as connection:
-        machines = overview.machine_ids(connection)
-    found = [store.newest_session(machine=machine) for machine in machines]
-    # Their ids sort by time.
-    return sorted((one for one in found if one is not None), reverse=True)
 
 
 def build_site(
@@ -75,35 +72,46 @@ def build_site(
     entries = frameworks(include_hidden=True)
     session_pages = SessionPages(store, shell, folder, entries)
     featured: list[Published] = []
+    ways = Ways()
     for place, session_id in enumerate(sessions):
         tell("sessions", place, len(sessions))
         featured.append(session_pages.write(session_id))
-    pages = {one.id: one.page for one in featured}
+        ways.add(featured[-1])
     with store.reading() as connection:
         lines = overview.session_lines(connection)
-    if all_sessions:
-        for place, one in enumerate(lines):
-            tell("other sessions", place, len(lines))
-            if one.id not in pages:
-                pages[one.id] = session_pages.write(one.id, with_plots=False).page
+    stored = [one.id for one in lines]
+    others = stored if all_sessions else _of_alerts(store, {one.machine_id for one in featured}, stored)
+    for place, session_id in enumerate(others):
+        tell("other sessions", place, len(others))
+        if session_id not in ways.sessions:
+            ways.add(session_pages.write(session_id, with_plots=False))
     tell("overview", 0, 1)
     with store.reading() as connection:
         spans = overview.version_spans(connection)
-    subjects = SubjectPages(store, shell, folder, featured, entries)
+    subjects = SubjectPages(store, shell, folder, featured, entries, ways)
     named = {
         "Models": subjects.models(), "Frameworks": subjects.frameworks(spans), "Machines": subjects.machines(),
     }  # fmt: skip
-    summary = SummaryPages(store, shell, folder, featured)
-    summary.ship()
+    summary = SummaryPages(store, shell, folder, featured, ways)
+    folder.write("ship.html", ship_page(store, shell, featured))
     summary.coverage()
     summary.failures()
     summary.versions(spans)
     summary.method()
-    summary.sessions(lines, pages)
+    summary.sessions(lines)
     summary.front(named, [(path, name) for path, name in shell.menu if path != "index.html"])
     folder.finish()
     largest = max(folder.sizes.items(), key=lambda one: (one[1], one[0]))
     return Built(out / "index.html", len(folder.sizes), sum(folder.sizes.values()), largest)
+
+
+def _of_alerts(store: Store, machines: Iterable[str], stored: Sequence[str]) -> list[str]:
+    """The sessions between which a level changed, of alerts that are not resolved: their figures have samples too."""
+    listed = [one for each in sorted(machines) for one in store.alerts(machine_id=each, states=UNRESOLVED)]
+    listed.sort(key=lambda one: (one.session_after_id, one.id), reverse=True)
+    told = dict.fromkeys(each for one in listed for each in (one.session_after_id, one.session_before_id))
+    known = set(stored)
+    return [each for each in told if each in known][:MOST_ALERTED]
 
 
 def _nobody(what: str, done: int, of: int) -> None:

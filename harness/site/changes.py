@@ -8,16 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.history.analysis import Change
 from harness.history.stored import CellSeries, accuracy_series, cell_series, coincidences
-from harness.history.words import moved, sureness, value_text
+from harness.history.words import axis_title, figure_title, moved, sureness, value_text
 from harness.plot.drawn import Drawn, Figures
 from harness.store import Store
-from harness.store.alerts import AlertRecord
-from harness.table.metrics import METRICS
+from harness.store.alerts import AlertRecord, AlertState
 from harness.table.view import some_of
 
+#: Of the alerts that a site is about.
+UNRESOLVED: tuple[AlertState, ...] = ("open", "acknowledged")
 #: Series on a machine's pages of changes; the newest alerts first.
 MOST_SERIES = 24
+
+
+def series_name(cell_id: str, metric: str) -> str:
+    """The name of a series' plot."""
+    return f"{cell_id}-{metric}"
+
+
+def point_name(session_id: str, cell_id: str) -> str:
+    """What a line of a plot's table calls a session of its series."""
+    return f"{session_id} {cell_id}"
 
 
 def drawn_changes(store: Store, alerts: Sequence[AlertRecord], machine: str) -> list[tuple[Drawn, str]]:
@@ -38,40 +50,41 @@ def drawn_changes(store: Store, alerts: Sequence[AlertRecord], machine: str) -> 
         cell = cells[cell_id]
         name = f"{cell.framework} {cell.precision} ({cell.recipe}) {cell.model} {cell.device} {cell.workload}"
         if series.points:
-            drawn = _drawn(store, series, f"{name}: {_title(metric)}", machine)
+            drawn = _drawn(store, series, f"{name}: {figure_title(metric)}", machine)
             made.append((drawn, f"edgebench history {cell_id} --metric {metric!r} --out"))
     return made
 
 
-def _title(metric: str) -> str:
-    known = METRICS.get(metric)
-    return metric if known is None else known.title
+def _bounds(change: Change) -> str:
+    if change.ratio_low is None or change.ratio_high is None:
+        return ""
+    return f", by {change.ratio_low:.3f}× to {change.ratio_high:.3f}×"
 
 
 def _drawn(store: Store, series: CellSeries, title: str, machine: str) -> Drawn:
     from harness.plot.history import history_chart
 
     analysis = series.analysis()
-    known = METRICS.get(series.metric)
-    unit = f" ({known.unit})" if known is not None and known.unit else ""
     first, last = series.points[0].session_id, series.points[-1].session_id
     chart = history_chart(
         title,
         series.series.index,
         series.series.values,
         analysis,
-        value_title=f"{_title(series.metric)}{unit}",
+        value_title=axis_title(series.metric),
         index_title="session of the series",
         subtitle=[f"{machine}; sessions {first} to {last}"],
         told=series.told(),
     )
-    lines = []
+    lines, sides = [], []
     for change, causes in zip(analysis.changes, coincidences(store, series, analysis.changes), strict=True):
         before, after = series.sides(change)
+        sides.append([point_name(one.session_id, series.cell_id) for one in (after, before)])
         lines.append(
             (
-                f"{before.session_id} to {after.session_id}",
-                moved(series.metric, change.before, change.after, change.ratio),
+                after.session_id,
+                before.session_id,
+                moved(series.metric, change.before, change.after, change.ratio) + _bounds(change),
                 sureness(change.confidence),
                 some_of([str(one.what) for one in causes]) if causes else "nothing that is stored",
             )
@@ -82,6 +95,7 @@ def _drawn(store: Store, series: CellSeries, title: str, machine: str) -> Drawn:
         f"{value_text(series.metric, float(values.min()))} to {value_text(series.metric, float(values.max()))}; "
         f"{len(lines)} change{'' if len(lines) == 1 else 's'} of level."
     )
-    heads = ("Between sessions", "From -> to", "Sure", "Changed with it")
-    name = f"{series.cell_id}-{series.metric}"
-    return Drawn(name, title, chart, figures=Figures(heads, tuple(lines), summary))
+    heads = ("First session behind", "Last session before", "From -> to", "Sure", "Changed with it")
+    of, second_of = (tuple(each[place] for each in sides) for place in (0, 1))
+    figures = Figures(heads, tuple(lines), summary, of, second_of)
+    return Drawn(series_name(series.cell_id, series.metric), title, chart, figures=figures)

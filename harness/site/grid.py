@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from harness.precision import class_rank
 from harness.site.figures import best_figures, why_unranked
+from harness.site.names import slug
 from harness.table.claims import claim_for
 from harness.table.metrics import METRICS
 from harness.table.rows import Row
@@ -41,12 +42,13 @@ CLASSES: Mapping[str | None, str] = {
 
 @dataclass(frozen=True, slots=True)
 class GridColumn:
-    """A column; ``figures``: its cells are numbers."""
+    """A column; ``figures``: its cells are numbers, raw in the ``unit``, which may be none."""
 
     key: str
     title: str
     figures: bool
     tip: str = ""
+    unit: str = ""
 
 
 #: Claims, by the attribute that a column shows: its title, and the figure that it stands before.
@@ -111,6 +113,7 @@ class Shown:
         page: its page of samples, from the site's root; None: it has none.
         default_recipe: its recipe is what the bare precision means.
         cell_id: its cell.
+        machine_name: of the machine that its session is of; None: its id stands for it.
     """
 
     row: Row
@@ -119,6 +122,7 @@ class Shown:
     page: str | None
     default_recipe: bool = True
     cell_id: str | None = None
+    machine_name: str | None = None
 
 
 def has_figures(row: Row) -> bool:
@@ -204,7 +208,7 @@ def _column(key: str) -> GridColumn:
         title, _ = _CLAIMS[key.removeprefix("claim_")]
         return GridColumn(key, title, False, "What others say, not a measurement.")
     metric = METRICS[key]
-    return GridColumn(key, metric.title, metric.kind == "metric", metric.description)
+    return GridColumn(key, metric.title, metric.kind == "metric", metric.description, metric.unit)
 
 
 def _cell(one: Shown, key: str, *, best: bool, link: Callable[[str], str]) -> GridCell:
@@ -217,6 +221,10 @@ def _cell(one: Shown, key: str, *, best: bool, link: Callable[[str], str]) -> Gr
     if key == "model":
         return GridCell(model_text(row))
     value = row[key]
+    if key == "machine":
+        return GridCell(one.machine_name or str(value), None, link(f"machines/{slug(str(value))}.html"))
+    if key == "session":
+        return GridCell(str(value), None, link(f"sessions/{slug(str(value))}/index.html"))
     if METRICS[key].kind != "metric":
         return GridCell(str(value))
     if value is None:

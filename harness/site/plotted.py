@@ -31,8 +31,8 @@ def write_plots(
     heading: str,
     trail: Sequence[tuple[str, str]],
     current: str = "",
-) -> str:
-    """Write pages of plots; gives the first one's name.
+) -> tuple[str, dict[str, str]]:
+    """Write pages of plots; gives the first one's name, and where each plot stands, by its name.
 
     Args:
         shell: makes pages.
@@ -49,6 +49,7 @@ def write_plots(
     from harness.plot.embedding import PLOT_STYLE, plot_block, vega_script
 
     blocks = []
+    places: dict[str, str] = {}
     room = MOST_BYTES - len(vega_script().encode()) - _FRAME_BYTES
     for one, command in drawn:
         anchor = f"plot-{slug(one.name)}"
@@ -57,10 +58,11 @@ def write_plots(
             why = f"it has too many marks for a page; {command} draws it"
             block = plot_block(replace(one, chart=None, why_not=why), anchor)
         # Escaped where it is made.
-        blocks.append(((anchor, one.title, Markup(block)), len(block.encode())))
+        blocks.append(((anchor, one, Markup(block)), len(block.encode())))
     parts = chunks(blocks, room)
     for page, part in zip(page_names(stem, len(parts)), parts, strict=True):
         shown = any('type="application/json"' in block for _, _, block in part)
+        places |= {one.name: f"{page.name}#{anchor}" for anchor, one, _ in part}
         text = shell.page(
             "plots",
             root="../" * (home.count("/") + 1),
@@ -69,8 +71,8 @@ def write_plots(
             trail=trail,
             scripts=[vega_script()] if shown else [],
             styles=[PLOT_STYLE],
-            blocks=part,
+            blocks=[(anchor, one.title, block) for anchor, one, block in part],
             page=page,
         )
         folder.write(f"{home}/{page.name}", text)
-    return f"{stem}.html"
+    return f"{stem}.html", places

@@ -30,7 +30,7 @@ from harness.table.facts import SessionFacts as ShownFacts
 from harness.table.imported import imported_rows
 from harness.table.rows import Row
 from harness.table.stored import session_facts
-from harness.table.view import Section, build_view, label, model_text
+from harness.table.view import MISSING, Section, build_view, label, model_text
 
 #: Notes below a table that stand in its page; more of them get pages of their own.
 _NOTES_BYTES = 200_000
@@ -109,7 +109,13 @@ class SessionPages:
         pages = [f"{home}/c{cell.position}.html" if _has_page(cell) else None for cell in facts.cells]
         shown = tuple(
             Shown(
-                row, rows, place, pages[place], made.cells[place].default_recipe, facts.cells[place].cell.id
+                row,
+                rows,
+                place,
+                pages[place],
+                made.cells[place].default_recipe,
+                facts.cells[place].cell.id,
+                made.machine_name,
             )
             for place, row in enumerate(rows)
         )
@@ -171,7 +177,7 @@ class SessionPages:
             for one in shown
             if not has_figures(one.row)
         ]
-        self._write_session(facts, made, grid_pages(grid), (), view.sections, empty, home, links)
+        self._write_session(facts, made, grid_pages(grid), None, view.sections, empty, home, links)
 
     def _imported(
         self,
@@ -182,15 +188,18 @@ class SessionPages:
         links: Sequence[tuple[str, str]],
     ) -> None:
         rows = imported_rows(made)
+
+        def way(page: str | None, at: int, text: str) -> str | None:
+            # What a row is called and every figure of it.
+            leads = page is not None and (at == 0 or (view.columns[at].figures and text != MISSING))
+            return page.removeprefix(f"{home}/") if leads and page is not None else None
+
         # A row is a record of the file: those of cells with runs first, as `imported_rows` has them.
         of_row = [pages[at] for at, cell in enumerate(made.cells) for _ in cell.runs]
         of_row += [pages[at] for at, cell in enumerate(made.cells) if not cell.runs]
         view = build_view(rows, [made.about()])
         table = [
-            [
-                Text(text, None, None if at or page is None else page.removeprefix(f"{home}/"))
-                for at, text in enumerate(line)
-            ]
+            [Text(text, None, way(page, at, text)) for at, text in enumerate(line)]
             for line, page in zip(view.body, of_row, strict=True)
         ]
         heads = tuple(column.title for column in view.columns)
@@ -201,7 +210,7 @@ class SessionPages:
         facts: stored.SessionFacts,
         made: ShownFacts,
         grids: Sequence[Grid],
-        table: Sequence[object],
+        table: tuple[tuple[str, ...], Sequence[Sequence[Text]]] | None,
         sections: Sequence[Section],
         empty: Sequence[Sequence[Text]],
         home: str,
@@ -210,7 +219,9 @@ class SessionPages:
         notes = [("notes.html", "Notes")] if self._notes(facts.id, sections, home) else []
         inline = () if notes else sections
         lists = text_pages(empty)
-        count = max(len(grids), len(lists), 1)
+        heads = () if table is None else table[0]
+        tables = [] if table is None else text_pages(table[1])
+        count = max(len(grids), len(lists), len(tables))
         for page in page_names("index", count):
             at = page.number - 1
             self._folder.write(
@@ -225,7 +236,7 @@ class SessionPages:
                     facts=_session_facts(facts, made),
                     links=[*notes, *links],
                     grid=grids[at] if at < len(grids) and grids[at].rows() else None,
-                    table=table if at == 0 else (),
+                    table=(heads, tables[at]) if at < len(tables) else (),
                     sections=inline if at == 0 else (),
                     empty=lists[at] if at < len(lists) else [],
                     page=page,
@@ -242,7 +253,7 @@ class SessionPages:
 
         ways = {name: page for name, page in zip(names(rows), pages, strict=True) if page is not None}
         drawn = session_plots(made, rows)
-        page = write_plots(
+        page, _ = write_plots(
             self._shell,
             self._folder,
             [(one, f"edgebench plot {one.name}") for one in drawn],

@@ -12,26 +12,30 @@ from typing import Any
 from harness.files import readable_bytes
 from harness.frameworks import FrameworkEntry
 from harness.safe_text import without_passwords
-from harness.site.changes import drawn_changes
+from harness.site.changes import UNRESOLVED, drawn_changes, point_name, series_name
 from harness.site.grid import Shown, make_grid
 from harness.site.names import slug
-from harness.site.paging import grid_pages, page_names
+from harness.site.paging import chunks, grid_pages, page_names
 from harness.site.plotted import write_plots
 from harness.site.samples import Text
 from harness.site.session import Published
 from harness.site.shell import Folder, Shell, asset
 from harness.site.sparkline import Sparkline, sparkline
 from harness.site.summary import Subject
+from harness.site.ways import Ways
 from harness.store import Store, overview
-from harness.store.alerts import AlertState
-from harness.table.metrics import METRICS, as_factor
+from harness.store.alerts import AlertRecord
+from harness.table.metrics import METRICS
 from harness.table.view import label
 
 #: Sessions of a series that a machine's page draws.
 _DRAWN = 60
 #: Sessions of a machine in which they are looked for: not every session measures every cell.
 _LOOKED_AT = 200
-_UNRESOLVED: tuple[AlertState, ...] = ("open", "acknowledged")
+#: Bytes of the histories of one page, beside its table.
+_ROOM_OF_HISTORIES = 250_000
+#: Alerts on a machine's page, the newest first.
+_MOST_ALERTS = 100
 
 
 class SubjectPages:
@@ -43,6 +47,7 @@ class SubjectPages:
         folder: takes them.
         featured: the sessions that the site is about, newest first.
         entries: the frameworks of this installation.
+        ways: where sessions and samples are shown.
     """
 
     def __init__(
@@ -52,12 +57,14 @@ class SubjectPages:
         folder: Folder,
         featured: Sequence[Published],
         entries: Mapping[str, FrameworkEntry],
+        ways: Ways,
     ) -> None:
         self._store = store
         self._shell = shell
         self._folder = folder
         self._featured = featured
         self._entries = entries
+        self._ways = ways
         self._shown = [one for session in featured for one in session.shown]
 
     def models(self) -> list[Subject]:
@@ -82,7 +89,8 @@ class SubjectPages:
                 ("Adapter", Text("this installation has none" if entry is None else "this installation has it")),
                 *(
                     (f"Version {one.version}",
-                     Text(f"{one.runs:,} timed runs, sessions {one.first_session} to {one.last_session}"))
+                     Text(f"{one.runs:,} timed runs, sessions {one.first_session} to {one.last_session}", None,
+                          _above(self._ways.sessions.get(one.last_session))))
                     for one in spans
                     if one.framework == name
                 ),
@@ -120,7 +128,7 @@ class SubjectPages:
                 self._page(
                     "machines", machine_id, "machine", f"Machine {of.about.machine_name}", facts,
                     name=of.about.machine_name, histories=self._histories(machine_id, of),
-                    alerts=self._alerts(machine_id), changes=self._changes(machine_id, of.about.machine_name),
+                    **self._raised(machine_id, of.about.machine_name),
                 )
             )  # fmt: skip
         return made
@@ -151,9 +159,10 @@ class SubjectPages:
             ),
         )
         parts = grid_pages(grid)
+        drawn = chunks([(one, _weight(one)) for one in histories], _ROOM_OF_HISTORIES)
         stem = slug(value)
-        for page in page_names(stem, len(parts)):
-            first = page.number == 1
+        for page in page_names(stem, max(len(parts), len(drawn))):
+            first, at = page.number == 1, page.number - 1
             self._folder.write(
                 f"{folder}/{page.name}",
                 self._shell.page(
@@ -163,10 +172,11 @@ class SubjectPages:
                     trail=[("index.html", "Overview")],
                     scripts=[asset("table.js")],
                     facts=facts if first else [],
-                    grid=parts[page.number - 1] if parts[page.number - 1].rows() else None,
-                    planned=len(rows),
-                    histories=histories if first else (),
-                    alerts=alerts if first else (),
+                    grid=parts[at] if at < len(parts) and parts[at].rows() else None,
+                    planned=len(rows) if first else None,
+                    histories=drawn[at] if at < len(drawn) else (),
+                    alerts=alerts[:_MOST_ALERTS] if first else (),
+                    more_alerts=max(0, len(alerts) - _MOST_ALERTS),
                     changes=changes,
                     page=page,
                 ),
@@ -192,38 +202,78 @@ class SubjectPages:
                 )
         return found
 
-    def _changes(self, machine_id: str, name: str) -> str | None:
-        """The plots of the series that have alerts: their page, seen from the machine's; None where there is none."""
-        listed = self._store.alerts(machine_id=machine_id, states=_UNRESOLVED)
+    def _raised(self, machine_id: str, name: str) -> dict[str, Any]:
+        """The alerts of a machine that are not resolved, and the page of their series' plots."""
+        listed = self._store.alerts(machine_id=machine_id, states=UNRESOLVED)
+        changes, places = self._changes(listed, machine_id, name)
+        return {"alerts": self._alerts(listed, places), "changes": changes}
+
+    def _changes(
+        self, listed: Sequence[AlertRecord], machine_id: str, name: str
+    ) -> tuple[str | None, dict[str, str]]:
+        """The plots of the series that have alerts: their page, and where each stands; seen from the machine's."""
         drawn = drawn_changes(self._store, listed, name)
         if not drawn:
-            return None
+            return None, {}
         stem = slug(machine_id)
+        links = {
+            point_name(session_id, cell_id): f"../{way}"
+            for cell_id in {one.cell_id for one in listed}
+            for session_id in self._ways.sessions
+            if (way := self._ways.samples(session_id, cell_id)) is not None
+        }
         return write_plots(
             self._shell,
             self._folder,
             drawn,
+            links,
             home="machines",
             stem=f"{stem}-changes",
             heading=f"Changes on machine {name}",
             trail=[("index.html", "Overview"), (f"machines/{stem}.html", f"Machine {name}")],
         )
 
-    def _alerts(self, machine_id: str) -> list[Sequence[Text]]:
-        listed = self._store.alerts(machine_id=machine_id, states=_UNRESOLVED)
+    def _alerts(self, listed: Sequence[AlertRecord], places: Mapping[str, str]) -> list[Sequence[Text]]:
+        """A line for each: its series' plot, how far it moved, and the samples on both sides."""
         cells = self._store.cells({one.cell_id for one in listed})
         return [
             [
                 Text(
-                    f"{cells[one.cell_id].framework} {cells[one.cell_id].recipe} {cells[one.cell_id].model}"
+                    f"{cells[one.cell_id].framework} {cells[one.cell_id].recipe} {cells[one.cell_id].model}",
+                    None,
+                    places.get(series_name(one.cell_id, one.metric)),
                 ),
                 Text(METRICS[one.metric].title if one.metric in METRICS else one.metric),
-                Text("–" if one.ratio is None else as_factor(one.ratio), one.ratio),
-                Text(one.session_after_id),
+                Text(_factor(one), one.ratio, places.get(series_name(one.cell_id, one.metric))),
+                *(
+                    Text(session_id, None, _above(self._ways.samples(session_id, one.cell_id)))
+                    for session_id in (one.session_before_id, one.session_after_id)
+                ),
                 Text(one.state + (f": {one.note}" if one.note else "")),
             ]
-            for one in listed
+            for one in sorted(listed, key=lambda one: (one.session_after_id, one.id), reverse=True)
         ]
+
+
+def _weight(history: tuple[Text, Sparkline]) -> int:
+    """Bytes of a history in its page, roughly."""
+    name, drawn = history
+    shown = sum(map(len, drawn.points)) + 60 * len(drawn.changes) + len(drawn.words)
+    return 400 + 5 * len(name.text.encode("utf-8", "surrogatepass")) + shown
+
+
+def _above(path: str | None) -> str | None:
+    """A path from the site's root as a page one folder below it says it."""
+    return None if path is None else f"../{path}"
+
+
+def _factor(one: AlertRecord) -> str:
+    if one.ratio is None:
+        return "–"
+    text = f"{one.ratio:.3f}×"
+    if one.ratio_low is None or one.ratio_high is None:
+        return text
+    return f"{text} ({one.ratio_low:.3f} to {one.ratio_high:.3f})"
 
 
 def _facts(row: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, Text]]:

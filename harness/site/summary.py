@@ -19,19 +19,16 @@ from harness.site.paging import page_names, text_pages
 from harness.site.samples import Text
 from harness.site.session import Published
 from harness.site.shell import MOST_BYTES, Folder, Shell, asset
-from harness.site.wishes import wishes_block, wishes_script, wishes_style
+from harness.site.ways import Ways
 from harness.store import Store, overview
 from harness.store.versions import state_of
 from harness.table.claims import load_claims, stands_for_claim
 from harness.table.definitions import COMPOUND, DEFINITIONS
 from harness.table.metrics import METRICS
-from harness.table.rows import Row
 from harness.table.view import label, model_text
 
 #: Sessions on a page of their list.
 SESSIONS_OF_A_PAGE = 500
-#: What a page has beside its content, its style and script included.
-_FRAME_BYTES = 60_000
 _HEADLINE = (
     "peak_rss_bytes", "memory_reduction", "speedup_decode", "decode_tps", "prefill_tps", "kld_mean", "same_top",
     "energy_joules_per_decode_token", "bits_per_weight",
@@ -57,13 +54,17 @@ class SummaryPages:
         shell: makes pages.
         folder: takes them.
         featured: the sessions that the site is about, newest first.
+        ways: where sessions and samples are shown.
     """
 
-    def __init__(self, store: Store, shell: Shell, folder: Folder, featured: Sequence[Published]) -> None:
+    def __init__(
+        self, store: Store, shell: Shell, folder: Folder, featured: Sequence[Published], ways: Ways
+    ) -> None:
         self._store = store
         self._shell = shell
         self._folder = folder
         self._featured = featured
+        self._ways = ways
         self._shown = [one for session in featured for one in session.shown]
 
     # -- overview -------------------------------------------------------------------------------------------------
@@ -133,38 +134,6 @@ class SummaryPages:
             Text(ended),
         ]
 
-    def ship(self) -> None:
-        """The recommendation, moved by sliders."""
-        processors: dict[str, str | None] = {
-            machine: self._store.describe("machine", machine)["cpu_model"]
-            for machine in sorted({one.machine_id for one in self._featured})
-        }
-        pages = {id(one.row): one.page for one in self._shown}
-        rows: list[Row] = []
-        block, left_out = "", 0
-        for session in self._featured:
-            more = [*rows, *(one.row for one in session.shown if has_figures(one.row))]
-            made = wishes_block(more, processors, lambda row: pages[id(row)]) if more else ""
-            if len(made.encode()) > MOST_BYTES - _FRAME_BYTES:
-                left_out += 1
-                continue
-            rows, block = more, made
-        self._folder.write(
-            "ship.html",
-            self._shell.page(
-                "ship",
-                root="",
-                heading="Which one should I ship?",
-                current="Which one to ship",
-                trail=[("index.html", "Overview")],
-                scripts=[wishes_script()] if rows else [],
-                styles=[wishes_style()],
-                # Escaped where it is made.
-                block=Markup(block),
-                left_out=left_out,
-            ),
-        )
-
     # -- coverage and failures ------------------------------------------------------------------------------------
 
     def coverage(self) -> None:
@@ -229,7 +198,7 @@ class SummaryPages:
                 Text(label(one.row), None, one.page),
                 Text(model_text(one.row)),
                 Text(one.row.notes.get("artifact_verdict", "no reason was stored")),
-                Text(str(one.row["session"])),
+                self._session(str(one.row["session"])),
             ]
             for one in self._shown
             if one.row["artifact_verdict"] == "broken"
@@ -289,8 +258,7 @@ class SummaryPages:
         )  # fmt: skip
 
     def _session(self, session_id: str) -> Text:
-        page = next((one.page for one in self._featured if one.id == session_id), None)
-        return Text(session_id, None, page)
+        return Text(session_id, None, self._ways.sessions.get(session_id))
 
     def method(self) -> None:
         """How every figure is defined, from the registry."""
@@ -319,20 +287,15 @@ class SummaryPages:
 
     # -- the list of sessions -------------------------------------------------------------------------------------
 
-    def sessions(self, lines: Sequence[overview.SessionLine], pages: Mapping[str, str]) -> None:
-        """Every session of the database; those that have pages lead to them.
-
-        Args:
-            lines: the sessions, newest first.
-            pages: by session's id.
-        """
+    def sessions(self, lines: Sequence[overview.SessionLine]) -> None:
+        """Every session of the database, newest first; those that have pages lead to them."""
         heads = ("Session", "Started", "Suite", "Trigger", "Status", "Cells", "Runs", "Machine")
         intro = f"{len(lines):,} sessions, newest first. Those that lead nowhere have no pages on this site."
         for page in page_names("sessions", -(-len(lines) // SESSIONS_OF_A_PAGE)):
             first = (page.number - 1) * SESSIONS_OF_A_PAGE
             rows = [
                 [
-                    Text(one.id, None, pages.get(one.id)),
+                    self._session(one.id),
                     Text("–" if one.started_at is None else one.started_at.isoformat(timespec="seconds")),
                     Text(one.suite),
                     Text(one.trigger),

@@ -39,12 +39,12 @@
 
   // A spreadsheet takes these beginnings for formulas.
   function csvField(words) {
-    var safe = /^[=+\-@\t\r]/.test(words) && !/^-?[\d.]+(e[+-]?\d+)?$/i.test(words) ? "'" + words : words;
+    var safe = /^[=+\-@\t\r\n'＝＋－＠]/.test(words) && !/^-?[\d.]+(e[+-]?\d+)?$/i.test(words) ? "'" + words : words;
     return /[",\n\r]/.test(safe) ? '"' + safe.replace(/"/g, '""') + '"' : safe;
   }
 
   function markdownField(words) {
-    return words.replace(/\s+/g, " ").replace(/([\\`*_{}\[\]<>#|~])/g, "\\$1");
+    return words.replace(/\s+/g, " ").replace(/([\\`*_{}\[\]<>#|~&$])/g, "\\$1");
   }
 
   function Table(section, number) {
@@ -233,7 +233,11 @@
     })).map(function (one) { return one.row; });
     var titles = at.map(function (place) { return self.titles[place]; });
     if (format === "csv") {
-      return [titles.map(csvField)].concat(rows.map(function (row) {
+      var heads = at.map(function (place, column) {
+        var unit = self.head.cells[place].getAttribute("data-u");
+        return titles[column] + (unit ? " (" + unit + ")" : "");
+      });
+      return [heads.map(csvField)].concat(rows.map(function (row) {
         return at.map(function (place) {
           var cell = row.cells[place];
           var raw = cell.getAttribute("data-v");

@@ -122,10 +122,42 @@ const Wishes = (() => {
     return String(Number((value / size).toPrecision(digits)));
   }
 
-  // What a row breaks, in words; null where it keeps every limit that it has a figure for.
-  function breaks(data, row, limits) {
+  function greater(a, b) {
+    const at = a.findIndex((one, place) => one !== b[place]);
+    return at >= 0 && a[at] > b[at];
+  }
+
+  // What a row's quality rests on, by row, where that of most rows of its model rests on something else: of another text,
+  // or of other positions, a divergence compares with none of theirs.
+  function elsewhere(rows) {
+    const counts = new Map();
+    for (const { model, scored } of rows) {
+      if (scored === null) continue;
+      if (!counts.has(model)) counts.set(model, new Map());
+      const of = counts.get(model), key = scored.join(" ");
+      of.set(key, { scored, count: (of.get(key)?.count ?? 0) + 1 });
+    }
+    const rank = ({ scored: [text, size, positions], count }) => [count, positions, size ?? 0, text];
+    const usual = new Map([...counts].map(([model, of]) =>
+      [model, [...of.values()].reduce((a, b) => (greater(rank(b), rank(a)) ? b : a)).scored]));
+    const told = ([, size, positions]) =>
+      `${positions.toLocaleString("en-US")} positions${size === null ? "" : ` in windows of ${size}`}`;
+    const found = new Map();
+    for (const row of rows) {
+      const most = usual.get(row.model);
+      if (row.scored === null || row.scored.every((one, place) => one === most[place])) continue;
+      const words = row.scored[0] === most[0] ? "" : "another text than that of most rows: ";
+      found.set(row, `${words}${told(row.scored)}, of most rows ${told(most)}`);
+    }
+    return found;
+  }
+
+  // What a row breaks, in words; null where it keeps every limit that it has a figure for. A divergence that rests on
+  // something else compares with no limit either.
+  function breaks(data, row, limits, other) {
     const broken = Object.entries(limits)
-      .filter(([column, limit]) => column in row.figures && !keeps(data.columns[column], row.figures[column], limit))
+      .filter(([column, limit]) => column in row.figures && !keeps(data.columns[column], row.figures[column], limit)
+        && !(column === KLD && other))
       .map(([column, limit]) => {
         const { title, better, size, unit } = data.columns[column];
         const word = better === "higher" ? "below" : "above";
@@ -134,22 +166,24 @@ const Wishes = (() => {
     return broken.length ? broken.join("; ") : null;
   }
 
-  // The recommendation. wishes: {model, device, workload, platform, withSuspect, limits: {column: value}, order: [column],
+  // The recommendation. wishes: {model, device, workload, machine, platform, withSuspect, limits: {column: value}, order: [column],
   // weights: {column: above 0}, or null}. Where there are weights, they decide, and the order does not.
   function recommend(data, wishes, repeated = true) {
     const { limits } = wishes;
     const weights = wishes.weights ?? null;
     const order = weights === null ? wishes.order : Object.keys(weights);
     const excluded = [];
+    const unknown = [];
     const candidates = [];
-    for (const row of data.rows) {
-      if (wishes.model && row.model !== wishes.model) continue;
-      if (wishes.device && row.device !== wishes.device) continue;
-      if (wishes.workload && row.workload !== wishes.workload) continue;
-      if (wishes.platform && !row.platforms.includes(wishes.platform)) continue;
+    const asked = data.rows.filter((row) =>
+      ["model", "device", "workload", "machine"].every((key) => !wishes[key] || row[key] === wishes[key])
+      && (!wishes.platform || row.platforms.includes(wishes.platform)));
+    const others = elsewhere(asked);
+    for (const row of asked) {
       const why = row.never ?? (wishes.withSuspect ? null : row.suspect);
-      const broken = breaks(data, row, limits);
-      if (why !== null) excluded.push({ row, reason: why, byLimit: false });
+      const broken = breaks(data, row, limits, others.has(row));
+      if (row.unmeasured !== null) unknown.push({ row, reason: row.unmeasured });
+      else if (why !== null) excluded.push({ row, reason: why, byLimit: false });
       else if (broken !== null) excluded.push({ row, reason: broken, byLimit: true });
       else candidates.push(row);
     }
@@ -158,18 +192,19 @@ const Wishes = (() => {
       .filter((column) => !columns.includes(column))
       .map((column) => [column, candidates.length ? candidates[0].why[column] : "no row is left"]);
     const needed = [...new Set([...Object.keys(limits), ...columns])];
-    const unknown = [];
-    let possible = [];
+    const possible = [];
     for (const row of candidates) {
       const lacking = needed.filter((column) => !(column in row.figures));
       if (lacking.length) {
         unknown.push({ row, reason: lacking.map((column) => `${data.columns[column].title}: ${row.why[column]}`).join("; ") });
-      } else if (row.other !== null && needed.includes(KLD)) {
-        unknown.push({ row, reason: `KLD: it rests on ${row.other}` });
+      } else if (others.has(row) && needed.includes(KLD)) {
+        unknown.push({ row, reason: `KLD: it rests on ${others.get(row)}` });
       } else possible.push(row);
     }
     const [place, decidedBy] = choose(data, possible.map((row) => row.figures), columns, weights);
-    const decided = possible.length || excluded.some((one) => one.byLimit) ? decidedBy : data.nothingLeft;
+    const decided = possible.length ? decidedBy
+      : candidates.length ? data.nothingKnown
+      : excluded.some((one) => one.byLimit) ? decidedBy : data.nothingLeft;
     const counts = repeated ? bootstrap(data, possible, limits, needed, columns, weights) : null;
     const share = (key) => (counts.get(key) ?? 0) / data.draws;
     return {
@@ -292,14 +327,27 @@ if (typeof document !== "undefined") (() => {
 
   const percent = (share) => `${Math.round(100 * share)} %`;
 
+  // Rows by their reasons, each leading to its samples; of very many the first.
+  const MOST_NAMED = 40;
+
   function grouped(title, entries) {
     const reasons = new Map();
-    for (const { row, reason } of entries) reasons.set(reason, [...(reasons.get(reason) ?? []), row.name]);
-    const items = [...reasons].map(([reason, names]) => {
-      const more = names.length > 3 ? `; and ${names.length - 3} more` : "";
-      return element("li", `${reason} (${names.slice(0, 3).join("; ")}${more})`);
+    for (const { row, reason } of entries) reasons.set(reason, [...(reasons.get(reason) ?? []), row]);
+    const items = [...reasons].map(([reason, rows]) => {
+      const names = rows.slice(0, MOST_NAMED).flatMap((row, place) => [place ? "; " : " (", named(row)]);
+      const more = rows.length > MOST_NAMED ? `; and ${rows.length - MOST_NAMED} more` : "";
+      return element("li", reason, ...names, `${more})`);
     });
     return element("details", "", element("summary", `${title} (${entries.length})`), element("ul", "", ...items));
+  }
+
+  // A figure leads to its arithmetic and samples, as in every table of the site.
+  function figure(row, column) {
+    const text = row.texts[column];
+    if (text === undefined || !row.href) return element("td", text ?? "–");
+    const link = element("a", text);
+    link.href = `${row.href}#${column}`;
+    return element("td", "", link);
   }
 
   function table(found) {
@@ -314,7 +362,7 @@ if (typeof document !== "undefined") (() => {
       const first = element("th", "", named(row));
       first.scope = "row";
       if (row === found.choice) first.append(" (the choice)");
-      const line = element("tr", "", first, ...shown.map((column) => element("td", row.texts[column] ?? "–")),
+      const line = element("tr", "", first, ...shown.map((column) => figure(row, column)),
         element("td", String(row.runs ?? "–")), element("td", row.version ?? "–"));
       if (row === found.choice) line.className = "chosen";
       return line;
@@ -333,7 +381,8 @@ if (typeof document !== "undefined") (() => {
   function answer() {
     const value = (id) => document.getElementById(`wish-${id}`).value;
     const found = Wishes.recommend(data, {
-      model: value("model"), device: value("device"), workload: value("workload"), platform: value("platform"),
+      model: value("model"), device: value("device"), workload: value("workload"), machine: value("machine"),
+      platform: value("platform"),
       withSuspect: document.getElementById("wish-suspect").checked,
       limits: limits(),
       order: [...order.children].map((item) => item.dataset.column),
@@ -348,9 +397,17 @@ if (typeof document !== "undefined") (() => {
     for (const [column, reason] of found.uncounted) why.push(`${data.columns[column].title} did not count: ${reason}.`);
     const workloads = new Set(found.possible.map((row) => row.workload));
     if (workloads.size > 1) why.push(`Several workloads are compared: ${[...workloads].sort().join(", ")}. Choose one above.`);
+    if (new Set(found.possible.map((row) => row.machine)).size > 1) {
+      why.push("Several machines are compared, each configuration with its machine's name. Choose one above.");
+    }
     why.push(`${found.possible.length} configurations keep the limits; ${found.frontier.length} of them are beaten by none.`);
     document.getElementById("answer").replaceChildren(ship, element("ul", "", ...why.map((line) => element("li", line))));
     const evidence = [];
+    const nowhere = data.nowhere[value("platform")];
+    if (nowhere) {
+      evidence.push(element("h3", "What others say (claims, not measurements)"), element("p", `${nowhere.told}.`),
+        element("ul", "", ...nowhere.claims.map((claim) => element("li", claim))));
+    }
     if (found.frontier.length) evidence.push(table(found));
     if (found.close.length) {
       evidence.push(element("h3", "Close"), element("ul", "", ...found.close.map(({ row, share }) => element("li", "", named(row), `: chosen in ${percent(share)}`))));

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from harness.compare import compare, find_side
 from harness.compare.ratios import Ratio, free_axes, geometric_mean, of_silicon
+from harness.compare.showing import json_of, view_of
 from harness.compare.sides import Side, figures, is_default_recipe, narrowed
 from harness.errors import UsageError
 from harness.store import Store, records
@@ -153,6 +154,40 @@ def test_a_geometric_mean_is_over_cells_with_both_figures() -> None:
     assert mean.low < 4 < mean.high
     assert geometric_mean([Ratio(1, 2, 2.0)]).low is None
     assert geometric_mean([]).ratio is None
+
+
+def test_a_geometric_mean_says_over_which_cells_it_is_where_it_is_not_over_all() -> None:
+    both, hole = row(recipe="Q4_0"), row(None, None, recipe="Q8_0", peak_rss_bytes=2e8)
+    a, b = (
+        side(both, row(peak_rss_bytes=2e8, recipe="Q8_0")),
+        side(row(150.0, (140.0, 160.0), recipe="Q4_0"), hole),
+    )
+    found = compare(a, b, never, ["decode_tps", "peak_rss_bytes"])
+    sections = {one.title: one.lines for one in view_of(found).sections}
+    decode, memory = sections["Geometric mean over common cells"]
+    assert decode.endswith("over 1 of 2 common cells: llamacpp int4 Q4_0 cpu pp8+tg4")
+    assert memory.endswith("over 1 of 2 common cells: llamacpp int4 Q8_0 cpu pp8+tg4")
+    means = json.loads(json_of(found))["geometric_means"]
+    assert means["decode_tps"]["over"] == ["llamacpp int4 Q4_0 cpu pp8+tg4"]
+    every = compare(side(both), side(both), never, ["decode_tps"])
+    (line,) = {one.title: one.lines for one in view_of(every).sections}["Geometric mean over common cells"]
+    assert line.endswith("over 1 of 1 common cells")
+
+
+def test_sides_without_a_common_cell_say_that_nothing_is_compared() -> None:
+    found = compare(side(row(device="cpu")), side(row(device="gpu:0")), never)
+    sections = {one.title: one.lines for one in view_of(found).sections}
+    assert sections["Reading"] == ("Nothing is compared: the two sides have no measured cell in common.",)
+    assert "Geometric mean over common cells" not in sections
+    assert len(sections["Not compared"]) == 2
+
+
+def test_recipes_of_two_precisions_are_compared_by_their_names() -> None:
+    a = side(row(recipe="Q4_K_M"), keys=("recipe",))
+    b = side(row(150.0, (140.0, 160.0), recipe="Q5_K_M", precision="int5"), keys=("recipe",))
+    found = compare(a, b, never, ["decode_tps"])
+    assert found.axes == ("precision", "recipe")
+    assert [pair.ratios["decode_tps"].ratio for pair in found.pairs] == [1.5]
 
 
 positive = st.floats(1e-3, 1e6)

@@ -188,6 +188,7 @@ def test_the_plot_is_of_every_run(database: Path, tmp_path: Path, capsys: pytest
     (line,) = chart["title"]["subtitle"]
     assert line.startswith("down with session 20261208")
     assert line.endswith(": package llama-cpp-python 0.3.36 -> 0.3.37")
+    assert chart["layer"][1]["encoding"]["y"]["title"] == "Decode t/s (tokens/s)"
     data = chart["layer"][1]["data"]
     dots = data["values"] if "values" in data else chart["datasets"][data["name"]]
     assert [one["index"] for one in dots] == [night for night in range(30) for _ in range(2)]

@@ -111,9 +111,21 @@ def test_what_is_not_ranked_is_hollow_and_has_a_shape_of_its_own() -> None:
 
 def test_a_tooltip_tells_runs_version_and_standing() -> None:
     for name, one in full().items():
-        if name not in ("heatmap", "roofline"):
-            text = json.dumps(specification(one))
-            assert all(f'"field": "{field}"' in text for field in ("runs", "version", "believed")), name
+        text = json.dumps(specification(one))
+        fields = ("runs", "version", "suspect" if name == "roofline" else "believed")
+        assert all(f'"field": "{field}"' in text for field in fields), name
+    assert '"field": "positions"' in json.dumps(specification(full()["quality-speed"]))
+
+
+def test_pointer_and_click_tell_frameworks_apart_in_every_plot() -> None:
+    for name, one in full().items():
+        spec = specification(one)
+        events = {each["name"]: each["select"].get("on") for each in spec["params"]}
+        assert events["framework_choice"] == "click", name
+        assert events["framework_pointed"] == "pointerover", name
+        text = json.dumps(spec)
+        for choice in ("framework_choice", "framework_pointed"):
+            assert f'{{"not": {{"param": "{choice}"}}}}' in text, name
 
 
 def test_every_plot_can_be_a_picture(tmp_path: Path) -> None:

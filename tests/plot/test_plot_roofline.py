@@ -149,10 +149,15 @@ def test_frameworks_have_their_colours_phases_their_shapes_and_suspect_cells_are
 
 
 def test_a_framework_keeps_its_colour_whoever_stands_beside_it() -> None:
-    few, many = framework_colours(["mlx"]), framework_colours(["zz", "aa", "mlx", "llamacpp", "yy", "xx"])
-    assert few["mlx"] == many["mlx"]
-    assert len({many[name] for name in ("aa", "xx", "mlx", "llamacpp")}) == 4
-    assert many["yy"] == many["zz"]  # more of them than colours
+    own = framework_colours(["llamacpp", "openvino", "mlx", "olive", "qnn", "directml", "server"])
+    assert len(set(own.values())) == len(own)
+    others = [f"framework {place}" for place in range(20)]
+    many = framework_colours([*own, *others])
+    for name, colour in many.items():
+        assert framework_colours([name]) == {name: colour}
+    # More of them than colours, but none that means a framework of ours.
+    assert 3 < len({many[name] for name in others}) < len(others)
+    assert not {many[name] for name in others} & set(own.values())
 
 
 def test_every_format_is_a_file_that_needs_no_network(tmp_path: Path) -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
 
+import make_store_records as make
 import pytest
 from fake_lab import Lab
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.cli import main
 from harness.errors import UsageError
 from harness.recommend import Limits, Recommendation, recommend
 from harness.recommend.matrix import PLATFORMS, of_platform, selection_matrix
+from harness.recommend.showing import json_of, matrix_view, view_of
 from harness.recommend.wishes import preference, utility
+from harness.store import Store, records
 from harness.table.metrics import ROW_KEYS
 from harness.table.rows import Row
 
@@ -82,6 +89,21 @@ def test_what_nobody_measured_is_unknown_not_excluded() -> None:
     assert chosen(found) == "Q4_0"
     assert [(one.row["recipe"], one.reason) for one in found.unknown] == [("Q5_0", "KLD: not scored")]
     assert found.excluded == ()
+    # The limit left nothing that is known: it is not said to be broken, nor to be of no account.
+    nothing = recommend([unscored], Limits(max_kld=0.5), DEFAULT)
+    assert nothing.decided == "nothing is known to keep the limits and to have every figure that counts"
+
+
+def test_what_never_ran_is_unknown_and_not_held_against_it() -> None:
+    never_ran = row("Q6_K", None, None, None, status="skipped", reason="no such device")  # type: ignore[arg-type]
+    broken = row("Q3_K", None, 1e8, None, status="skipped", reason="broken", artifact_verdict="broken")
+    found = recommend([never_ran, FAST, broken], LIMITS, DEFAULT)
+    assert [(one.row["recipe"], one.reason) for one in found.unknown] == [("Q6_K", "skipped: no such device")]
+    assert [one.row["recipe"] for one in found.excluded] == ["Q3_K"]
+    assert (
+        recommend([never_ran], LIMITS, DEFAULT).decided
+        == "nothing is left to choose from, whatever the limits"
+    )
 
 
 def test_a_divergence_over_other_positions_than_most_is_unknown_where_it_is_limited_or_counts() -> None:
@@ -173,7 +195,7 @@ def test_the_frontier_is_what_nothing_beats_and_holds_every_weighted_choice(
 ) -> None:
     rows = [row(str(place), *one) for place, one in enumerate(each)]
     order = preference("speed,memory,accuracy", None)
-    found = recommend(rows, LIMITS, order)
+    found = recommend(rows, LIMITS, order, repeated=False)
     worth = {id(one): tuple(utility(key, one[key]) for key in order.order) for one in rows}
 
     def beats(one: Row, other: Row) -> bool:
@@ -225,6 +247,55 @@ def test_a_platform_is_told_by_the_processor_and_portable_frameworks_by_their_na
     assert cells["apple", "energy"].measured is None  # nobody measured any
 
 
+def test_a_matrix_names_the_precision_and_the_figure_and_no_claim_where_limits_left_nothing() -> None:
+    rows = [FAST, row("Q4_1", 50, 3e8, 0.1)]
+    processors = {"m": "Intel(R) Core(TM) Ultra 7"}
+
+    def line(limits: Limits) -> dict[str, str]:
+        view = matrix_view(selection_matrix(rows, processors, limits), ["pp8+tg4", "pp32+tg4"])
+        assert "Several workloads are compared: pp8+tg4, pp32+tg4." in " ".join(view.sections[-1].lines)
+        heads = [column.title for column in view.columns]
+        return dict(zip(heads, next(one for one in view.body if one[0] == "intel"), strict=True))
+
+    assert line(LIMITS)["Speed"] == "llamacpp int4 (Q4_0) cpu: 100 (3 runs), best of 2"
+    assert line(LIMITS)["Energy"].startswith("claimed: openvino")
+    # Nobody's speed is unknown for want of an energy that one row alone has.
+    metered = row("Q2_K", 10, 4e8, 0.1, energy_joules_per_decode_token=0.2)
+    cells = {
+        one.need: one
+        for one in selection_matrix([*rows, metered], processors, LIMITS)
+        if one.platform == "intel"
+    }
+    assert [cells[need].candidates for need in ("speed", "energy")] == [3, 1]
+    assert cells["speed"].measured is FAST
+    assert line(Limits(min_decode_tps=200))["Speed"] == "none of 2 measured is known to keep the limits"
+
+
+# -- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def test_rows_of_several_machines_have_their_machines_names() -> None:
+    other = Row({**FAST.values, "machine": "m2"}, FAST.notes, basis=FAST.basis)
+    names = {"m": "lab-1", "m2": "lab-2"}
+    view = view_of(recommend([FAST, other], LIMITS, DEFAULT), machines=names)
+    assert {line[1].rpartition(" on ")[2] for line in view.body} == {"lab-1", "lab-2"}
+    assert "Several machines are compared: m (lab-1); m2 (lab-2)" in " ".join(view.sections[0].lines)
+    alone = view_of(recommend([FAST], LIMITS, DEFAULT), machines=names)
+    assert "lab" not in alone.title
+
+
+def test_of_a_platform_where_nothing_was_measured_stands_what_others_claim() -> None:
+    found = recommend([], LIMITS, DEFAULT)
+    sections = {one.title: one.lines for one in view_of(found, nowhere="qualcomm").sections}
+    assert sections["Unknown: nobody measured it"] == (
+        "qualcomm: nothing of these sessions was measured there",
+    )
+    (claim,) = sections["What others say (claims, not measurements)"]
+    assert claim.startswith("qnn ")
+    assert [one["framework"] for one in json.loads(json_of(found, nowhere="qualcomm"))["claims"]] == ["qnn"]
+    assert json.loads(json_of(found))["claims"] == []
+
+
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
@@ -250,3 +321,57 @@ def test_a_recommendation_has_its_evidence_and_its_exit_status(lab: Lab) -> None
     assert {one["platform"] for one in matrix.json["matrix"]} == set(PLATFORMS)
     assert "Framework selection matrix" in lab.run("recommend", "--matrix").out
     assert lab.run("recommend", "--max-memory", "much").status == 2
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A session of one machine, and behind it two dozen of another, the newest of them of two models."""
+    path = tmp_path / "lab.db"
+    with Store.open(path) as store:
+        store.record_model(replace(make.model(), configuration=None))
+        store.record_artifact(make.artifact())
+        store.record_environment(make.environment())
+        machines = [
+            store.record_machine(make.machine(name=name, cpu_model=name)) for name in ("early", "late")
+        ]
+        for place in range(24):
+            cells = [make.cell(), *([make.cell(model="other")] if place == 23 else [])]
+            session = store.start_session(
+                make.session(machines[place > 0], later_s=60.0 * place),
+                [records.PlannedCellRecord(cell, at) for at, cell in enumerate(cells)],
+            )
+            if place in (0, 23):
+                store.record_run(make.run(session, cells[0].id))
+    return path
+
+
+def ask(database: Path, *words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["recommend", "--db", str(database), *words])
+    return int(ended.value.code or 0)
+
+
+def test_every_machines_newest_session_counts_however_many_others_came_after(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--model", make.cell().model, "--prefer", "speed", "--json", "--with-suspect")
+    assert ask(database, *words) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert len({one["machine"] for one in document["possible"]}) == 2
+
+
+def test_words_that_mean_no_row_say_what_there_is(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, told in (
+        (("--model", "third"), f"other, {make.cell().model}"),
+        (("--model", "other", "--device", "npu:7"), "choose from cpu"),
+        (("--where", "framework=mlx"), "no row is framework=mlx"),
+        ((), "several models"),
+        (("--matrix",), "several models"),
+        (("--matrix", "--platform", "apple"), "every platform by every need"),
+    ):
+        assert ask(database, *words) == 2
+        assert told in capsys.readouterr().err, words
+    assert ask(database, "--model", "other", "--platform", "apple") == 3
+    told_out = capsys.readouterr().out
+    assert "nothing of these sessions was measured there" in told_out
+    assert "mlx int4" in told_out

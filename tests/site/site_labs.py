@@ -9,7 +9,8 @@ from random import Random
 import make_store_records as make
 from make_store_sessions import CELLS, store_sessions
 
-from harness.site.build import Built, build_site, newest_of_machines
+from harness.report import newest_of_machines
+from harness.site.build import Built, build_site
 from harness.store import Store, records
 
 #: What a model may be called by who means harm, or by accident: each is markup, a script, a formula or a command

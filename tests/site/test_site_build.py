@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,27 @@ def test_the_samples_of_a_figure_stand_on_the_page_that_it_leads_to(database: Pa
         assert repr(sample["value"]) in text
     for trace in run["traces"]:
         assert " ".join(map(str, trace["values"])) in text
+
+
+def test_the_figures_of_the_recommendation_lead_to_their_samples(
+    folder: Path, pages: dict[str, Page]
+) -> None:
+    text = (folder / "ship.html").read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json" id="wishes-data">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    rows = json.loads(found[1])["rows"]
+    led = [(one["href"], column) for one in rows for column in one["figures"] if one["unmeasured"] is None]
+    assert len(led) > 20
+    for href, column in led:
+        assert column in pages[href].anchors
+    # What nobody ran is there too, with its reason; rows of several machines have their machine's name.
+    assert any("no such device" in (one["unmeasured"] or "") for one in rows)
+    assert all(" on " in one["name"] for one in rows)
+    # The matrix has claims where nothing was measured, and figures that lead to their samples elsewhere.
+    ship = pages["ship.html"]
+    assert "claimed: mlx int4" in ship.text
+    assert "best of" in ship.text
+    assert any(link.endswith("#decode_tps") for link in ship.links)
 
 
 def test_a_winner_is_marked_and_what_is_not_ranked_stands_apart(pages: dict[str, Page], folder: Path) -> None:

@@ -129,17 +129,81 @@ def test_imported_files_have_pages_with_their_tools_definitions_and_stand_in_no_
     assert any(name.removeprefix("llama-bench:") in text for name in bench.source.definitions)
 
 
+def test_an_imported_file_of_many_rows_goes_over_pages_and_its_figures_lead_to_them(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.site.paging._ROOM", 2_000)
+    with Store.open(database) as store:
+        one = read_file(next(FILES.rglob("llama_bench.json")))
+        assert store.record_import(one)
+    with Store.open(database, read_only=True) as store:
+        built = build_site(store, database.parent / "site", [one.session_id])
+    pages = sound(built.path.parent)
+    home = f"sessions/{one.session_id}"
+    tables = [page for name, page in pages.items() if name.startswith(f"{home}/index")]
+    assert len(tables) > 1
+    assert all("What the file holds" in page.text for page in tables)
+    links = [link for page in tables for link in page.links if re.fullmatch(r"c\d+\.html", link)]
+    # Not the name of the row alone.
+    assert len(links) > len(set(links))
+
+
+def test_histories_of_very_many_series_go_over_pages(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.site.subjects._ROOM_OF_HISTORIES", 700)
+    cells = [make.cell(f"R{place}", "int4") for place in range(3)]
+    machine = make.machine(name=HOSTILE[5])
+    with Store.open(database) as store:
+        nights = store_nights(store, [(cell, stepped(4, 4, 1.0)) for cell in cells], machine=machine)
+        store.record_plan(nights[-1], [records.PlannedCellRecord(cell, at) for at, cell in enumerate(cells)])
+    pages = sound(make_site(database.parent / "site", database).path.parent)
+    told = [
+        page.text.count("4 sessions: first") for name, page in pages.items() if name.startswith("machines/")
+    ]
+    assert sum(told) == 3
+    assert len(told) > 1
+
+
+def test_a_session_without_bench_and_without_quality_has_its_other_plots_and_reasons(database: Path) -> None:
+    cell = make.cell("R0")
+    with Store.open(database) as store:
+        nights = store_nights(store, [(cell, stepped(1, 1, 1.0))])
+        store.record_plan(nights[0], [records.PlannedCellRecord(cell, 0)])
+    pages = sound(make_site(database.parent / "site", database).path.parent)
+    plots = pages[f"sessions/{nights[0]}/plots.html"].text
+    assert "No plot: there are no roofs" in plots
+    assert "No plot: no cell has both a divergence and decode speed" in plots
+    assert "never benched" in "".join(
+        page.text for name, page in pages.items() if name.startswith("machines/")
+    )
+    assert "At a glance" not in pages["index.html"].text
+
+
 def test_series_that_moved_are_drawn_with_their_change_points(database: Path) -> None:
     cell = make.cell(model=HOSTILE[0], recipe=HOSTILE[3])
     machine = make.machine(name=HOSTILE[1])
     with Store.open(database) as store:
         nights = store_nights(store, [(cell, stepped(24, 12, 1.1))], machine=machine)
-        assert look(store, machine.id, datetime(2027, 3, 1, tzinfo=UTC), metrics=["decode_tps"]).raised
+        for night in (11, 12, 23):
+            store.record_plan(nights[night], [records.PlannedCellRecord(cell, 0)])
+        now = datetime(2027, 3, 1, tzinfo=UTC)
+        assert look(store, machine.id, now, metrics=["decode_tps"]).raised
+        (alert,) = store.alerts()
+        assert store.change_alert(alert.id, "acknowledged", f"seen: {HOSTILE[0]}{HOSTILE[5]}", now)
     folder = make_site(database.parent / "site", database).path.parent
     pages = sound(folder)
     (name,) = (one for one in pages if one.endswith("-changes.html"))
     (of_machine,) = (page for one, page in pages.items() if one.startswith("machines/") and one != name)
     assert posixpath.basename(name) in of_machine.links
+    # Its note is text; its figures lead to the plot of the series, and to the samples on both sides of the change.
+    assert f"acknowledged: seen: {HOSTILE[0]}" in of_machine.text
+    assert "window.stolen" not in "".join(of_machine.inline["script"])
+    assert "\x1b" not in of_machine.text
+    (anchor,) = (one for one in pages[name].anchors if one.startswith("plot-") and one.count("-") == 2)
+    assert f"{posixpath.basename(name)}#{anchor}" in of_machine.links
+    for page in (of_machine, pages[name]):
+        for night in (11, 12):
+            assert f"../sessions/{nights[night]}/c0.html" in page.links
+    assert f"sessions/{nights[10]}/index.html" not in pages
     text = (folder / name).read_text(encoding="utf-8")
     (data,) = re.findall(r'<script type="application/json" class="plot"[^>]*>(.*?)</script>', text, re.DOTALL)
     spec = json.loads(data)
@@ -149,8 +213,8 @@ def test_series_that_moved_are_drawn_with_their_change_points(database: Path) ->
     assert {one["version"] for one in dots} == {"0.3.36"}
     assert (len(levels), len(rules), bands) == (2, 1, rules)
     assert rules[0]["ratio"] == pytest.approx(1 / 1.1, rel=0.005)
-    assert f"{nights[11]} to {nights[12]}" in pages[name].text
     assert "48 runs of 24 sessions" in pages[name].text
+    assert re.search(r"\(-9\.\d %\), by 0\.9\d\d× to 0\.9\d\d×", pages[name].text)
 
 
 def test_the_plot_that_stands_for_a_session_is_one_of_its_plots() -> None:

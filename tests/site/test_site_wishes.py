@@ -35,7 +35,7 @@ def row(place: int, dice: random.Random) -> Row:
         "device": dice.choice(["cpu", "gpu:0.vulkan"]),
         "workload": dice.choice(["pp8+tg4", "pp32+tg16"]),
         "options": "defaults",
-        "status": dice.choice(["ok"] * 9 + ["oom"]),
+        "status": dice.choice(["ok"] * 9 + ["oom", "skipped"]),
         "reason": None,
         "artifact_verdict": dice.choice(["ok"] * 9 + ["broken"]),
         "emulated": dice.random() < 0.05,
@@ -53,15 +53,17 @@ def row(place: int, dice: random.Random) -> Row:
         "peak_rss_bytes": dice.choice([200e6, 201e6, 400e6, 900e6]),
         "kld_mean": dice.choice([None, 0.001, 0.0015, 0.05, 0.3]),
         "energy_joules_per_decode_token": dice.choice([None, None, 0.2, 0.5]),
+        "scored_positions": dice.choice([1016, 1016, 1016, 1016, 1016, 1016, 127]),
+        "score_window": 512,
     }
     if values["kld_mean"] is not None and dice.random() < 0.5:
         values["intervals"] = {"kld_mean": [values["kld_mean"] * 0.9, values["kld_mean"] * 1.1]}
     basis: dict[str, dict[str, float]] = {"peak_rss_bytes": {"a": values["peak_rss_bytes"]}}
     if values["decode_tps"] is not None:
         basis["decode_tps"] = {str(one): values["decode_tps"] * (1 + 0.02 * (one - 1)) for one in range(3)}
-    other = "10 positions, of most rows 1,000 positions" if dice.random() < 0.1 else None
+    text = "a" * 64 if dice.random() < 0.95 else "b" * 64
     notes = {"energy_joules_per_decode_token": "no energy meter", "kld_mean": "not scored"}
-    return Row(values, notes, basis=basis, other_positions=other)
+    return Row(values, notes, basis=basis, corpus_sha256=text)
 
 
 def rows(count: int, seed: int) -> list[Row]:
@@ -92,6 +94,7 @@ def wishes(seed: int) -> dict[str, Any]:
         "weights": {column: dice.choice([0.5, 1.0, 3.0]) for column in order[: dice.randrange(1, 5)]}
         if dice.random() < 0.4
         else None,
+        "machine": dice.choice(["", "", "", "m1"]),
     }
 
 
@@ -108,6 +111,7 @@ def by_program(all_rows: list[Row], wish: dict[str, Any]) -> Recommendation:
         for one in used
         if (not wish["device"] or one["device"] == wish["device"])
         and (not wish["workload"] or one["workload"] == wish["workload"])
+        and (not wish.get("machine") or one["machine"] == wish["machine"])
     ]
     if wish["weights"]:
         weights = ",".join(f"{words[column]}={weight}" for column, weight in wish["weights"].items())
@@ -158,8 +162,8 @@ const answers = WISHES.map((wish) => {
 
 
 def test_the_script_chooses_as_the_program_does_whatever_is_wished(tmp_path: Path) -> None:
-    all_rows = rows(40, 1)
-    each = [wishes(seed) for seed in range(40)]
+    all_rows = rows(80, 1)
+    each = [wishes(seed) for seed in range(60)]
     answers = by_script(tmp_path, wishes_data(all_rows, PROCESSORS), each)
     outcomes = set()
     for wish, answer in zip(each, answers, strict=True):
@@ -186,9 +190,11 @@ def test_the_script_chooses_as_the_program_does_whatever_is_wished(tmp_path: Pat
         outcomes.add((choice, found.decided.partition(":")[0]))
     # The wishes have to differ enough to mean something.
     assert len({choice for choice, _ in outcomes}) > 5
-    assert {"nothing keeps the limits", "it alone keeps the limits", "the weighted sum"} <= {
-        why for _, why in outcomes
-    }
+    assert {
+        "nothing is known to keep the limits and to have every figure that counts",
+        "it alone keeps the limits",
+        "the weighted sum",
+    } <= {why for _, why in outcomes}
 
 
 def test_of_what_is_practically_equal_in_everything_both_name_the_same(tmp_path: Path) -> None:
@@ -201,7 +207,15 @@ def test_of_what_is_practically_equal_in_everything_both_name_the_same(tmp_path:
         Row({**first.values, **alike, "recipe": name, "decode_tps": speed}, first.notes)
         for name, speed in (("A", 50.0), ("B", 50.5), ("C", 50.5))
     ]
-    wish = {**wishes(1), "device": "", "workload": "", "platform": "", "limits": {}, "weights": None}
+    wish = {
+        **wishes(1),
+        "device": "",
+        "workload": "",
+        "platform": "",
+        "machine": "",
+        "limits": {},
+        "weights": None,
+    }
     (answer,) = by_script(tmp_path, wishes_data(all_rows, PROCESSORS), [wish])
     found = by_program(all_rows, wish)
     assert found.choice is not None
@@ -221,7 +235,15 @@ def test_where_no_limit_is_at_fault_neither_blames_the_limits(tmp_path: Path) ->
         "device": "cpu",
     }
     all_rows = [Row({**first.values, **ill}, first.notes)]
-    wish = {**wishes(1), "device": "", "workload": "", "platform": "", "limits": {}, "withSuspect": False}
+    wish = {
+        **wishes(1),
+        "device": "",
+        "workload": "",
+        "platform": "",
+        "machine": "",
+        "limits": {},
+        "withSuspect": False,
+    }
     (answer,) = by_script(tmp_path, wishes_data(all_rows, PROCESSORS), [wish])
     found = by_program(all_rows, wish)
     assert answer["decided"] == found.decided == "nothing is left to choose from, whatever the limits"
@@ -238,7 +260,7 @@ def test_weights_weigh_what_the_program_weighs(tmp_path: Path) -> None:
         Row({**first.values, **alike, "recipe": name, "decode_tps": speed, "kld_mean": kld}, first.notes)
         for name, speed, kld in (("FAST", 100.0, 0.3), ("GOOD", 50.0, 0.01))
     ]
-    wish = {**wishes(1), "device": "", "workload": "", "platform": "", "limits": {}}
+    wish = {**wishes(1), "device": "", "workload": "", "platform": "", "machine": "", "limits": {}}
     # ln 2 of speed is worth 0.69 nats: more than 0.29, and less than five times as many.
     each = [{**wish, "weights": {"decode_tps": 1.0, "kld_mean": weight}} for weight in (1.0, 5.0)]
     answers = by_script(tmp_path, wishes_data(all_rows, PROCESSORS), each)
@@ -250,7 +272,14 @@ def test_weights_weigh_what_the_program_weighs(tmp_path: Path) -> None:
 def test_the_script_shortens_no_limit_and_names_what_is_broken(tmp_path: Path) -> None:
     all_rows = [Row({**rows(1, 3)[0].values, "status": "ok", "artifact_verdict": "ok", "emulated": False,
                      "validity": "ok", "decode_tps": 50.0, "peak_rss_bytes": 900e6})]  # fmt: skip
-    wish = {**wishes(1), "device": "", "workload": "", "platform": "", "limits": {"peak_rss_bytes": 500e6}}
+    wish = {
+        **wishes(1),
+        "device": "",
+        "workload": "",
+        "platform": "",
+        "machine": "",
+        "limits": {"peak_rss_bytes": 500e6},
+    }
     data = wishes_data(all_rows, PROCESSORS)
     program = tmp_path / "one.cjs"
     node = shutil.which("node")

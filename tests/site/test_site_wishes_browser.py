@@ -176,10 +176,28 @@ def test_plots_are_drawn_and_answer_the_pointer_under_a_policy_that_forbids_maki
         tip.wait_for()
         assert "runs" in tip.inner_text()
         assert "1" in tip.inner_text()
-        # A click on a framework in the legend fades the other one's marks.
+
+        def opacities() -> set[str | None]:
+            found.page.wait_for_timeout(100)
+            return {one.get_attribute("opacity") for one in marks.all()}
+
+        # What is of another framework fades below the pointer, and more so after a click, until one beside the marks.
+        assert opacities() == {"0.9", "0.25"}
+        marks.first.click(force=True)
+        found.page.mouse.move(2, 2)
+        assert opacities() == {"0.9", "0.07"}
+        found.page.locator("#quality-speed svg").click(position={"x": 90, "y": 90}, force=True)
+        assert opacities() == {"0.9"}
+        # A click on a framework in the legend does the same.
         found.page.locator("#quality-speed svg .role-legend-symbol path").first.click(force=True)
-        found.page.wait_for_timeout(100)
-        opacities = {one.get_attribute("opacity") for one in marks.all()}
-        assert opacities == {"0.9", "0.07"}
+        assert opacities() == {"0.9", "0.07"}
+        # Paper is never dark.
+        title = found.page.locator("#quality-speed svg .role-axis-title text").first
+        inks = []
+        for event in ("beforeprint", "afterprint"):
+            found.page.evaluate("name => window.dispatchEvent(new Event(name))", event)
+            found.page.wait_for_timeout(200)
+            inks.append(title.get_attribute("fill"))
+        assert inks == ["#000", "#eeeeee" if scheme == "dark" else "#000"]
         assert found.said == []
         assert found.asked == []
