@@ -28,6 +28,10 @@ from harness.backends.fake import Fake
 from harness.cli import main
 from harness.environment import EnvironmentManager
 from harness.runner import calibrate
+from harness.runner.front import usable_frameworks
+from harness.runner.progress import QuietProgress
+from harness.runner.setup import Workshop
+from harness.suite import load_suite, suite_models
 
 #: How long a subprocess may take on a busy machine before a test calls it stuck.
 PATIENCE_S = 120.0
@@ -217,12 +221,57 @@ def bare_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
     return lab
 
 
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory, fake_environments: Path) -> Path:
+    """A cache with the tiny model's usual artifacts and its tokens of the text that is scored."""
+    folder = tmp_path_factory.mktemp("stock")
+    cache = folder / "cache"
+    cache.mkdir()
+    (cache / "environments").symlink_to(fake_environments)
+    write_gguf(folder / "tiny.gguf")
+    (folder / "fake.yaml").write_text(SUITE, encoding="utf-8")
+    suite = load_suite(folder / "fake.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEBENCH_FAKE", "1")
+        entries = usable_frameworks()
+    workshop = Workshop(
+        models=suite_models(suite), entries=entries, cache_dir=cache, threads=1, progress=QuietProgress()
+    )
+    for recipe in ("FP16", "INT8", "INT4"):
+        workshop.artifact("tiny", "fake", recipe)
+    workshop.tokens("tiny", workshop.corpus(suite))
+    return cache
+
+
 @pytest.fixture
-def lab(bare_lab: Lab, fake_environments: Path) -> Lab:
-    """A lab with the scripted framework's environment and no artifact yet."""
+def lab(bare_lab: Lab, fake_environments: Path, request: pytest.FixtureRequest) -> Lab:
+    """A lab with the scripted framework's environment. No artifact is made yet, unless the test is marked `stocked`."""
+    mark = request.node.get_closest_marker("stocked")
+    if mark is not None and mark.args != (False,):
+        shutil.copytree(request.getfixturevalue("stock"), bare_lab.cache, symlinks=True)
+        return bare_lab
     bare_lab.cache.mkdir()
     (bare_lab.cache / "environments").symlink_to(fake_environments)
     return bare_lab
+
+
+@pytest.fixture(scope="session")
+def _measured() -> dict[str, bytes]:
+    """The database of a session of the suite, once there is one."""
+    return {}
+
+
+@pytest.fixture
+def measured_lab(lab: Lab, _measured: dict[str, bytes]) -> Lab:
+    """A lab that has measured its suite. Who asks first does it, the others have a copy of that database."""
+    if not _measured:
+        ran = lab.run("run", "fake.yaml")
+        assert ran.status == 0, ran.err
+        _measured["database"] = lab.database.read_bytes()
+    else:
+        lab.database.parent.mkdir()
+        lab.database.write_bytes(_measured["database"])
+    return lab
 
 
 @pytest.fixture

@@ -3,10 +3,13 @@
 A test marked ``alone`` judges how long something takes, or keeps every core busy: while it runs, no other test does.
 Every process holds a lock of its own during a test; who has to be alone takes the locks of all. Everybody takes them
 through one gate, so that who waits for all locks is not overtaken for ever. Without `-n` nothing is locked.
+
+`-n auto` is one process more than there are cores.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -14,11 +17,20 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from filelock import FileLock
 
 _FOLDER = pytest.StashKey[Path]()
 _POLL_S = 0.01
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One more than cores: a test that waits for a time-out, a server or its turn leaves its core to another."""
+    if config.option.numprocesses != "auto" or "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # xdist's own answer
+    return (psutil.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(optionalhook=True)

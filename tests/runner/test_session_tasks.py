@@ -19,6 +19,8 @@ from harness.runner import examine, tasks
 from harness.runner.launch import Launch
 from harness.runner.setup import Workshop
 
+pytestmark = pytest.mark.stocked
+
 TASKS = "tasks: {names: [even], limit: 3, num_fewshot: 0}\n"
 SCRIPTED = SUITE.replace("runs: 2\n", "runs: 1\n").replace("pp8+tg4", "[pp8+tg4, pp4+tg2]") + TASKS
 
