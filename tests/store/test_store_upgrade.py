@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Forks
 from old_databases import FOLDER, migrate, migrated, restore, tables_of
 from sqlalchemy import JSON, Boolean, DateTime, MetaData, Table, create_engine, insert, select, text
 
@@ -24,7 +23,6 @@ from harness.store.views import VIEWS
 
 REVISIONS = list(schema.REVISIONS)
 OLD = [one for one in REVISIONS if one != schema.newest()]
-HERE = Path(__file__).resolve().parent
 
 #: Rewritten where they cannot be believed: compared by hand below.
 REWRITTEN = "energy_reading"
@@ -283,20 +281,11 @@ if instant == "after":
 """
 
 
-def upgrade(path: Path, instant: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", DYING, str(path), instant],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
-def length(tmp_path_factory: pytest.TempPathFactory) -> int:
+def length(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> int:
     """How many statements the longest upgrade takes."""
-    done = upgrade(restore("0001", tmp_path_factory.mktemp("whole") / "edgebench.db"), "never")
+    path = restore("0001", tmp_path_factory.mktemp("whole") / "edgebench.db")
+    done = forks.run(DYING, str(path), "never")
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
 
@@ -304,13 +293,13 @@ def length(tmp_path_factory: pytest.TempPathFactory) -> int:
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is of POSIX")
 @pytest.mark.parametrize("instant", ["backup", 0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0, "commit", "after"])
 def test_an_upgrade_that_is_killed_leaves_a_usable_database_and_a_second_one_succeeds(
-    tmp_path: Path, length: int, instant: str | float
+    tmp_path: Path, length: int, forks: Forks, instant: str | float
 ) -> None:
     path = restore("0001", tmp_path / "edgebench.db")
     tables = tables_in(path)
     before, made = rows_of(path, tables), statements(path)
     at = instant if isinstance(instant, str) else str(max(1, round(length * instant)))
-    killed = upgrade(path, at)
+    killed = forks.run(DYING, str(path), at)
     assert killed.returncode == -signal.SIGKILL, (at, killed.stdout, killed.stderr)
     # As any program of the old version would find it: whole, with the old schema and every row.
     look = tmp_path / "look"
