@@ -104,7 +104,7 @@ def new_database(server: str, template: str | None = None) -> str:
 
 
 @contextmanager
-def _database(server: str, template: str | None = None) -> Iterator[str]:
+def database(server: str, template: str | None = None) -> Iterator[str]:
     """As `new_database`, and gone afterwards: one takes 300 files."""
     url = new_database(server, template)
     yield url
@@ -115,7 +115,7 @@ def _database(server: str, template: str | None = None) -> Iterator[str]:
 @pytest.fixture
 def postgresql_database(postgresql_server: str) -> Iterator[str]:
     """URL of an empty database on a server."""
-    with _database(postgresql_server) as url:
+    with database(postgresql_server) as url:
         yield url
 
 
@@ -151,5 +151,5 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield str(shutil.copyfile(request.getfixturevalue("made_file"), tmp_path / "edgebench.db"))
         return
     server: str = request.getfixturevalue("postgresql_server")
-    with _database(server, request.getfixturevalue("made_on_server")) as url:
+    with database(server, request.getfixturevalue("made_on_server")) as url:
         yield url
