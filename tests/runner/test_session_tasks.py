@@ -339,7 +339,7 @@ def test_a_broken_artifact_is_asked_nothing(scripted: Lab) -> None:
     ("script", "status", "reason"),
     [
         ({"load": [{"do": "crash", "how": "segv"}]}, "failed", "SIGSEGV"),
-        ({"logits": [{"do": "hang"}]}, "timeout", "time-out of 30 s"),
+        ({"logits": [{"do": "hang"}]}, "timeout", "time-out of 15 s"),
         ({"logits": [{"do": "nan", "positions": [8, 9]}]}, "failed", "are not finite"),
         ({"decode": [{"do": "raise", "message": "no such kernel"}]}, "failed", "no such kernel"),
     ],
@@ -353,7 +353,7 @@ def test_a_framework_that_fails_in_its_tasks_fails_in_its_own_row(
     text = SUITE.replace("runs: 2\n", "runs: 1\n").replace("pp8+tg4", "pp8").replace("[fp16, int4]", "fp16")
     text = text.replace("scoring: {", "scoring: null\ncheck: null\nx-scoring: {")
     # Long enough for the others on a busy machine; what hangs has to be waited for.
-    timeout = "30s" if status == "timeout" else "10m"
+    timeout = "15s" if status == "timeout" else "10m"
     scripted.suite(text + include + TASKS.replace("limit: 3", f"limit: 3, timeout: {timeout}"))
     result = scripted.run("run", "fake.yaml")
     assert result.status == 1
