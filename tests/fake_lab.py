@@ -1,7 +1,8 @@
 """A lab with the scripted framework: a suite, a tiny model, a cache and a database, in a folder of its own.
 
 A plugin of the test suite (see `conftest.py`). The scripted framework's environment is real: pip installs numpy into
-it, from wherever the user's pip is configured to, once per test session; every lab then shares it by a link.
+it, from wherever the user's pip is configured to, once per test session; every lab then shares it by a link. Whatever
+is made once is made by one of the processes side by side (`pytest -n`), for all.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import harness
 from harness.backends.fake import Fake
 from harness.cli import main
 from harness.environment import EnvironmentManager
+from harness.files import exclusive
 from harness.runner import calibrate
 from harness.runner.front import usable_frameworks
 from harness.runner.progress import QuietProgress
@@ -196,9 +198,18 @@ def wait_until(holds: Callable[[], Any], what: str, patience_s: float = PATIENCE
 
 
 @pytest.fixture(scope="session")
-def fake_environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the processes of this test session have in common."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fake_environments(shared: Path) -> Path:
     """The ``environments`` folder of a cache, with the scripted framework's."""
-    cache = tmp_path_factory.mktemp("cache")
+    cache = shared / "cache"
     EnvironmentManager(cache).ensure(Fake)
     return cache / "environments"
 
@@ -222,12 +233,19 @@ def bare_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
 
 
 @pytest.fixture(scope="session")
-def stock(tmp_path_factory: pytest.TempPathFactory, fake_environments: Path) -> Path:
+def stock(shared: Path, fake_environments: Path) -> Path:
     """A cache with the tiny model's usual artifacts and its tokens of the text that is scored."""
-    folder = tmp_path_factory.mktemp("stock")
+    folder = shared / "stock"
+    with exclusive(shared / "stock.lock"):
+        if not folder.exists():
+            _make_stock(folder, fake_environments)
+    return folder / "cache"
+
+
+def _make_stock(folder: Path, environments: Path) -> None:
     cache = folder / "cache"
-    cache.mkdir()
-    (cache / "environments").symlink_to(fake_environments)
+    cache.mkdir(parents=True)
+    (cache / "environments").symlink_to(environments)
     write_gguf(folder / "tiny.gguf")
     (folder / "fake.yaml").write_text(SUITE, encoding="utf-8")
     suite = load_suite(folder / "fake.yaml")
@@ -240,7 +258,6 @@ def stock(tmp_path_factory: pytest.TempPathFactory, fake_environments: Path) -> 
     for recipe in ("FP16", "INT8", "INT4"):
         workshop.artifact("tiny", "fake", recipe)
     workshop.tokens("tiny", workshop.corpus(suite))
-    return cache
 
 
 @pytest.fixture
@@ -255,22 +272,18 @@ def lab(bare_lab: Lab, fake_environments: Path, request: pytest.FixtureRequest) 
     return bare_lab
 
 
-@pytest.fixture(scope="session")
-def _measured() -> dict[str, bytes]:
-    """The database of a session of the suite, once there is one."""
-    return {}
-
-
 @pytest.fixture
-def measured_lab(lab: Lab, _measured: dict[str, bytes]) -> Lab:
+def measured_lab(lab: Lab, shared: Path) -> Lab:
     """A lab that has measured its suite. Who asks first does it, the others have a copy of that database."""
-    if not _measured:
-        ran = lab.run("run", "fake.yaml")
-        assert ran.status == 0, ran.err
-        _measured["database"] = lab.database.read_bytes()
-    else:
-        lab.database.parent.mkdir()
-        lab.database.write_bytes(_measured["database"])
+    kept = shared / "measured.db"
+    with exclusive(shared / "measured.lock"):
+        if not kept.exists():
+            ran = lab.run("run", "fake.yaml")
+            assert ran.status == 0, ran.err
+            shutil.copyfile(lab.database, kept)
+            return lab
+    lab.database.parent.mkdir()
+    shutil.copyfile(kept, lab.database)
     return lab
 
 
