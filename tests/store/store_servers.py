@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from harness.store import Store
 
@@ -86,13 +86,13 @@ def postgresql_server() -> Iterator[str]:
     """URL of a server, with a place for the name of a database."""
     with postgresql() as url:
         yield url
-        _administration(url).dispose()
 
 
 @cache
 def _administration(server: str) -> Engine:
     """Makes and removes databases on a server."""
-    return create_engine(server.format(database="postgres"), isolation_level="AUTOCOMMIT")
+    url = server.format(database="postgres")
+    return create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
 
 def new_database(server: str, template: str | None = None) -> str:
