@@ -73,7 +73,7 @@ def test_a_test_that_waits_leaves_its_core_to_another(
 ) -> None:
     config: Any = SimpleNamespace(option=SimpleNamespace(numprocesses=asked))
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
-    cores = psutil.cpu_count()
+    cores = psutil.cpu_count() or 1
     assert taking_turns.pytest_xdist_auto_num_workers(config) == (None if more is None else cores + more)
     monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "7")
     assert taking_turns.pytest_xdist_auto_num_workers(config) is None
