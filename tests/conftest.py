@@ -30,7 +30,15 @@ hypothesis.settings.load_profile("edgebench")
 # Not a test module, but what its assertions compare belongs into the report too.
 pytest.register_assert_rewrite("contract")
 
-pytest_plugins = ["pytester", "fake_lab", "store_servers", "taking_turns", "windows_python"]
+pytest_plugins = [
+    "pytester",
+    "fake_lab",
+    "forks",
+    "quick_store",
+    "store_servers",
+    "taking_turns",
+    "windows_python",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,7 +1,8 @@
 """A lab with the scripted framework: a suite, a tiny model, a cache and a database, in a folder of its own.
 
 A plugin of the test suite (see `conftest.py`). The scripted framework's environment is real: pip installs numpy into
-it, from wherever the user's pip is configured to, once per test session; every lab then shares it by a link.
+it, from wherever the user's pip is configured to, once per test session; every lab then shares it by a link. Whatever
+is made once is made by one of the processes side by side (`pytest -n`), for all.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ import harness
 from harness.backends.fake import Fake
 from harness.cli import main
 from harness.environment import EnvironmentManager
+from harness.files import exclusive
 from harness.runner import calibrate
+from harness.runner.front import usable_frameworks
+from harness.runner.progress import QuietProgress
+from harness.runner.setup import Workshop
+from harness.suite import load_suite, suite_models
 
 #: How long a subprocess may take on a busy machine before a test calls it stuck.
 PATIENCE_S = 120.0
@@ -192,9 +198,18 @@ def wait_until(holds: Callable[[], Any], what: str, patience_s: float = PATIENCE
 
 
 @pytest.fixture(scope="session")
-def fake_environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the processes of this test session have in common."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fake_environments(shared: Path) -> Path:
     """The ``environments`` folder of a cache, with the scripted framework's."""
-    cache = tmp_path_factory.mktemp("cache")
+    cache = shared / "cache"
     EnvironmentManager(cache).ensure(Fake)
     return cache / "environments"
 
@@ -217,12 +232,59 @@ def bare_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
     return lab
 
 
+@pytest.fixture(scope="session")
+def stock(shared: Path, fake_environments: Path) -> Path:
+    """A cache with the tiny model's usual artifacts and its tokens of the text that is scored."""
+    folder = shared / "stock"
+    with exclusive(shared / "stock.lock"):
+        if not folder.exists():
+            _make_stock(folder, fake_environments)
+    return folder / "cache"
+
+
+def _make_stock(folder: Path, environments: Path) -> None:
+    cache = folder / "cache"
+    cache.mkdir(parents=True)
+    (cache / "environments").symlink_to(environments)
+    write_gguf(folder / "tiny.gguf")
+    (folder / "fake.yaml").write_text(SUITE, encoding="utf-8")
+    suite = load_suite(folder / "fake.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEBENCH_FAKE", "1")
+        entries = usable_frameworks()
+    workshop = Workshop(
+        models=suite_models(suite), entries=entries, cache_dir=cache, threads=1, progress=QuietProgress()
+    )
+    for recipe in ("FP16", "INT8", "INT4"):
+        workshop.artifact("tiny", "fake", recipe)
+    workshop.tokens("tiny", workshop.corpus(suite))
+
+
 @pytest.fixture
-def lab(bare_lab: Lab, fake_environments: Path) -> Lab:
-    """A lab with the scripted framework's environment and no artifact yet."""
+def lab(bare_lab: Lab, fake_environments: Path, request: pytest.FixtureRequest) -> Lab:
+    """A lab with the scripted framework's environment. No artifact is made yet, unless the test is marked `stocked`."""
+    mark = request.node.get_closest_marker("stocked")
+    if mark is not None and mark.args != (False,):
+        shutil.copytree(request.getfixturevalue("stock"), bare_lab.cache, symlinks=True)
+        return bare_lab
     bare_lab.cache.mkdir()
     (bare_lab.cache / "environments").symlink_to(fake_environments)
     return bare_lab
+
+
+@pytest.fixture
+def measured_lab(lab: Lab, shared: Path) -> Lab:
+    """A lab that has measured its suite. Who asks first does it, the others have a copy of that database."""
+    kept = shared / "measured.db"
+    with exclusive(shared / "measured.lock"):
+        if not kept.exists():
+            ran = lab.run("run", "fake.yaml")
+            assert ran.status == 0, ran.err
+            shutil.copyfile(lab.database, kept)
+            return lab
+    lab.database.parent.mkdir()
+    shutil.copyfile(kept, lab.database)
+    return lab
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from fake_lab import SUITE, Lab
 
 import harness
 
+pytestmark = pytest.mark.stocked
+
 CELL = "fake-tiny-{}-cpu-pp8+tg4"
 
 

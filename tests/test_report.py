@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from fake_lab import SUITE, Lab
 
 from harness.report import session_rows, write_report
 from harness.store import Store
+
+pytestmark = pytest.mark.stocked
 
 
 def test_a_report_is_written_beside_its_database_and_again_as_the_same_bytes(lab: Lab) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import psutil
 import pytest
+import taking_turns
 
 pytest.importorskip(
     "xdist", reason="pytest-xdist is not installed; without it tests run one after another anyway"
@@ -61,3 +65,15 @@ def test_who_has_to_be_alone_is_and_the_others_are_not(
     ]
     assert together, "two processes are at work"
     assert [pair for pair in together if pair & {"alone0", "alone1"}] == []
+
+
+@pytest.mark.parametrize(("asked", "more"), [("auto", 1), ("logical", None), (2, None)])
+def test_a_test_that_waits_leaves_its_core_to_another(
+    monkeypatch: pytest.MonkeyPatch, asked: str | int, more: int | None
+) -> None:
+    config: Any = SimpleNamespace(option=SimpleNamespace(numprocesses=asked))
+    monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
+    cores = psutil.cpu_count() or 1
+    assert taking_turns.pytest_xdist_auto_num_workers(config) == (None if more is None else cores + more)
+    monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "7")
+    assert taking_turns.pytest_xdist_auto_num_workers(config) is None

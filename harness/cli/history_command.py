@@ -165,10 +165,10 @@ def _of_cell(
                 value_title=axis_title(wanted),
                 index_title="session of the series",
                 subtitle=[
-                    f"{machine_name}; sessions {found.points[0].session_id} to {found.points[-1].session_id}"
+                    f"{machine_name}; sessions {found.points[0].session_id} to {found.points[-1].session_id}",
+                    *_plot_lines(found, analysis, causes),
                 ],
                 told=found.told(),
-                subtitle=_plot_lines(found, analysis, causes),
             ),
             out,
         )

@@ -165,6 +165,7 @@ def test_a_missing_compiler_is_told_before_anything_is_built(
 # -- databases ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.stocked
 def test_a_database_of_a_newer_version_is_left_alone(lab: Lab) -> None:
     lab.suite(ONE_RUN)
     assert lab.run("run", "fake.yaml").status == 0
@@ -202,6 +203,7 @@ def test_what_is_no_database_is_told_and_left_alone(bare_lab: Lab, target: str, 
     assert not bare_lab.cache.exists()
 
 
+@pytest.mark.stocked
 def test_a_read_only_file_system_is_told_and_what_is_there_can_be_read(lab: Lab, small_disk: Path) -> None:
     lab.suite(ONE_RUN)
     database = small_disk / "results.db"
@@ -216,6 +218,7 @@ def test_a_read_only_file_system_is_told_and_what_is_there_can_be_read(lab: Lab,
 @pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() == 0, reason="rights to write do not bind root, nor Windows"
 )
+@pytest.mark.stocked
 def test_a_database_without_the_right_to_write_is_told_and_can_be_read(lab: Lab) -> None:
     lab.suite(ONE_RUN)
     assert lab.run("run", "fake.yaml").status == 0
@@ -285,6 +288,7 @@ def test_a_cache_that_is_no_folder_is_told_before_a_session_begins(
     assert not lab.database.exists()
 
 
+@pytest.mark.stocked
 def test_an_output_that_cannot_show_a_sign_loses_no_table(lab: Lab) -> None:
     lab.suite(SUITE.replace("runs: 2", "runs: 1").replace("[fp16, int4]", "fp16"))
     process = lab.start("run", "fake.yaml", PYTHONIOENCODING="ascii")

@@ -90,6 +90,7 @@ def test_environments_and_artifacts_are_listed_and_removed(lab: Lab) -> None:
     assert [row["status"] for row in lab.rows()] == ["ok"]
 
 
+@pytest.mark.stocked
 def test_the_database_is_described_checked_and_copied(lab: Lab) -> None:
     lab.suite(SUITE.replace("runs: 2", "runs: 1").replace("[fp16, int4]", "fp16"))
     assert lab.run("run", "fake.yaml").status == 0
@@ -107,30 +108,32 @@ def test_the_database_is_described_checked_and_copied(lab: Lab) -> None:
     assert lab.run("db", "upgrade").status == 0
 
 
-def test_a_table_is_written_in_every_format_and_selected_by_rows_columns_and_conditions(lab: Lab) -> None:
-    lab.suite(SUITE.replace("runs: 2", "runs: 1\nrepetitions: 1"))
-    assert lab.run("run", "fake.yaml").status == 0
+def test_a_table_is_written_in_every_format_and_selected_by_rows_columns_and_conditions(
+    measured_lab: Lab,
+) -> None:
     for name, sign in (("markdown", "|"), ("csv", "framework,"), ("html", "<table"), ("latex", "\\begin{")):
-        result = lab.run("table", "--format", name)
+        result = measured_lab.run("table", "--format", name)
         assert result.status == 0
         assert sign in result.out
-    chosen = lab.run("table", "--format", "json", "--where", "precision=int4")
+    chosen = measured_lab.run("table", "--format", "json", "--where", "precision=int4")
     assert [row["precision"] for row in chosen.json["rows"]] == ["int4"]
-    assert lab.run("table", "--rows", "model,precision", "--columns", "decode_tps,kld_mean").status == 0
-    assert lab.run("table", "-o", "table.json", "--json").status == 0
+    assert (
+        measured_lab.run("table", "--rows", "model,precision", "--columns", "decode_tps,kld_mean").status == 0
+    )
+    assert measured_lab.run("table", "-o", "table.json", "--json").status == 0
     assert len(json.loads(Path("table.json").read_text(encoding="utf-8"))["rows"]) == 2
     session = chosen.json["rows"][0]["session"]
-    assert lab.run("table", "--session", session[:13], "--json").json["rows"]
+    assert measured_lab.run("table", "--session", session[:13], "--json").json["rows"]
     for words, part in (
         (("--columns", "decode_tsp"), "decode_tps"),
         (("--where", "precision"), "precision"),
         (("--session", "feedbeef"), "feedbeef"),
         (("--suite", "nosuch"), "nosuch"),
     ):
-        wrong = lab.run("table", *words)
+        wrong = measured_lab.run("table", *words)
         assert wrong.status == 2
         assert part in wrong.one_message()
-    unknown = lab.run("show", "feedbeef")
+    unknown = measured_lab.run("show", "feedbeef")
     assert unknown.status == 2
     assert "feedbeef" in unknown.one_message()
 

@@ -16,6 +16,8 @@ from harness.artifact import ArtifactRequest, ArtifactStore
 from harness.errors import EdgebenchError
 from harness.worker.api import Made
 
+pytestmark = pytest.mark.stocked
+
 ONE = SUITE.replace("[fp16, int4]", "fp16").replace("runs: 2", "runs: 4\nrepetitions: 1\nwarmups: 0")
 SLOW = {"decode": [{"do": "wait", "seconds": 0.1}]}
 

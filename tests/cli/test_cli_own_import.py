@@ -11,27 +11,25 @@ from fake_lab import Lab
 
 
 @pytest.mark.parametrize("name", ["part.jsonl", "part.db"])
-def test_an_export_is_taken_in_as_it_was_measured_and_twice_is_once(lab: Lab, name: str) -> None:
-    assert lab.run("run", "fake.yaml", "-q").status == 0
+def test_an_export_is_taken_in_as_it_was_measured_and_twice_is_once(measured_lab: Lab, name: str) -> None:
     form = "sqlite" if name.endswith(".db") else "jsonl"
-    assert lab.run("export", name, "--format", form).status == 0
-    first = lab.run("import", name, "--db", "other.db", "--json")
+    assert measured_lab.run("export", name, "--format", form).status == 0
+    first = measured_lab.run("import", name, "--db", "other.db", "--json")
     assert first.status == 0, first.err
-    again = lab.run("import", name, "--db", "other.db", "--json")
+    again = measured_lab.run("import", name, "--db", "other.db", "--json")
     assert again.status == 0, again.err
     tables = [
-        lab.run("table", "--format", "json", "--db", db).json["rows"]
-        for db in ("other.db", str(lab.database))
+        measured_lab.run("table", "--format", "json", "--db", db).json["rows"]
+        for db in ("other.db", str(measured_lab.database))
     ]
     assert tables[0] == tables[1]
     assert tables[0]
     assert not any(again.json["merged"][0]["added"].values()), again.out
 
 
-def test_an_export_cannot_be_given_another_machine(lab: Lab) -> None:
-    assert lab.run("run", "fake.yaml", "-q").status == 0
-    assert lab.run("export", "part.jsonl", "--format", "jsonl").status == 0
-    result = lab.run("import", "part.jsonl", "--machine", "lab-3", "--db", "other.db")
+def test_an_export_cannot_be_given_another_machine(measured_lab: Lab) -> None:
+    assert measured_lab.run("export", "part.jsonl", "--format", "jsonl").status == 0
+    result = measured_lab.run("import", "part.jsonl", "--machine", "lab-3", "--db", "other.db")
     assert result.status == 2
     assert "says itself what measured" in result.one_message()
     assert not Path("other.db").exists()
@@ -47,16 +45,15 @@ def test_an_export_cannot_be_given_another_machine(lab: Lab) -> None:
     ],
 )
 def test_a_value_that_no_database_of_ours_holds_is_refused_with_its_line(
-    lab: Lab, table: str, column: str, value: Any
+    measured_lab: Lab, table: str, column: str, value: Any
 ) -> None:
-    assert lab.run("run", "fake.yaml", "-q").status == 0
-    assert lab.run("export", "part.jsonl", "--format", "jsonl").status == 0
+    assert measured_lab.run("export", "part.jsonl", "--format", "jsonl").status == 0
     lines = [json.loads(line) for line in Path("part.jsonl").read_text(encoding="utf-8").splitlines()]
     at = next(place for place, line in enumerate(lines) if line.get("table") == table)
     assert column in lines[at]["row"]
     lines[at]["row"][column] = value
     Path("part.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    result = lab.run("import", "part.jsonl", "--db", "other.db")
+    result = measured_lab.run("import", "part.jsonl", "--db", "other.db")
     assert result.status == 1
     assert f"part.jsonl, line {at + 1}: {table}.{column}" in result.err
 

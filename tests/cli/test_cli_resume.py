@@ -13,6 +13,8 @@ from harness.runner import front
 from harness.runner.progress import QuietProgress
 from harness.store import Store
 
+pytestmark = pytest.mark.stocked
+
 ONE = SUITE.replace("runs: 2", "runs: 1").replace("[fp16, int4]", "fp16")
 
 

@@ -126,6 +126,7 @@ def test_a_dry_run_prints_the_plan_and_creates_nothing(bare_lab: Lab) -> None:
     assert sorted(bare_lab.folder.rglob("*")) == before
 
 
+@pytest.mark.stocked
 def test_a_cell_that_cannot_run_here_is_planned_with_its_reason_and_stored_as_skipped(lab: Lab) -> None:
     lab.suite(SUITE.replace("precision: [fp16, int4]", "precision: [fp16, int2]\ndevice: [cpu, npu]"))
     plan = lab.run("run", "fake.yaml", "--dry-run", "--json").json["cells"]
@@ -156,6 +157,7 @@ def test_an_expression_selects_cells(lab: Lab) -> None:
     malformed.one_message()
 
 
+@pytest.mark.stocked
 def test_runs_seed_and_options_go_into_the_plan(lab: Lab) -> None:
     words = ("fake.yaml", "-k", "fp16", "--runs", "1", "--seed", "7", "--option", "fake.compute=bf16", "-q")
     assert lab.run("run", *words).status == 0
@@ -186,6 +188,7 @@ def test_wrong_words_are_told_before_anything_is_made(
     assert not bare_lab.cache.exists()
 
 
+@pytest.mark.stocked
 def test_an_option_that_the_framework_does_not_know_fails_its_cells_with_the_framework_s_words(
     lab: Lab,
 ) -> None:
@@ -216,6 +219,7 @@ def test_traceback_shows_where_an_error_comes_from_wherever_the_word_stands(bare
         assert "Traceback" in bare_lab.run(*words).err
 
 
+@pytest.mark.stocked
 def test_a_batch_is_stored_with_its_size_and_counts_the_tokens_of_all_its_sequences(lab: Lab) -> None:
     suite = (
         SUITE.replace("runs: 2", "runs: 1").replace("[fp16, int4]", "fp16").replace("pp8+tg4", "pp8+tg4@b3")

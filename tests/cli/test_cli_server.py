@@ -13,6 +13,8 @@ from store_servers import new_database
 from harness.runner import process
 from harness.runner.launch import Launch
 
+pytestmark = pytest.mark.stocked
+
 SECRET = "hunter2"
 
 

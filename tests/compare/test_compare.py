@@ -25,6 +25,8 @@ from harness.table.facts import About
 from harness.table.metrics import METRICS, ROW_KEYS
 from harness.table.rows import Row
 
+pytestmark = pytest.mark.stocked
+
 COMMON = {"model": "tiny", "framework": "llamacpp", "precision": "int4", "recipe": "Q4_K_M", "device": "cpu",
           "workload": "pp8+tg4", "options": "defaults", "emulated": False, "quality_reference": "F32",
           "validity": "ok", "framework_version": "1"}  # fmt: skip

@@ -184,6 +184,7 @@ presets:
 
 
 @pytest.mark.skipif(os.name == "nt" or shutil.which("sh") is None, reason="there is no POSIX shell here")
+@pytest.mark.stocked
 def test_the_shell_example_hands_on_0_1_and_3_and_github_gets_its_files(lab: Lab) -> None:
     suite = SUITE.replace("runs: 2", "runs: 1\nrepetitions: 1\nwarmups: 0").replace("[fp16, int4]", "int4")
     lab.suite(suite.replace("scoring: {window: 64, stride: 64, score_from: 32, max_windows: 2}\n", ""))

@@ -582,30 +582,29 @@ def test_an_export_is_told_from_other_files(source: Path, tmp_path: Path) -> Non
         assert not own_import.is_own_export(tmp_path / name)
 
 
-def test_the_commands_tell_what_they_did(lab: FakeLab) -> None:
-    assert lab.run("run", "fake.yaml", "--json").status == 0
-    out = lab.run("export", "night.db")
+def test_the_commands_tell_what_they_did(measured_lab: FakeLab) -> None:
+    out = measured_lab.run("export", "night.db")
     assert out.status == 0, out.err
     assert "1 sessions" in out.out
-    shown = lab.run("table", "--format", "json", "--db", "night.db").json
-    assert shown["rows"] == lab.rows()
-    merged = lab.run("db", "merge", "night.db", "--into", "other.db", "--json").json
+    shown = measured_lab.run("table", "--format", "json", "--db", "night.db").json
+    assert shown["rows"] == measured_lab.rows()
+    merged = measured_lab.run("db", "merge", "night.db", "--into", "other.db", "--json").json
     assert merged["refused"] == []
     assert merged["merged"][0]["added"]["session"] == 1
-    again = lab.run("db", "merge", "night.db", str(lab.database), "--into", "other.db")
+    again = measured_lab.run("db", "merge", "night.db", str(measured_lab.database), "--into", "other.db")
     assert again.status == 0, again.err
     assert again.out.count("nothing that is not there already") == 2
-    assert lab.run("db", "check", "--db", "other.db").status == 0
-    refused = lab.run("export", "night.db", "--format", "jsonl")
+    assert measured_lab.run("db", "check", "--db", "other.db").status == 0
+    refused = measured_lab.run("export", "night.db", "--format", "jsonl")
     assert refused.status == 2
     assert "exists already" in refused.one_message()
-    assert "does not say what to write" in lab.run("export", "night").one_message()
-    connection = sqlite3.connect(lab.folder / "other.db")
+    assert "does not say what to write" in measured_lab.run("export", "night").one_message()
+    connection = sqlite3.connect(measured_lab.folder / "other.db")
     connection.execute("UPDATE run SET duration_s = 99")
     connection.commit()
     connection.close()
-    shutil.copy(lab.folder / "night.db", lab.folder / "more.db")
-    contradicted = lab.run("db", "merge", "night.db", "more.db", "--into", "other.db")
+    shutil.copy(measured_lab.folder / "night.db", measured_lab.folder / "more.db")
+    contradicted = measured_lab.run("db", "merge", "night.db", "more.db", "--into", "other.db")
     assert contradicted.status == 1
     assert contradicted.err.count("contradicts") == 2
 

@@ -185,7 +185,8 @@ def test_the_plot_is_of_every_run(database: Path, tmp_path: Path, capsys: pytest
     )
     chart = json.loads(out.read_text(encoding="utf-8"))
     assert "decode_tps" in json.dumps(chart)
-    (line,) = chart["title"]["subtitle"]
+    where, line = chart["title"]["subtitle"]
+    assert "; sessions " in where
     assert line.startswith("down with session 20261208")
     assert line.endswith(": package llama-cpp-python 0.3.36 -> 0.3.37")
     assert chart["layer"][1]["encoding"]["y"]["title"] == "Decode t/s (tokens/s)"

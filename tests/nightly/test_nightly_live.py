@@ -22,6 +22,8 @@ from harness.runner import front
 from harness.runner.progress import QuietProgress
 from harness.store import Store
 
+pytestmark = pytest.mark.stocked
+
 ONE = SUITE.replace("runs: 2", "runs: 1").replace("[fp16, int4]", "fp16")
 #: Nothing is scored: half of the time.
 BARE = re.sub("scoring: .*", "scoring: null\ncheck: null\nrepetitions: 1\nwarmups: 0", SUITE)

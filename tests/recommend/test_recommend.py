@@ -299,28 +299,30 @@ def test_of_a_platform_where_nothing_was_measured_stands_what_others_claim() -> 
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
-def test_a_recommendation_has_its_evidence_and_its_exit_status(lab: Lab) -> None:
-    assert lab.run("run", "fake.yaml").status == 0
-    found = lab.run("recommend", "--max-memory", "100GB", "--with-suspect", "--json")
+def test_a_recommendation_has_its_evidence_and_its_exit_status(measured_lab: Lab) -> None:
+    found = measured_lab.run("recommend", "--max-memory", "100GB", "--with-suspect", "--json")
     assert found.status == 0, found.err
     document = found.json
     assert document["choice"]["framework"] == "fake"
     assert document["frontier"]
-    shown = lab.run("recommend", "--with-suspect", "--prefer", "accuracy,speed")
+    shown = measured_lab.run("recommend", "--with-suspect", "--prefer", "accuracy,speed")
     assert shown.status == 0, shown.err
     assert "Recommended: fake" in shown.out
     assert f"edgebench show {document['choice']['session']}" in shown.out
-    none = lab.run("recommend", "--max-memory", "1B", "--with-suspect")
+    none = measured_lab.run("recommend", "--max-memory", "1B", "--with-suspect")
     assert none.status == 3
     assert "Recommended: nothing" in none.out
     for format_ in ("markdown", "html", "latex"):
-        written = lab.folder / f"found.{format_}"
-        assert lab.run("recommend", "--with-suspect", "--format", format_, "-o", str(written)).status == 0
+        written = measured_lab.folder / f"found.{format_}"
+        assert (
+            measured_lab.run("recommend", "--with-suspect", "--format", format_, "-o", str(written)).status
+            == 0
+        )
         assert "fake" in written.read_text(encoding="utf-8")
-    matrix = lab.run("recommend", "--matrix", "--json")
+    matrix = measured_lab.run("recommend", "--matrix", "--json")
     assert {one["platform"] for one in matrix.json["matrix"]} == set(PLATFORMS)
-    assert "Framework selection matrix" in lab.run("recommend", "--matrix").out
-    assert lab.run("recommend", "--max-memory", "much").status == 2
+    assert "Framework selection matrix" in measured_lab.run("recommend", "--matrix").out
+    assert measured_lab.run("recommend", "--max-memory", "much").status == 2
 
 
 @pytest.fixture

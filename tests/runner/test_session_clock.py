@@ -114,6 +114,7 @@ def test_a_clock_set_back_between_two_attempts_leaves_the_later_attempt_the_last
     assert "nothing to resume" in lab.run("run", "fake.yaml", "--resume").err
 
 
+@pytest.mark.stocked
 def test_a_clock_set_back_between_two_sessions_is_said_and_both_stay(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +138,7 @@ def test_a_clock_set_back_between_two_sessions_is_said_and_both_stay(
     assert lab.query("SELECT count(*) FROM run WHERE kind = 'timed'") == [(6,)]
 
 
+@pytest.mark.stocked
 def test_sessions_that_begin_at_the_very_same_time_are_two(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.suite(ONE)
     set_clock(monkeypatch, steps("2026-11-26T12:00:00+00:00", 0))
@@ -147,6 +149,7 @@ def test_sessions_that_begin_at_the_very_same_time_are_two(lab: Lab, monkeypatch
 
 
 @pytest.mark.parametrize("began", [None, "2099-01-01T00:00:00+00:00"])
+@pytest.mark.stocked
 def test_what_other_tools_measured_says_nothing_about_the_clock(lab: Lab, began: str | None) -> None:
     imported = make.imported()
     time = None if began is None else datetime.fromisoformat(began)

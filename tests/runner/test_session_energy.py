@@ -8,6 +8,8 @@ import sys
 import pytest
 from fake_lab import SUITE, Lab
 
+pytestmark = pytest.mark.stocked
+
 ONE = SUITE.replace("precision: [fp16, int4]", "precision: fp16").replace("runs: 2", "runs: 1")
 
 #: A meter that counts 100 W, a hundred times a second; the hole may spoil its line.

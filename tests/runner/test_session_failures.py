@@ -12,6 +12,8 @@ from fake_lab import SUITE, Lab
 
 from harness.paths import data_dir
 
+pytestmark = pytest.mark.stocked
+
 
 def scripted_suite(script: Mapping[str, Any], settings: str = "") -> str:
     """Two cells, the second of which does what the script says."""
@@ -122,6 +124,7 @@ def test_an_artifact_whose_logits_are_no_numbers_is_broken_with_the_first_positi
     )
 
 
+@pytest.mark.stocked(False)
 def test_an_artifact_that_cannot_be_made_fails_its_cells_once_and_resume_tries_again(lab: Lab) -> None:
     # The reference and the half precision are made first; only the third conversion fails.
     assert lab.run("run", "fake.yaml", "-k", "fp16", "--runs", "1").status == 0
@@ -175,6 +178,7 @@ def test_without_a_quality_reference_cells_are_timed_and_resume_scores_them(lab:
     assert all(row["status"] == "ok" and row["kld_mean"] is not None for row in lab.rows())
 
 
+@pytest.mark.stocked(False)
 def test_a_damaged_artifact_is_noticed_and_made_again(lab: Lab) -> None:
     lab.suite(SUITE.replace("runs: 2", "runs: 1"))
     assert lab.run("run", "fake.yaml", "-k", "fp16").status == 0

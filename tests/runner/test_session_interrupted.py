@@ -55,6 +55,7 @@ def assert_complete(lab: Lab, finished: list[tuple[str, str, int, int, str]]) ->
 
 @pytest.mark.alone
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGINT", "SIGTERM"])
+@pytest.mark.stocked
 def test_an_ended_runner_loses_no_finished_run_leaves_no_worker_and_is_resumed(lab: Lab, how: str) -> None:
     lab.suite(PLANNED)
     lab.script(SLOW)

@@ -12,6 +12,8 @@ from harness.model.configuration import ModelConfiguration
 from harness.runner.catalogue import Catalogue
 from harness.store import Store
 
+pytestmark = pytest.mark.stocked
+
 ONE = SUITE.replace("precision: [fp16, int4]", "precision: fp16")
 SHAPE = ModelConfiguration(
     architecture="llama", layers=2, hidden_size=64, intermediate_size=128, heads=4, kv_heads=2, head_dim=16,

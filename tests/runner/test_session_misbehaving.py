@@ -19,7 +19,10 @@ from fake_lab import SUITE, Lab, wait_until
 from harness.runner import log as log_module
 from harness.runner import tree
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks are POSIX's")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and forks are POSIX's"),
+    pytest.mark.stocked,
+]
 
 MEGABYTE = 2**20
 FLOOD_BYTES = 24 * MEGABYTE

@@ -13,6 +13,8 @@ from harness.runner import scratch
 from harness.store import Store
 from harness.store.records import RunRecord
 
+pytestmark = pytest.mark.stocked
+
 ONE = SUITE.replace("[fp16, int4]", "fp16").replace("runs: 2", "runs: 1")
 NEXT = ONE.replace("precision: fp16", "precision: int4")
 

@@ -16,6 +16,8 @@ from harness.paths import data_dir
 from harness.runner import setup
 from harness.worker.scoring import POSITION
 
+pytestmark = pytest.mark.stocked
+
 DETAILS = (
     "bits_per_byte",
     "kld_median",

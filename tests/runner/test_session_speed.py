@@ -14,6 +14,8 @@ from fake_lab import SUITE, Lab, finish, wait_until
 from harness.errors import EdgebenchError
 from harness.runner.setup import TokenFile, Workshop
 
+pytestmark = pytest.mark.stocked
+
 ONE = SUITE.replace("[fp16, int4]", "fp16").replace(
     "runs: 2", "{runs}\nrepetitions: 1\nwarmups: 0\nscoring: null\ncheck: null"
 )

@@ -19,8 +19,14 @@ from harness.runner import examine, tasks
 from harness.runner.launch import Launch
 from harness.runner.setup import Workshop
 
+pytestmark = pytest.mark.stocked
+
 TASKS = "tasks: {names: [even], limit: 3, num_fewshot: 0}\n"
 SCRIPTED = SUITE.replace("runs: 2\n", "runs: 1\n").replace("pp8+tg4", "[pp8+tg4, pp4+tg2]") + TASKS
+#: One workload, and nothing but tasks to tell its artifacts apart.
+UNSCORED = SCRIPTED.replace("[pp8+tg4, pp4+tg2]", "pp8+tg4").replace(
+    "scoring: {", "scoring: null\ncheck: null\nx-scoring: {"
+)
 
 
 @pytest.fixture
@@ -41,7 +47,7 @@ def scripted(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
     monkeypatch.setattr(tasks, "launch_of_tool", launch)
     monkeypatch.setattr(Workshop, "tool", tool)
-    lab.suite(SCRIPTED)
+    lab.suite(UNSCORED)
     return lab
 
 
@@ -53,6 +59,7 @@ def kinds(lab: Lab) -> list[tuple[str, str]]:
 def test_an_artifact_is_evaluated_once_beside_the_reference_and_stands_for_its_workloads(
     scripted: Lab,
 ) -> None:
+    scripted.suite(SCRIPTED)
     result = scripted.run("run", "fake.yaml", "--json")
     assert result.status == 0, result.err
     # The reference and two artifacts; four cells.
@@ -84,7 +91,7 @@ def test_texts_that_are_generated_together_are_those_that_come_one_by_one(
     monkeypatch.setattr(examine._Router, "_at_once", counted)
     # Of 120 tokens the longest question needs 57: two sequences share them, and four do not.
     scripted.suite(
-        SCRIPTED.replace("names: [even]", "names: [ragged]").replace("limit: 3", "context_tokens: 120")
+        UNSCORED.replace("names: [even]", "names: [ragged]").replace("limit: 3", "context_tokens: 120")
     )
     assert scripted.run("run", "fake.yaml").status == 0
     assert groups == [2, 2] * 3
@@ -158,7 +165,7 @@ def test_nothing_of_before_is_used_where_its_items_cannot_be_looked_at(
     assert kinds(scripted).count(("tasks", "ok")) == 2 * before
 
 
-PARTIAL = SCRIPTED.replace("names: [even]", "names: [missing_data, even]")
+PARTIAL = UNSCORED.replace("names: [even]", "names: [missing_data, even]")
 
 
 def test_one_failing_task_is_a_hole_and_the_others_count(scripted: Lab) -> None:
@@ -200,11 +207,7 @@ def test_what_still_cannot_be_loaded_is_not_tried_again_but_still_said(scripted:
 
 def test_a_task_that_a_framework_fails_is_a_hole_that_is_tried_again(scripted: Lab) -> None:
     """The worker refuses one task's questions and lives: the next task has answers."""
-    scripted.suite(
-        SCRIPTED.replace("names: [even]", "names: [even, written]").replace(
-            "scoring: {", "scoring: null\ncheck: null\nx-scoring: {"
-        )
-    )
+    scripted.suite(UNSCORED.replace("names: [even]", "names: [even, written]"))
     scripted.script({"logits": [{"do": "nan", "positions": [8, 9]}]})
     result = scripted.run("run", "fake.yaml", "--json")
     assert result.status == 1
@@ -227,8 +230,7 @@ def test_a_framework_that_answers_with_text_alone_has_the_tasks_that_want_text(
 ) -> None:
     from harness.backends.fake import Fake
 
-    suite = SCRIPTED.replace("names: [even]", "names: [even, written]")
-    scripted.suite(suite.replace("scoring: {", "scoring: null\ncheck: null\nx-scoring: {"))
+    scripted.suite(UNSCORED.replace("names: [even]", "names: [even, written]"))
     assert scripted.run("run", "fake.yaml").status == 0
     expected = {row[0] for row in scripted.query("SELECT text FROM task_answer WHERE task = 'written'")}
     monkeypatch.setattr(Fake, "capabilities", Fake.capabilities - {"score"})
@@ -253,7 +255,6 @@ def test_where_no_task_can_be_answered_the_run_is_a_hole(
 ) -> None:
     from harness.backends.fake import Fake
 
-    scripted.suite(SCRIPTED.replace("scoring: {", "scoring: null\ncheck: null\nx-scoring: {"))
     monkeypatch.setattr(Fake, "capabilities", Fake.capabilities - {"score"})
     scripted.run("run", "fake.yaml")
     assert ("tasks", "skipped") in kinds(scripted)
@@ -269,6 +270,7 @@ def test_other_settings_are_another_evaluation(scripted: Lab) -> None:
 
 
 def test_a_task_that_cannot_be_evaluated_is_said_once_and_the_runs_go_on(scripted: Lab) -> None:
+    scripted.suite(SCRIPTED)
     result = scripted.run("run", "fake.yaml", "--task", "unknown_task")
     assert result.status == 1
     said = "the quality reference has no task results: lm-eval: unknown task 'unknown_task'"
@@ -337,7 +339,7 @@ def test_a_broken_artifact_is_asked_nothing(scripted: Lab) -> None:
     ("script", "status", "reason"),
     [
         ({"load": [{"do": "crash", "how": "segv"}]}, "failed", "SIGSEGV"),
-        ({"logits": [{"do": "hang"}]}, "timeout", "time-out of 30 s"),
+        ({"logits": [{"do": "hang"}]}, "timeout", "time-out of 15 s"),
         ({"logits": [{"do": "nan", "positions": [8, 9]}]}, "failed", "are not finite"),
         ({"decode": [{"do": "raise", "message": "no such kernel"}]}, "failed", "no such kernel"),
     ],
@@ -351,7 +353,7 @@ def test_a_framework_that_fails_in_its_tasks_fails_in_its_own_row(
     text = SUITE.replace("runs: 2\n", "runs: 1\n").replace("pp8+tg4", "pp8").replace("[fp16, int4]", "fp16")
     text = text.replace("scoring: {", "scoring: null\ncheck: null\nx-scoring: {")
     # Long enough for the others on a busy machine; what hangs has to be waited for.
-    timeout = "30s" if status == "timeout" else "10m"
+    timeout = "15s" if status == "timeout" else "10m"
     scripted.suite(text + include + TASKS.replace("limit: 3", f"limit: 3, timeout: {timeout}"))
     result = scripted.run("run", "fake.yaml")
     assert result.status == 1
@@ -369,9 +371,8 @@ def test_a_framework_without_logits_has_a_hole_with_its_reason(
     from harness.backends.fake import Fake
 
     monkeypatch.setattr(Fake, "capabilities", Fake.capabilities - {"score", "complete"})
-    scripted.suite(SCRIPTED.replace("scoring: {", "scoring: null\ncheck: null\nx-scoring: {"))
     assert scripted.run("run", "fake.yaml").status == 0
-    assert [kind for kind, _ in kinds(scripted)] == ["timed"] * 4
+    assert [kind for kind, _ in kinds(scripted)] == ["timed"] * 2
     assert all(row["tasks"] == [] for row in scripted.rows())
 
 
@@ -386,7 +387,7 @@ def test_the_model_gives_the_tokenizers_facts_and_a_static_graph_its_length(scri
 
 
 def test_a_chat_template_that_the_model_lacks_is_said(scripted: Lab) -> None:
-    scripted.suite(SCRIPTED.replace("num_fewshot: 0", "chat_template: true"))
+    scripted.suite(UNSCORED.replace("num_fewshot: 0", "chat_template: true"))
     result = scripted.run("run", "fake.yaml")
     assert result.status == 1
     assert "the model has no chat template" in result.err

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
 import make_store_records as make
 import pytest
+from forks import Forks
 
 from harness.store import Store
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is of POSIX")
-
-HERE = Path(__file__).resolve().parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])}
 
 BEGIN = """
 import sys
@@ -50,22 +49,17 @@ with store._writing() as connection:
 """
 
 
-def start(program: str, database: str, first: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", BEGIN + program, database, str(first)],
-        env=ENVIRONMENT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        assert pipe is not None
-        pipe.close()
+@contextmanager
+def started(forks: Forks, program: str, database: str, first: int) -> Iterator[TextIO]:
+    """What a process says that does this; it is killed at the end."""
+    (their_in, our_out), (our_in, their_out) = os.pipe(), os.pipe()
+    process = forks.start(BEGIN + program, database, str(first), stdin=their_in, stdout=their_out, stderr=2)
+    for descriptor in (their_in, their_out):
+        os.close(descriptor)
+    with os.fdopen(our_out, "w"), os.fdopen(our_in, encoding="utf-8") as said:
+        yield said
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
 
 
 def stored(database: str) -> set[str]:
@@ -76,14 +70,12 @@ def stored(database: str) -> set[str]:
         return {run.id for run in store.session_facts(session).others}
 
 
-def test_every_run_that_was_said_to_be_stored_survives_a_kill(any_database: str) -> None:
+def test_every_run_that_was_said_to_be_stored_survives_a_kill(any_database: str, forks: Forks) -> None:
     said: set[str] = set()
     for round_, runs in enumerate((1, 4, 9)):
-        process = start(STORING, any_database, 1000 * round_)
-        assert process.stdout is not None
-        # It goes on storing while it is being killed: at whatever point of a transaction that is.
-        said |= {process.stdout.readline().strip() for _ in range(runs)}
-        kill(process)
+        with started(forks, STORING, any_database, 1000 * round_) as lines:
+            # It goes on storing while it is being killed: at whatever point of a transaction that is.
+            said |= {lines.readline().strip() for _ in range(runs)}
         assert "" not in said
         found = stored(any_database)
         assert said <= found
@@ -96,12 +88,10 @@ def test_every_run_that_was_said_to_be_stored_survives_a_kill(any_database: str)
                 assert all(len(one.values) == 10 and len(one.traces) == 2 for one in run.samples)
 
 
-def test_a_transaction_that_is_killed_half_way_never_happened(any_database: str) -> None:
-    process = start(HALF_WAY, any_database, 0)
-    assert process.stdout is not None
-    run_id = process.stdout.readline().strip()
+def test_a_transaction_that_is_killed_half_way_never_happened(any_database: str, forks: Forks) -> None:
+    with started(forks, HALF_WAY, any_database, 0) as lines:
+        run_id = lines.readline().strip()
     assert run_id
-    kill(process)
     assert stored(any_database) == set()
     with Store.open(any_database) as store:
         session = store.newest_session()
@@ -112,14 +102,15 @@ def test_a_transaction_that_is_killed_half_way_never_happened(any_database: str)
     assert stored(any_database) == {run_id}
 
 
-def test_several_processes_make_and_fill_one_new_database(new_any_database: str) -> None:
+def test_several_processes_make_and_fill_one_new_database(new_any_database: str, forks: Forks) -> None:
     program = (
         "for index in range(first, first + 10): store.record_run(make.run(session, make.cell().id, index))\n"
     )
-    processes = [start(program, new_any_database, number * 10) for number in range(4)]
-    for one in processes:
-        one.communicate()
-    assert [one.returncode for one in processes] == [0] * 4
+    processes = [
+        forks.start(BEGIN + program, new_any_database, str(number * 10), stdout=2, stderr=2)
+        for number in range(4)
+    ]
+    assert [one.wait() for one in processes] == [0] * 4
     with Store.open(new_any_database) as store:
         assert store.check() == []
         assert store.info()["rows"]["run"] == 40

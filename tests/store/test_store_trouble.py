@@ -17,6 +17,7 @@ from pathlib import Path
 
 import make_store_records as make
 import pytest
+import quick_store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,17 @@ def test_a_full_disk_is_said_and_what_was_stored_stays(path: Path) -> None:
         assert store.info()["rows"]["run"] == stored > 0
         assert store.check() == []
         assert store.record_run(make.run(session, make.cell().id, stored))
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_what_is_stored_is_on_the_disk_before_anything_follows(
+    path: Path, monkeypatch: pytest.MonkeyPatch, read_only: bool
+) -> None:
+    monkeypatch.setattr(engine, "_sqlite_engine", quick_store.SQLITE_ENGINE)
+    Store.open(path).close()
+    with Store.open(path, read_only=read_only) as store, store.reading() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2, "FULL"
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
 def test_a_lock_that_another_program_keeps_is_said_after_waiting(path: Path) -> None:

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Forks
 from old_databases import FOLDER, migrate, migrated, restore, tables_of
-from sqlalchemy import JSON, Boolean, DateTime, MetaData, Table, create_engine, insert, select, text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    DateTime,
+    MetaData,
+    NullPool,
+    Table,
+    create_engine,
+    insert,
+    make_url,
+    select,
+    text,
+)
+from store_servers import database, new_database
 
 from harness.errors import EdgebenchError
 from harness.report import session_rows
@@ -24,7 +37,6 @@ from harness.store.views import VIEWS
 
 REVISIONS = list(schema.REVISIONS)
 OLD = [one for one in REVISIONS if one != schema.newest()]
-HERE = Path(__file__).resolve().parent
 
 #: Rewritten where they cannot be believed: compared by hand below.
 REWRITTEN = "energy_reading"
@@ -155,10 +167,33 @@ def test_an_old_database_keeps_all_its_rows_and_is_used_like_a_new_one(tmp_path:
 # -- on a server -----------------------------------------------------------------------------------------------------
 
 
-def fill_server(url: str, kept: Path, revision: str) -> dict[str, Table]:
-    """Has the migrations make a revision's tables there, and copies the rows of the kept file; gives the tables."""
+@pytest.fixture(scope="module")
+def migrated_there(postgresql_server: str) -> Callable[[str], str]:
+    """By revision: the name of a database with its tables, made by the migrations from the one before; to be copied."""
+    made: dict[str, str] = {}
+
+    def make(revision: str) -> str:
+        if revision not in made:
+            place = REVISIONS.index(revision)
+            url = new_database(postgresql_server, make(REVISIONS[place - 1]) if place else None)
+            engine = create_engine(url, poolclass=NullPool)
+            migrate(engine, revision)
+            made[revision] = str(make_url(url).database)
+        return made[revision]
+
+    return make
+
+
+@pytest.fixture
+def old_server(postgresql_server: str, migrated_there: Callable[[str], str], revision: str) -> Iterator[str]:
+    """URL of a database with the tables of a revision and no rows."""
+    with database(postgresql_server, migrated_there(revision)) as url:
+        yield url
+
+
+def fill_server(url: str, kept: Path) -> dict[str, Table]:
+    """Copies the rows of the kept file into the tables there; gives the tables."""
     engine = create_engine(url)
-    migrate(engine, revision)
     reflected = MetaData()
     reflected.reflect(engine)
     for column in (one for table in reflected.sorted_tables for one in table.columns):
@@ -208,43 +243,44 @@ def server_rows(url: str, tables: dict[str, Table]) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("revision", OLD)
 def test_an_old_database_on_a_server_keeps_all_its_rows(
-    tmp_path: Path, postgresql_database: str, revision: str
+    tmp_path: Path, old_server: str, revision: str
 ) -> None:
     kept = restore(revision, tmp_path / "kept.db")
-    tables = fill_server(postgresql_database, kept, revision)
-    before = server_rows(postgresql_database, tables)
-    with Store.open(postgresql_database) as store:
+    tables = fill_server(old_server, kept)
+    before = server_rows(old_server, tables)
+    with Store.open(old_server) as store:
         assert store.upgraded is not None
         assert f"from schema {revision} to {schema.newest()}" in store.upgraded
         use(store, revision)
         with store._reading() as connection:
             rows = connection.execute(text("SELECT * FROM energy_reading WHERE run_key = 1")).all()
-    after = server_rows(postgresql_database, tables)
+    after = server_rows(old_server, tables)
     for name in tables.keys() - {"alembic_version", "schema_revision", REWRITTEN}:
         assert after[name] == before[name], name
     if revision < "0009":
         check_energy([tuple(row) for row in rows], [str(one) for one in rows[0]._fields])
-    with Store.open(postgresql_database) as store:
+    with Store.open(old_server) as store:
         assert store.upgraded is None
 
 
+@pytest.mark.parametrize("revision", ["0001"])
 def test_an_upgrade_on_a_server_that_fails_leaves_it_as_it_was(
-    tmp_path: Path, postgresql_database: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, old_server: str, monkeypatch: pytest.MonkeyPatch, revision: str
 ) -> None:
-    kept = restore("0001", tmp_path / "kept.db")
-    tables = fill_server(postgresql_database, kept, "0001")
-    before = server_rows(postgresql_database, tables)
+    kept = restore(revision, tmp_path / "kept.db")
+    tables = fill_server(old_server, kept)
+    before = server_rows(old_server, tables)
 
     def broken(*_: object) -> None:
         raise RuntimeError("power cut")
 
     monkeypatch.setattr(schema, "_note_revisions", broken)
     with pytest.raises(RuntimeError, match="power cut"):
-        Store.open(postgresql_database)
+        Store.open(old_server)
     monkeypatch.undo()
-    assert server_rows(postgresql_database, tables) == before
-    with Store.open(postgresql_database) as store:
-        use(store, "0001")
+    assert server_rows(old_server, tables) == before
+    with Store.open(old_server) as store:
+        use(store, revision)
 
 
 # -- killed ----------------------------------------------------------------------------------------------------------
@@ -283,20 +319,11 @@ if instant == "after":
 """
 
 
-def upgrade(path: Path, instant: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", DYING, str(path), instant],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
-def length(tmp_path_factory: pytest.TempPathFactory) -> int:
+def length(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> int:
     """How many statements the longest upgrade takes."""
-    done = upgrade(restore("0001", tmp_path_factory.mktemp("whole") / "edgebench.db"), "never")
+    path = restore("0001", tmp_path_factory.mktemp("whole") / "edgebench.db")
+    done = forks.run(DYING, str(path), "never")
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
 
@@ -304,13 +331,13 @@ def length(tmp_path_factory: pytest.TempPathFactory) -> int:
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is of POSIX")
 @pytest.mark.parametrize("instant", ["backup", 0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0, "commit", "after"])
 def test_an_upgrade_that_is_killed_leaves_a_usable_database_and_a_second_one_succeeds(
-    tmp_path: Path, length: int, instant: str | float
+    tmp_path: Path, length: int, forks: Forks, instant: str | float
 ) -> None:
     path = restore("0001", tmp_path / "edgebench.db")
     tables = tables_in(path)
     before, made = rows_of(path, tables), statements(path)
     at = instant if isinstance(instant, str) else str(max(1, round(length * instant)))
-    killed = upgrade(path, at)
+    killed = forks.run(DYING, str(path), at)
     assert killed.returncode == -signal.SIGKILL, (at, killed.stdout, killed.stderr)
     # As any program of the old version would find it: whole, with the old schema and every row.
     look = tmp_path / "look"

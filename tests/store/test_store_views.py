@@ -236,10 +236,9 @@ def test_a_lineage_goes_back_to_the_models_file(store: Store) -> None:
     assert steps[-1]["model_source"] == make.model().source
 
 
-def test_what_a_fake_session_measured_is_in_the_view_as_in_the_table(lab: Lab) -> None:
-    assert lab.run("run", "fake.yaml").status == 0
-    rows = {row["recipe"]: row for row in lab.rows()}
-    connection = sqlite3.connect(lab.database)
+def test_what_a_fake_session_measured_is_in_the_view_as_in_the_table(measured_lab: Lab) -> None:
+    rows = {row["recipe"]: row for row in measured_lab.rows()}
+    connection = sqlite3.connect(measured_lab.database)
     connection.row_factory = sqlite3.Row
     latest = [dict(row) for row in connection.execute("SELECT * FROM v_cells_latest")]
     connection.close()

@@ -6,11 +6,11 @@ For how long says ``EDGEBENCH_TEST_WRITERS_S``; ``tox -e faults`` makes it a min
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from forks import Forked, Forks
 
 from harness.store import Store
 
@@ -18,8 +18,6 @@ SECONDS = float(os.environ.get("EDGEBENCH_TEST_WRITERS_S", "4"))
 WRITERS, READERS = 8, 2
 #: Beyond the time that they write: for starting, and for the last one's turn.
 PATIENCE_S = 180.0
-
-HERE = Path(__file__).resolve().parent
 
 #: Begins sessions and stores runs in them, says each run after it was stored, and opens the file anew now and then.
 WRITER = """
@@ -104,24 +102,19 @@ print("looks", number)
 """
 
 
-def start(program: str, database: str, number: int, folder: Path) -> subprocess.Popen[bytes]:
+def start(forks: Forks, program: str, database: str, number: int, folder: Path) -> Forked:
     with (folder / f"{number}.out").open("wb") as out, (folder / f"{number}.err").open("wb") as err:
-        return subprocess.Popen(
-            [sys.executable, "-c", program, database, str(number), str(SECONDS)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])},
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-        )
+        return forks.start(program, database, str(number), str(SECONDS), stdout=out, stderr=err)
 
 
 @pytest.mark.alone
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are forked")
 def test_eight_writers_beside_readers_lose_nothing_and_meet_no_lock(
-    new_any_database: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    new_any_database: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], forks: Forks
 ) -> None:
     programs = [WRITER] * WRITERS + [READER] * READERS + [PERSON]
     processes = [
-        start(program, new_any_database, number, tmp_path) for number, program in enumerate(programs)
+        start(forks, program, new_any_database, number, tmp_path) for number, program in enumerate(programs)
     ]
     try:
         for process in processes:
