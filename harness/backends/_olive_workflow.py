@@ -43,7 +43,7 @@ _PROVIDERS = {
 }
 
 #: Initialisers that no training made: tables of the rotary embedding.
-_NOT_WEIGHTS = frozenset({"cos_cache", "sin_cache"})
+NOT_WEIGHTS = frozenset({"cos_cache", "sin_cache"})
 
 #: ONNX element types that hold shapes, indices and booleans.
 _INDICES = frozenset({"INT64", "INT32", "BOOL", "STRING"})
@@ -352,7 +352,7 @@ def count(graph: Path, wanted: str) -> dict[str, Any]:
     for tensor in model.graph.initializer:
         kind = names(tensor.data_type)
         kinds[tensor.name] = kind
-        if tensor.name not in _NOT_WEIGHTS and kind not in _INDICES:
+        if tensor.name not in NOT_WEIGHTS and kind not in _INDICES:
             types[kind] += tensor_bytes(tensor)
     operators = Counter(node.op_type for node in model.graph.node)
     return {
