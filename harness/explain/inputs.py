@@ -115,7 +115,11 @@ def run_inputs(
     if key in _SHAPED:
         terms = {key: getattr(shown, key)}
         artifact = cell.artifact
-        if key == "touched_weight_bytes" and artifact is not None and artifact.unread_weight_bytes is not None:
+        if (
+            key == "touched_weight_bytes"
+            and artifact is not None
+            and artifact.unread_weight_bytes is not None
+        ):
             terms |= {
                 "weight_bytes": artifact.weight_bytes,
                 "unread_weight_bytes": artifact.unread_weight_bytes,

@@ -41,8 +41,8 @@ _CONCURRENCY = re.compile(r"@c(\d+)")
 
 #: Why weights are known, and what of them is read is not.
 NOT_NOTED = (
-    "this framework's artifacts may hold weights that no token reads, such as an embedding table beside a tied head, and "
-    "nobody noted how many this one has: any session that uses it again does"
+    "this framework's artifacts may hold weights that no token reads, such as an embedding table beside a tied head, "
+    "and nobody noted how many this one has: any session that uses it again does"
 )
 
 
@@ -253,9 +253,7 @@ def _own_device(run: stored.RunFacts) -> bool | None:
     return False if run.device is not None and run.device.get("id") == "cpu" else None
 
 
-def _shape(
-    run: stored.RunFacts, cell: stored.CellFacts, entry: FrameworkEntry | None
-) -> dict[str, Any]:
+def _shape(run: stored.RunFacts, cell: stored.CellFacts, entry: FrameworkEntry | None) -> dict[str, Any]:
     """What follows from the model's shape for this run's artifact, tokens and cache type."""
     if cell.configuration is None:
         return {
@@ -276,7 +274,9 @@ def _shape(
     # More than there are is no figure.
     known = unread <= weight_bytes if unread is not None else not apart
     return {
-        "touched_weight_bytes": touched_weight_bytes(shape, weight_bytes, unread_bytes=unread) if known else None,
+        "touched_weight_bytes": touched_weight_bytes(shape, weight_bytes, unread_bytes=unread)
+        if known
+        else None,
         "weights_reason": None if known else NOT_NOTED,
         "analytic_kv_bytes": None if bits is None else sequences * kv_cache_bytes(shape, tokens, *bits),
         "kv_reason": "the framework does not tell the type of its KV cache" if bits is None else None,
