@@ -18,7 +18,7 @@ from pathlib import Path
 #: Bits of an element of each type of ``TensorProto.DataType`` that weights may have (a test compares it with ``onnx``).
 ELEMENT_BITS: Mapping[int, int] = {
     1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64, 15: 128, 16: 16, 17: 8, 18: 8, 19: 8,
-    20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2,
+    20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2, 27: 6, 28: 6,
 }  # fmt: skip
 
 #: Types that hold shapes, indices, texts and booleans: INT32, INT64, STRING, BOOL.

@@ -290,7 +290,7 @@ class ArtifactRecord:
         source_artifact_id: stored artifact that it was made from, None: from the model's own file.
         environment_id: stored environment that made it.
         made_with: everything that changes the bytes.
-        notes: what the tool told.
+        notes: what the tool told, and `UNREAD` from the files.
         files: ``path``, ``bytes``, ``sha256`` of each file.
     """
 
