@@ -47,7 +47,7 @@ def keep_results(db: str, sessions: Sequence[str], folder: Path) -> None:
         with opened(db) as source, tempfile.TemporaryDirectory(prefix=".results-", dir=folder) as place:
             whole, told = Path(place) / "whole.zip", Path(place) / RESULTS
             export.export(source, whole, "csv", Wish(sessions=sessions))
-            _without_places(whole, told)
+            _without_places(whole, told, sessions)
             told.replace(folder / RESULTS)
     except OSError as error:
         raise EdgebenchError(
@@ -57,8 +57,8 @@ def keep_results(db: str, sessions: Sequence[str], folder: Path) -> None:
 
 
 @contextmanager
-def kept_results(folder: Path) -> Iterator[Store]:
-    """The results that lie in a folder, in a database for as long as it takes.
+def kept_results(folder: Path) -> Iterator[tuple[Store, list[str]]]:
+    """The results that lie in a folder, in a database for as long as it takes, and the sessions of the report.
 
     Raises:
         EdgebenchError: they are damaged, or of a newer program.
@@ -70,7 +70,9 @@ def kept_results(folder: Path) -> Iterator[Store]:
         Store.open(Path(place) / "results.db") as store,
     ):
         import_own(store, folder / RESULTS)
-        yield store
+        with zipfile.ZipFile(folder / RESULTS) as kept:
+            sessions = kept.comment.decode().split()
+        yield store, sessions
 
 
 def without_places(text: str) -> str:
@@ -78,8 +80,10 @@ def without_places(text: str) -> str:
     return _PLACE.sub(".../", text)
 
 
-def _without_places(whole: Path, told: Path) -> None:
+def _without_places(whole: Path, told: Path, sessions: Sequence[str]) -> None:
     with zipfile.ZipFile(whole) as source, zipfile.ZipFile(told, "w", zipfile.ZIP_DEFLATED) as target:
+        # An export brings along what its sessions refer to; the report is about these, in this order.
+        target.comment = " ".join(sessions).encode()
         for info in source.infolist():
             content = source.read(info)
             if info.filename in _WITH_PLACES:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # gate.sh SUITE WORDS...: judge, keep the verdicts beside this call, and hand the exit status on.
 #
-#   gate.sh bench.yaml --base git=main --head git=HEAD
+#   gate.sh bench.yaml --base "git=$(git merge-base main HEAD)" --head git=HEAD
 #   gate.sh bench.yaml --preset edge-ready -k int4 --runs 10
 #   gate.sh bench.yaml --baseline "llamacpp==0.3.36" --runs 10
 set -u

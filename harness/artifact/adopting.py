@@ -22,6 +22,8 @@ from harness.worker.api import Made
 
 #: In the place of the distribution that makes an artifact: nobody here made it.
 OWN = "own-file"
+#: Note of an artifact whose weight bytes are unknown: why.
+UNKNOWN_WEIGHT = "weight_bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def adopt(
     model: str,
     entry: str,
     parameter_count: int | None,
-    weigh: Callable[[Path], int | None],
+    weigh: Callable[[Path], int | str],
 ) -> Artifact:
     """Copy an artifact of one's own into the cache; gives it, or what has this very content there already.
 
@@ -102,7 +104,7 @@ def adopt(
         model: the model's id.
         entry: what is loaded: a file's path below the folder, or ``.``.
         parameter_count: of the model.
-        weigh: gives the weight bytes from the folder in the cache, None where they are unknown.
+        weigh: gives the weight bytes of the folder in the cache, or in words why they are unknown.
 
     Raises:
         EdgebenchError: the disk is full, or the files change meanwhile.
@@ -127,7 +129,11 @@ def adopt(
             target = folder / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path if path.is_file() else path / file.path, target)
-        return Made(weigh(folder), entry, "", {"origin": f"a file of one's own: {path.resolve()}"})
+        notes = {"origin": f"a file of one's own: {path.resolve()}"}
+        weight = weigh(folder)
+        if isinstance(weight, str):
+            return Made(None, entry, "", {**notes, UNKNOWN_WEIGHT: weight})
+        return Made(weight, entry, "", notes)
 
     made = store.get(request, copy)
     if made.id != wanted:

@@ -46,7 +46,12 @@ _PROVIDERS = {
 NOT_WEIGHTS = frozenset({"cos_cache", "sin_cache"})
 
 #: ONNX element types that hold shapes, indices and booleans.
-_INDICES = frozenset({"INT64", "INT32", "BOOL", "STRING"})
+INDICES = frozenset({"INT64", "INT32", "BOOL", "STRING"})
+
+#: Bits of the element types that share bytes; NumPy's stand-ins for them take a whole one.
+_PACKED_BITS = {
+    "INT2": 2, "UINT2": 2, "INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "FLOAT6E2M3": 6, "FLOAT6E3M2": 6,
+}  # fmt: skip
 
 #: Words of Olive's log that are kept as the reason of a failure.
 _LAST_LINES = 6
@@ -352,7 +357,7 @@ def count(graph: Path, wanted: str) -> dict[str, Any]:
     for tensor in model.graph.initializer:
         kind = names(tensor.data_type)
         kinds[tensor.name] = kind
-        if tensor.name not in NOT_WEIGHTS and kind not in _INDICES:
+        if tensor.name not in NOT_WEIGHTS and kind not in INDICES:
             types[kind] += tensor_bytes(tensor)
     operators = Counter(node.op_type for node in model.graph.node)
     return {
@@ -393,11 +398,11 @@ def _left_in_float(nodes: Iterable[Any], kinds: Mapping[str, str], wanted: str) 
 
 
 def tensor_bytes(tensor: Any) -> int:
-    """Bytes of an initialiser, from its shape and type: 4-bit elements share bytes."""
+    """Bytes of an initialiser, from its shape and type: elements of less than a byte share bytes."""
     import onnx
 
     elements = int(np.prod(tensor.dims, dtype=np.int64)) if tensor.dims else 1
     name = onnx.TensorProto.DataType.Name(tensor.data_type)
-    if name in ("INT4", "UINT4", "FLOAT4E2M1"):
-        return -(-elements // 2)
+    if name in _PACKED_BITS:
+        return -(-elements * _PACKED_BITS[name] // 8)
     return elements * int(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize)

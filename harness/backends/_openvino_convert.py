@@ -31,7 +31,7 @@ GGUF_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
 _FIXED_GROUPS = {"mxfp4": 32, "mxfp8_e4m3": 32, "nvfp4": 16}
 
 #: Constants of these types are shapes, axes and indices, never weights.
-_NOT_WEIGHTS = frozenset({"i64", "i32", "u64", "u32", "boolean", "string"})
+NOT_WEIGHTS = frozenset({"i64", "i32", "u64", "u32", "boolean", "string"})
 
 
 def group_size(recipe: Recipe) -> int | None:
@@ -131,7 +131,7 @@ def types(model: Any) -> dict[str, int]:
     for node in model.get_ordered_ops():
         if node.get_type_name() == "Constant":
             kind = node.get_element_type().to_string()
-            if kind not in _NOT_WEIGHTS:
+            if kind not in NOT_WEIGHTS:
                 found[kind] = found.get(kind, 0) + node.get_byte_size()
     return dict(sorted(found.items()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ Examples:
 _WIDEST = 110
 #: Of one change on a terminal; --json has all.
 _TOLD_VERSIONS = 12
+#: Of one change below a plot's title, and the letters that fit beside each other there.
+_PLOTTED_VERSIONS, _PLOTTED_WIDTH = 4, 120
 
 
 @click.command("history", epilog=EPILOG)
@@ -161,6 +164,7 @@ def _of_cell(
                 value_title=wanted,
                 index_title="session",
                 told=found.told(),
+                subtitle=_plot_lines(found, analysis, causes),
             ),
             out,
         )
@@ -240,6 +244,22 @@ def _change_lines(found: CellSeries, analysis: Analysis, causes: list[list[Coinc
             lines.append(f"  {one.what}{where}")
         if len(of_change) > _TOLD_VERSIONS:
             lines.append(f"  and {len(of_change) - _TOLD_VERSIONS} more; --json has all")
+    return lines
+
+
+def _plot_lines(found: CellSeries, analysis: Analysis, causes: list[list[Coincidence]]) -> list[str]:
+    """The same for the file: a line for each change, with the first few of what changed with it."""
+    lines = []
+    for change, of_change in zip(analysis.changes, causes, strict=True):
+        _, after = found.sides(change)
+        told = [
+            f"{one.what}" + ("" if one.at_place else f" (perhaps: with session {one.session_id})")
+            for one in of_change[:_PLOTTED_VERSIONS]
+        ]
+        more = len(of_change) - _PLOTTED_VERSIONS
+        told += [f"and {more} more"] if more > 0 else []
+        what = "; ".join(told) or "nothing that is stored changed with it"
+        lines += textwrap.wrap(f"{change.direction} with session {after.session_id}: {what}", _PLOTTED_WIDTH)
     return lines
 
 

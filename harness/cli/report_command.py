@@ -124,12 +124,13 @@ def _publish(folder: Path, sessions: tuple[str, ...], title: str, db: str, keep:
     from_kept = not told and not keep and (folder / RESULTS).is_file()
     if from_kept:
         tell(f"from {folder / RESULTS}; name a database with --db to make it from another")
-    with (
-        kept_results(folder) if from_kept else Store.open(db, read_only=True) as store,
-        store.computing(),
-    ):
-        chosen = _chosen(store, sessions)
-        written = publish(store, chosen, folder, title=title)
+        with kept_results(folder) as (store, kept), store.computing():
+            chosen = kept if not sessions else _chosen(store, sessions)
+            written = publish(store, chosen, folder, title=title)
+    else:
+        with Store.open(db, read_only=True) as store, store.computing():
+            chosen = _chosen(store, sessions)
+            written = publish(store, chosen, folder, title=title)
     if keep:
         keep_results(db, chosen, folder)
     if as_json:

@@ -2,30 +2,88 @@
 
 Owns the tests of what does not vary from run to run: given the artifact, its weights and its divergence are facts. The
 units of the latter are the windows of the text; a task's are its items. Contract: pure; figures are compared only where
-corpus, windows and scored positions, or the task's items, are the same.
+corpus, windows and scored positions, or the task's items, are the same; over all cells, divergences and tasks of a gate
+the rate of false discoveries is held at `RATE`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from harness.artifact.adopting import UNKNOWN_WEIGHT
 from harness.gate.metrics import GateMetric
-from harness.gate.statistics import detectable, interval, sign_flip, spread
+from harness.gate.statistics import detectable, discoveries, interval, sign_flip, spread
 from harness.gate.verdict import Verdict, Word
 from harness.store.evaluations import EvaluationFacts
-from harness.store.facts import ArtifactFacts, ScoreFacts
+from harness.store.facts import ArtifactFacts, CellFacts, ScoreFacts
 from harness.table.flips import flips
 from harness.table.power import detectable_drop
 
-#: Level of these tests: there are no fresh pairs that could confirm, so they must be surer.
+#: Level of one of these tests: there are no fresh pairs that could confirm, so they must be surer.
 ALPHA = 0.01
+#: Of the changes that all of them tell at most this share is false, in expectation.
+RATE = 0.05
 POWER = 0.95
 #: Two computations of the reference are one function where they agree so far, in nats a position, in every window.
 REFERENCE_NATS = 1e-3
 
 
-def divergence(base: ScoreFacts | None, head: ScoreFacts | None, metric: GateMetric) -> Verdict:
+def of_cells(
+    sides: Sequence[tuple[CellFacts | None, CellFacts]], metrics: Mapping[str, GateMetric]
+) -> list[dict[str, Verdict]]:
+    """The verdicts on weights, divergence and tasks of all cells of a gate, by metric or ``task metric``.
+
+    Args:
+        sides: base (None: nothing is known of it) and head of each cell.
+        metrics: what is judged; those of processes are passed over.
+    """
+    found = [_of_cell(base, head, metrics, ALPHA) for base, head in sides]
+    # Cells that differ in the workload alone rest on one score: that is one test.
+    tests = {
+        (metric, _asked(base), _asked(head)): verdict.p_value
+        for (base, head), verdicts in zip(sides, found, strict=True)
+        for metric, verdict in verdicts.items()
+        if verdict.p_value is not None
+    }
+    alpha = level(tests.values())
+    return found if alpha == ALPHA else [_of_cell(base, head, metrics, alpha) for base, head in sides]
+
+
+def level(p_values: Iterable[float]) -> float:
+    """The level at which each of these tests is judged, at most `ALPHA`.
+
+    By Benjamini and Hochberg's procedure: what has a p-value of at most this level is what it rejects at `RATE`, its
+    critical values cut at `ALPHA`.
+    """
+    values = [one if one <= ALPHA else 1.0 for one in p_values]
+    rejected = discoveries(values, RATE).count(True)
+    return min(ALPHA, RATE * max(rejected, 1) / max(len(values), 1))
+
+
+def _asked(cell: CellFacts | None) -> tuple[str | None, str | None]:
+    """The runs that a cell's accuracy rests on."""
+    if cell is None:
+        return None, None
+    score, evaluation = cell.score, cell.evaluation
+    return None if score is None else score.run_id, None if evaluation is None else evaluation.run_id
+
+
+def _of_cell(
+    base: CellFacts | None, head: CellFacts, metrics: Mapping[str, GateMetric], alpha: float
+) -> dict[str, Verdict]:
+    found: dict[str, Verdict] = {}
+    for name, metric in metrics.items():
+        if metric.unit == "window":
+            found[name] = divergence(None if base is None else base.score, head.score, metric, alpha)
+        elif metric.unit == "artifact":
+            found[name] = weights(None if base is None else base.artifact, head.artifact, metric)
+    return found | tasks(None if base is None else base.evaluation, head.evaluation, alpha)
+
+
+def divergence(
+    base: ScoreFacts | None, head: ScoreFacts | None, metric: GateMetric, alpha: float = ALPHA
+) -> Verdict:
     """The verdict on the mean divergence from the quality reference.
 
     A regression is beyond both limits: the relative margin and the absolute one (``metric.absolute``, nats).
@@ -54,7 +112,7 @@ def divergence(base: ScoreFacts | None, head: ScoreFacts | None, metric: GateMet
     # Means over windows of equal length: the unit of the limit.
     worse = sign_flip([one - limit for one in differences], "above")
     better = sign_flip([one + limit for one in differences], "below")
-    seen = detectable(spread(differences), len(differences), 2 * ALPHA, POWER)
+    seen = detectable(spread(differences), len(differences), 2 * alpha, POWER)
     ends = interval(differences)
     mean = math.fsum(before) / total
     bounds: tuple[float | None, float | None] = (None, None)
@@ -62,11 +120,11 @@ def divergence(base: ScoreFacts | None, head: ScoreFacts | None, metric: GateMet
         bounds = (1 + ends[0] / mean, 1 + ends[1] / mean)
     told = f"{len(differences)} windows, limit {limit:.2g} nats"
     share = None if mean == 0 or math.isinf(seen) else seen / mean
-    if worse <= ALPHA:
+    if worse <= alpha:
         return Verdict(
             "regression", ratio, *bounds, len(differences), detectable=share, p_value=worse, reason=told
         )
-    if better <= ALPHA:
+    if better <= alpha:
         return Verdict(
             "improvement", ratio, *bounds, len(differences), detectable=share, p_value=better, reason=told
         )
@@ -127,9 +185,9 @@ def weights(base: ArtifactFacts | None, head: ArtifactFacts | None, metric: Gate
     before, after = (None if one is None else one.bits_per_weight for one in (base, head))
     # An artifact without a weight says nothing of its weights.
     if not before:
-        return Verdict("unmeasured", reason="the weights of base's artifact are not known")
+        return Verdict("unmeasured", reason=_unknown_weight("base", base))
     if not after:
-        return Verdict("unmeasured", reason="the weights of head's artifact are not known")
+        return Verdict("unmeasured", reason=_unknown_weight("head", head))
     ratio = after / before
     told = f"{before:.3g} bits in base, {after:.3g} in head: a fact of the artifacts, nothing varies"
     word: Word = "pass"
@@ -140,7 +198,17 @@ def weights(base: ArtifactFacts | None, head: ArtifactFacts | None, metric: Gate
     return Verdict(word, ratio, ratio, ratio, detectable=0.0, reason=told)
 
 
-def tasks(base: EvaluationFacts | None, head: EvaluationFacts | None) -> dict[str, Verdict]:
+def _unknown_weight(side: str, artifact: ArtifactFacts | None) -> str:
+    """Why an artifact has no bits per weight."""
+    if artifact is not None and artifact.weight_bytes:
+        return f"how many parameters {side}'s model has is not known"
+    why = None if artifact is None else artifact.notes.get(UNKNOWN_WEIGHT)
+    return f"the weights of {side}'s artifact are not known" + ("" if why is None else f": {why}")
+
+
+def tasks(
+    base: EvaluationFacts | None, head: EvaluationFacts | None, alpha: float = ALPHA
+) -> dict[str, Verdict]:
     """The verdict on every metric of every task that base has items of, by ``task metric``."""
     found: dict[str, Verdict] = {}
     others = {} if head is None else {(one.task, one.metric): one for one in head.tasks}
@@ -154,21 +222,22 @@ def tasks(base: EvaluationFacts | None, head: EvaluationFacts | None) -> dict[st
         elif other.corpus_sha256 != one.corpus_sha256 or other.version != one.version:
             found[name] = Verdict("inconclusive", reason="the two were asked different items")
         else:
-            found[name] = _items(one.items, other.items, higher_is_better=one.higher_is_better is not False)
+            higher = one.higher_is_better is not False
+            found[name] = _items(one.items, other.items, alpha, higher_is_better=higher)
     return found
 
 
-def _items(base: Sequence[float], head: Sequence[float], *, higher_is_better: bool) -> Verdict:
+def _items(base: Sequence[float], head: Sequence[float], alpha: float, *, higher_is_better: bool) -> Verdict:
     changed = flips(head, base)
     if changed is None:
         return Verdict("unmeasured", reason="its items are not simply right or wrong")
     lost, won = (changed.lost, changed.won) if higher_is_better else (changed.won, changed.lost)
-    drop = detectable_drop(changed.n, lost, won, ALPHA)
+    drop = detectable_drop(changed.n, lost, won, alpha)
     right = sum(base)
     ratio = sum(head) / right if right else None
     told = f"{changed.n} items: {lost} lost, {won} won"
     p_value = changed.p_value
-    if p_value <= ALPHA:
+    if p_value <= alpha:
         word: Word = "regression" if lost > won else "improvement"
         return Verdict(word, ratio, pairs=changed.n, detectable=drop, p_value=p_value, reason=told)
     if drop is None:

@@ -1,9 +1,8 @@
 """Head against a stored baseline, where base cannot be run again.
 
-Owns the verdicts of head's session against them. Imports the store's history,
-whose figures are the table's. Contract: what a cell is compared with was measured on this machine, with one version of
-its framework, built one way and with one number of threads: nothing is mixed; where the words cover several versions
-the cell is inconclusive and says which.
+Owns the verdicts of head's session against it. Imports the store's history, whose figures are the table's. Contract:
+what a cell is compared with was measured on this machine, with one version of its framework, built one way and with one
+number of threads: nothing is mixed; where the words cover several versions the cell is inconclusive and says which.
 """
 
 from __future__ import annotations
@@ -147,15 +146,22 @@ class _Judging:
         self._threads = stored.build(session_id)[1]
         self._head = {one.cell.id: one for one in store.session_facts(session_id).cells}
         self._named = stored.baseline.session
+        #: Base and head of each cell whose accuracy is judged, by its id.
+        self._sides: dict[str, tuple[CellFacts | None, CellFacts]] = {}
 
     def rows(self, cells: Sequence[PlannedCell]) -> list[dict[str, Any]]:
         """All verdicts, cell by cell."""
-        rows: list[dict[str, Any]] = []
+        of_cells: list[tuple[PlannedCell, list[dict[str, Any]]]] = []
         open_: list[tuple[dict[str, Any], Comparison, GateMetric]] = []
+        self._sides.clear()
         for planned in cells:
             found, compared = self._cell(planned)
-            rows += found
+            of_cells.append((planned, found))
             open_ += compared
+        exact = dict(zip(self._sides, accuracy.of_cells([*self._sides.values()], self._metrics), strict=True))
+        rows: list[dict[str, Any]] = []
+        for planned, found in of_cells:
+            rows += [*found, *_exact_rows(planned.cell, exact.get(planned.cell.id, {}))]
         findings = judge([(one, metric) for _, one, metric in open_], self._rules)
         for (row, _, _), finding in zip(open_, findings, strict=True):
             row.update(
@@ -199,7 +205,8 @@ class _Judging:
             rows.append(row)
             if comparison is not None:
                 compared.append((row, comparison, metric))
-        return [*rows, *self._accuracy(cell, points, facts)], compared
+        self._sides[cell.id] = (self._scored(cell.id, points), facts)
+        return rows, compared
 
     def _mixed(self, points: Sequence[HistoryPoint]) -> str | None:
         """Why the stored points are not one baseline; None where they are."""
@@ -242,32 +249,6 @@ class _Judging:
         )
         return row, found
 
-    def _accuracy(self, cell: Cell, points: Sequence[HistoryPoint], head: CellFacts) -> list[dict[str, Any]]:
-        """Verdicts on what does not vary from session to session: as of a paired gate."""
-        base = self._scored(cell.id, points)
-        found: dict[str, Verdict] = {}
-        for name, metric in self._metrics.items():
-            if metric.unit == "window":
-                found[name] = accuracy.divergence(None if base is None else base.score, head.score, metric)
-            elif metric.unit == "artifact":
-                found[name] = accuracy.weights(None if base is None else base.artifact, head.artifact, metric)
-        found |= accuracy.tasks(None if base is None else base.evaluation, head.evaluation)
-        return [
-            _row(
-                cell,
-                name,
-                one.word,
-                one.reason,
-                ratio=one.ratio,
-                low=one.low,
-                high=one.high,
-                sessions=0 if one.ratio is None else 1,
-                detectable=one.detectable,
-                p_value=one.p_value,
-            )
-            for name, one in found.items()
-        ]
-
     def _scored(self, cell_id: str, points: Sequence[HistoryPoint]) -> CellFacts | None:
         """The baseline's cell: of the named session, else of the newest one that has a score or tasks of it."""
         order = [one.session_id for one in reversed(points)]
@@ -276,6 +257,25 @@ class _Judging:
         cells = [self._stored.cell(one, cell_id) for one in list(dict.fromkeys(order))[:LOOK_BACK]]
         scored = [one for one in cells if one is not None and (one.score or one.evaluation)]
         return scored[0] if scored else None
+
+
+def _exact_rows(cell: Cell, verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
+    """Rows of what does not vary from session to session: judged as in a paired gate."""
+    return [
+        _row(
+            cell,
+            name,
+            one.word,
+            one.reason,
+            ratio=one.ratio,
+            low=one.low,
+            high=one.high,
+            sessions=0 if one.ratio is None else 1,
+            detectable=one.detectable,
+            p_value=one.p_value,
+        )
+        for name, one in verdicts.items()
+    ]
 
 
 def _logs(point: HistoryPoint, metric: GateMetric) -> list[float]:

@@ -94,16 +94,16 @@ def run_gate(
     )
     pairing = runner.run()
     machine = describe_machine()
-    counted = sum(pairing.design.pairs(key) for key in pairing.design.tracks)
+    judged = judge(pairing, cells.absent, request.metrics, store)
     made = document(
-        judge(pairing, cells.absent, request.metrics, store),
+        judged,
         pairing,
         sides,
         suite=plans["head"].suite.title,
         machine=machine.name or machine.cpu_model,
         allow_missing=request.allow_missing,
         lonely=[f"{key} (only in head)" for key in cells.added],
-        advice=_advice() if unreliable(list(pairing.cells.values()), counted) else [],
+        advice=_advice() if unreliable(pairing, judged, request.metrics) else [],
     )
     return keep(
         made,

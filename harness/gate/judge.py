@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from harness.gate import accuracy
 from harness.gate.metrics import GateMetric
 from harness.gate.paired import PairedCell, Pairing
-from harness.gate.sides import NAMES, AbsentCell, Name
+from harness.gate.sides import NAMES, AbsentCell
 from harness.gate.verdict import Verdict, of_track
 from harness.store import Store
-from harness.store.facts import CellFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +44,17 @@ def judge(
         name: {one.cell.id: one for one in store.session_facts(pairing.sessions[name]).cells}
         for name in NAMES
     }
+    whole = {key: _of_whole_cell(one) for key, one in pairing.cells.items()}
+    open_ = [key for key, verdict in whole.items() if verdict is None or verdict.word == "unmeasured"]
+    ids = {key: {name: one.cells.of(name).id for name in NAMES} for key, one in pairing.cells.items()}
+    sides = [(facts["base"][ids[key]["base"]], facts["head"][ids[key]["head"]]) for key in open_]
+    exact = dict(zip(open_, accuracy.of_cells(sides, metrics), strict=True))
     found: list[Judged] = []
     for key, one in pairing.cells.items():
-        ids = {name: one.cells.of(name).id for name in NAMES}
-        verdicts = _of_cell(pairing, key, one, metrics, {name: facts[name][ids[name]] for name in NAMES})
+        verdicts = _of_cell(pairing, key, one, metrics, whole[key], exact.get(key, {}))
         found += [
-            Judged(key, ids["base"], ids["head"], metric, verdict) for metric, verdict in verdicts.items()
+            Judged(key, ids[key]["base"], ids[key]["head"], metric, verdict)
+            for metric, verdict in verdicts.items()
         ]
     return found + [of_absent(one) for one in absent]
 
@@ -71,22 +75,20 @@ def _of_cell(
     key: str,
     one: PairedCell,
     metrics: Mapping[str, GateMetric],
-    facts: Mapping[Name, CellFacts],
+    whole: Verdict | None,
+    exact: Mapping[str, Verdict],
 ) -> dict[str, Verdict]:
-    whole = _of_whole_cell(one)
+    """The verdicts on one cell: on the whole of it, or by metric; ``exact`` are those on accuracy."""
     if whole is not None and whole.word == "broken":
         return {"artifact": whole}
     if whole is not None and whole.word == "missing":
         return {"cell": whole}
-    verdicts: dict[str, Verdict] = {}
-    for name, metric in metrics.items():
-        if metric.unit == "window":
-            verdicts[name] = accuracy.divergence(facts["base"].score, facts["head"].score, metric)
-        elif metric.unit == "artifact":
-            verdicts[name] = accuracy.weights(facts["base"].artifact, facts["head"].artifact, metric)
-        elif metric.unit == "process":
-            verdicts[name] = whole or _of_process(pairing, key, one, metric)
-    return verdicts | accuracy.tasks(facts["base"].evaluation, facts["head"].evaluation)
+    verdicts = {
+        name: whole or _of_process(pairing, key, one, metric)
+        for name, metric in metrics.items()
+        if metric.unit == "process"
+    }
+    return {**verdicts, **exact}
 
 
 def _of_whole_cell(one: PairedCell) -> Verdict | None:
@@ -116,6 +118,13 @@ def _of_process(pairing: Pairing, key: str, one: PairedCell, metric: GateMetric)
     return of_track(pairing.design, pairing.design.tracks[key][metric.name], metric)
 
 
-def unreliable(cells: Sequence[PairedCell], pairs: int) -> bool:
-    """Whether more pairs were left out as suspect than counted: the machine cannot be trusted with this."""
-    return sum(one.discarded for one in cells) > pairs
+def unreliable(pairing: Pairing, judged: Sequence[Judged], metrics: Mapping[str, GateMetric]) -> bool:
+    """Whether the machine cannot be trusted with this.
+
+    More pairs were left out as suspect than counted, or their noise hides what should have been seen.
+    """
+    discarded = sum(one.discarded for one in pairing.cells.values())
+    if discarded > sum(pairing.design.pairs(key) for key in pairing.design.tracks):
+        return True
+    of_runs = {name for name, metric in metrics.items() if metric.unit == "process"}
+    return any(one.verdict.word == "inconclusive" and one.metric in of_runs for one in judged)

@@ -2,30 +2,25 @@
 
 Owns which artifact the word means, whether it fits, and the cells that load it. Contract: one framework and one model
 are left, or a sentence says which are; nothing is guessed of a file that nobody here made, so its precision is
-``unknown`` and its weight bytes are those of its tensors or none.
+``unknown`` and its weight bytes are those of its tensors (`harness.gate.own_weights`) or none.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
-from typing import Any
-from xml.etree import ElementTree as ET
+from pathlib import Path
 
 from harness.artifact import Adopted, Artifact, ArtifactStore
 from harness.artifact.adopting import OWN, adopt, files_of
 from harness.errors import EdgebenchError, UsageError
+from harness.gate.own_weights import weight_bytes
 from harness.importing.result import UNKNOWN
-from harness.model import Model, check_gguf, fetch
+from harness.model import Model, fetch
 from harness.runner.front import Plan
 from harness.suite import PlannedCell
 from harness.worker.api import Backend
 
-#: Constants of an OpenVINO graph that are shapes, axes and indices, never weights; as of its backend.
-_NOT_WEIGHTS = frozenset({"i64", "i32", "u64", "u32", "boolean", "string"})
 #: Fewer characters than these name no artifact.
 _SHORTEST = 6
 
@@ -162,57 +157,3 @@ def _of_id(store: ArtifactStore, word: str, backend: type[Backend], model: str) 
         "suite",
         next_step=f"choose it with -k {first.framework}, or name another artifact",
     )
-
-
-# -- what its weights take ------------------------------------------------------------------------------------------
-
-
-def weight_bytes(folder: Path) -> int | None:
-    """Bytes of the weight tensors in a folder of GGUF or safetensors files or an OpenVINO IR; None for other files."""
-    files = [one for one in sorted(folder.rglob("*")) if one.is_file()]
-    ggufs = [one for one in files if one.suffix == ".gguf"]
-    tensors = [one for one in files if one.suffix == ".safetensors"]
-    if ggufs:
-        known = [check_gguf(one).weight_bytes for one in ggufs]
-        return None if None in known else sum(size for size in known if size is not None)
-    if tensors:
-        return sum(_safetensors_bytes(one) for one in tensors)
-    # The model alone, none of the tokenizer's graphs that may lie beside it.
-    graph = folder / "openvino_model.xml"
-    return _constants_bytes(graph) if graph.is_file() else None
-
-
-def _constants_bytes(path: Path) -> int:
-    """Bytes of the constants of an OpenVINO IR that are weights, scales or zero points: as its backend counts them."""
-    total = 0
-    try:
-        for _, layer in ET.iterparse(path):
-            if layer.tag != "layer":
-                continue
-            kind, data = layer.get("type"), layer.find("data")
-            layer.clear()  # such a graph has thousands
-            if data is None or kind != "Const":
-                continue
-            if data.get("element_type") not in _NOT_WEIGHTS:
-                total += int(data.attrib["size"])
-    except (ET.ParseError, ValueError, KeyError) as error:
-        raise UsageError(
-            f"{path.name} is no whole OpenVINO graph: {error}", next_step="look into the artifact"
-        ) from error
-    return total
-
-
-def _safetensors_bytes(path: Path) -> int:
-    """Bytes of the tensors in a file: after 8 bytes of length comes a header with each tensor's place."""
-    with path.open("rb") as file:
-        size = path.stat().st_size
-        head = file.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
-        try:
-            header: Any = json.loads(file.read(length)) if 8 + length <= size else None
-            places = [one["data_offsets"] for name, one in header.items() if name != "__metadata__"]
-            return sum(int(end) - int(begin) for begin, end in places)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UsageError(
-                f"{PurePosixPath(path.name)} is no whole safetensors file", next_step="look into the artifact"
-            ) from error

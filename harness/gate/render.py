@@ -20,6 +20,11 @@ from harness.table.render_markdown import escape
 
 Document = Mapping[str, Any]
 
+#: GitHub takes comments of at most 65,536 characters; some are left for heads and tags.
+_COMMENT_CHARS = 63_000
+#: Notes of one comment: cells that only head has may be many.
+_COMMENT_NOTES = 40
+
 #: Colours of verdicts on a terminal.
 _STYLES = {
     **dict.fromkeys(FAILING, "red"),
@@ -72,28 +77,45 @@ def markdown(document: Document) -> str:
     """A comment for a pull request: the verdict and what changed; the rest folded."""
     rows = list(document["verdicts"])
     shown = words.changed(rows)
-    lines = [f"### edgebench gate: {_md(document['summary'])}", ""]
+    head = [f"### edgebench gate: {_md(document['summary'])}", ""]
+    notes = _notes(document)
+    tail = [f"- {_md(note)}" for note in notes[:_COMMENT_NOTES]]
+    if len(notes) > _COMMENT_NOTES:
+        tail.append(f"- and {len(notes) - _COMMENT_NOTES} more")
+    tail += [f"- machine: {_md(document['machine'])}", ""]
+    room = _COMMENT_CHARS - len("\n".join([*head, *tail]))
     ruled = document.get("kind") == "deployment"
     nothing = "Every rule holds." if ruled else "Nothing changed beyond the margins."
-    lines += _md_table(document, shown) if shown else [nothing, ""]
+    table = _md_table(document, shown, room) if shown else [nothing, ""]
     rest = [row for row in rows if row not in shown]
     if rest:
-        lines += [
+        room -= len("\n".join(table))
+        table += [
             f"<details><summary>{len(rest)} {'that hold' if ruled else 'without a change'}</summary>",
             "",
-            *_md_table(document, rest),
+            *_md_table(document, rest, room),
             "</details>",
             "",
         ]
-    lines += [f"- {_md(note)}" for note in _notes(document)]
-    lines += [f"- machine: {_md(document['machine'])}", ""]
-    return "\n".join(lines)
+    return "\n".join([*head, *table, *tail])
 
 
-def _md_table(document: Document, rows: list[Mapping[str, Any]]) -> list[str]:
+def _md_table(document: Document, rows: list[Mapping[str, Any]], room: int) -> list[str]:
+    """A table of the first rows, as many as there is room for, and how many there are besides."""
     titles = words.titles(document)
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    lines += ["| " + " | ".join(_md(text) for text in words.cells(document, row)) + " |" for row in rows]
+    told = 0
+    for row in rows:
+        line = "| " + " | ".join(_md(text) for text in words.cells(document, row)) + " |"
+        room -= len(line) + 1
+        if room < 0:
+            break
+        lines.append(line)
+        told += 1
+    left = len(rows) - told
+    if left:
+        where = f"`edgebench show {document['gate']}`" if "gate" in document else "the JSON output"
+        lines += ["", f"and {left} more that a comment has no room for: {where} has all"]
     return [*lines, ""]
 
 

@@ -10,6 +10,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -240,7 +241,7 @@ def _key(cell: Cell, recipes_differ: bool, told: Collection[tuple[str, str]]) ->
 
 
 def revision_wheel(words: str, cache_dir: Path, repository: Path | None = None) -> Path:
-    """The wheel of the project in the working folder at a revision; built once per commit.
+    """The wheel of the project in the working folder at a revision; built once per commit and Python.
 
     Args:
         words: ``REVISION`` or ``REVISION:SUBFOLDER``.
@@ -259,7 +260,9 @@ def revision_wheel(words: str, cache_dir: Path, repository: Path | None = None) 
             f"git={words}: {here} has no such revision",
             next_step="run in the project's checkout, and name a branch, a tag or a commit",
         )
-    kept = cache_dir / "wheels" / f"{commit[:16]}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
+    # A wheel may be of one Python and platform: another one's environment could not take it.
+    built_by = f"{folder}\0{sys.implementation.cache_tag}\0{sysconfig.get_platform()}"
+    kept = cache_dir / "wheels" / f"{commit[:16]}-{hashlib.sha256(built_by.encode()).hexdigest()[:8]}"
     kept.mkdir(parents=True, exist_ok=True)
     with FileLock(kept.with_suffix(".lock")):
         found = sorted(kept.glob("*.whl"))
@@ -274,6 +277,7 @@ def _build(repository: Path, commit: str, folder: str, kept: Path) -> Path:
                 f"git could not check out {commit[:12]}", next_step="run `git worktree prune` and try again"
             )
         try:
+            _fetch_submodules(tree, commit)
             project = (tree / folder).resolve()
             if not project.is_relative_to(tree.resolve()) or not project.is_dir():
                 raise UsageError(
@@ -291,14 +295,7 @@ def _build(repository: Path, commit: str, folder: str, kept: Path) -> Path:
                 str(out),
                 str(project),
             ]
-            built = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                timeout=BUILD_TIMEOUT_S,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
+            built = _run_long(command, place, f"building the wheel of {commit[:12]}")
             wheels = sorted(out.glob("*.whl")) if out.is_dir() else []
             if built.returncode != 0 or len(wheels) != 1:
                 last = "\n".join((built.stderr or built.stdout).strip().splitlines()[-15:])
@@ -312,6 +309,49 @@ def _build(repository: Path, commit: str, folder: str, kept: Path) -> Path:
             return partial.replace(kept / wheels[0].name)
         finally:
             _git(repository, "worktree", "remove", "--force", str(tree))
+
+
+def _fetch_submodules(tree: Path, commit: str) -> None:
+    """What a project vendors as submodules, as llama-cpp-python does llama.cpp: a new worktree has none of it.
+
+    Raises:
+        EdgebenchError: one cannot be had, with git's last words.
+    """
+    if not (tree / ".gitmodules").is_file():
+        return
+    # Not --init, which would write into the configuration that the worktree shares with the user's checkout.
+    command = ["git", "-c", "submodule.active=.", "submodule", "update", "--recursive", "--quiet"]
+    done = _run_long(command, tree, f"fetching the submodules of {commit[:12]}")
+    if done.returncode != 0:
+        last = "\n".join(done.stderr.strip().splitlines()[-5:])
+        raise EdgebenchError(
+            f"git could not fetch the submodules of {commit[:12]}:\n{last}",
+            next_step="see whether `git submodule update --init --recursive` works in a fresh clone, or give a .whl "
+            "file instead of git=",
+        )
+
+
+def _run_long(command: Sequence[str], folder: Path | str, what: str) -> subprocess.CompletedProcess[str]:
+    """Run what may take long.
+
+    Raises:
+        EdgebenchError: it took longer than `BUILD_TIMEOUT_S`, and was ended.
+    """
+    try:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EdgebenchError(
+            f"{what} took longer than {BUILD_TIMEOUT_S:.0f} s and was ended",
+            next_step="build it yourself, and give the .whl file instead of git=",
+        ) from error
 
 
 def _git(folder: Path, *words: str) -> str | None:

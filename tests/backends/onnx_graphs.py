@@ -20,7 +20,7 @@ KINDS = {number: name for name, number in TensorProto.DataType.items() if name !
 def compare_types() -> None:
     """Every element type of the package is a weight's or none, and takes as many bits as its values do."""
     assert KINDS.keys() == _onnx_graph.ELEMENT_BITS.keys() | _onnx_graph.INDICES, KINDS
-    assert {KINDS[number] for number in _onnx_graph.INDICES} == workflow._INDICES
+    assert {KINDS[number] for number in _onnx_graph.INDICES} == workflow.INDICES
     for number, bits in _onnx_graph.ELEMENT_BITS.items():
         values = np.zeros(16, helper.tensor_dtype_to_np_dtype(number))
         tensor = numpy_helper.from_array(values, "x")

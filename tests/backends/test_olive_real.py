@@ -19,7 +19,9 @@ from harness.backends import _olive_workflow as workflow
 from harness.backends import _onnx_graph
 from harness.backends.olive import Olive
 from harness.frameworks import frameworks
+from harness.gate.own_weights import weight_bytes
 from harness.model import load_models
+from harness.model.onnx_header import ELEMENT_TYPES
 from harness.paths import cache_dir
 from harness.runner.process import WorkerProcess, WorkerRefused
 from harness.runner.progress import QuietProgress
@@ -156,6 +158,67 @@ def test_an_artifact_of_a_tied_model_holds_the_table_that_no_token_reads(
     assert Olive.unread_weight_bytes(made.entry) == unread
     weights = _onnx_graph.read_weights(made.entry / "model.onnx", workflow.NOT_WEIGHTS)
     assert sum(weights.bytes.values()) == made.weight_bytes
+
+
+@pytest.mark.parametrize("name", ["FP32", "RTN_INT4_g32", "BLOCK_RTN_INT8_g32", "DYNAMIC_INT8"])
+def test_the_weights_of_an_onnx_folder_are_read_as_olives_backend_counts_them(
+    workshop: Workshop, name: str
+) -> None:
+    artifact = workshop.artifact(MODEL, "olive", name)
+    assert artifact.weight_bytes is not None
+    assert weight_bytes(artifact.path) == artifact.weight_bytes
+
+
+ELEMENTS = """
+import json, sys
+from pathlib import Path
+import numpy as np
+import onnx
+sys.path.insert(0, sys.argv[1])
+from harness.backends._olive_workflow import count, tensor_bytes
+
+kinds = onnx.TensorProto.DataType
+sizes = {}
+tensors = []
+for number, name in sorted((number, name) for name, number in kinds.items() if name != "UNDEFINED"):
+    one = onnx.TensorProto(name=f"w {name}", data_type=number, dims=[3, 7])
+    if name == "STRING":
+        one.string_data.extend([b"a"] * 21)
+        sizes[number] = [name, None]
+    else:
+        one.raw_data = bytes(tensor_bytes(one))
+        sizes[number] = [name, tensor_bytes(one)]
+    tensors.append(one)
+tensors.append(onnx.helper.make_tensor("typed", kinds.FLOAT, [5], [1.0] * 5))
+tensors.append(onnx.helper.make_tensor("typed too", kinds.FLOAT16, [2, 2], [1.0] * 4))
+tensors.append(onnx.helper.make_tensor("scalar", kinds.DOUBLE, [], [1.0]))
+tensors.append(onnx.helper.make_tensor("sin_cache", kinds.FLOAT, [64], [1.0] * 64))
+inside = onnx.helper.make_tensor("inside", kinds.FLOAT, [1], [1.0])
+nodes = [onnx.helper.make_node("Constant", [], ["c"], value=inside)]
+graph = onnx.helper.make_graph(nodes, "g", [], [], tensors)
+folder = Path(sys.argv[2])
+onnx.save(onnx.helper.make_model(graph), folder / "inner.onnx")
+onnx.save(
+    onnx.load(folder / "inner.onnx"), folder / "model.onnx", save_as_external_data=True, location="beside",
+    size_threshold=20,
+)
+(folder / "genai_config.json").write_text(json.dumps({"model": {"decoder": {"filename": sys.argv[3]}}}))
+print(json.dumps([sizes, count(folder / sys.argv[3], "fp32")["weight_bytes"]]))
+"""
+
+
+@pytest.mark.parametrize("graph", ["inner.onnx", "model.onnx"])
+def test_every_element_type_of_onnx_takes_what_olives_backend_counts(
+    workshop: Workshop, tmp_path: Path, graph: str
+) -> None:
+    """On what the onnx package writes, its values in the graph or in a file beside it."""
+    sizes, counted = json.loads(_python(workshop, ELEMENTS, ROOT, tmp_path, Path(graph)))
+    known = {
+        str(number): [name, None if bits is None else -(-21 * bits // 8)]
+        for number, (name, bits) in ELEMENT_TYPES.items()
+    }
+    assert known == sizes
+    assert weight_bytes(tmp_path) == counted
 
 
 # -- forced tokens ------------------------------------------------------------------------------------------------
@@ -371,7 +434,7 @@ def test_a_synthetic_model_is_bit_for_bit_what_olive_makes_of_the_same_weights(
         ) as worker:
             made.append(worker.call("make", to_body(request), timeout_s=TIMEOUT_S))
     assert _python(workshop, COMPARE, ours, theirs) == "equal"
-    assert made[0]["weight_bytes"] == made[1]["weight_bytes"]
+    assert made[0]["weight_bytes"] == made[1]["weight_bytes"] == weight_bytes(ours) == weight_bytes(theirs)
     with WorkerProcess(workshop.launch("olive"), log=tmp_path / "run.log") as worker:
         worker.call("load", to_body(LoadSpec(ours, "cpu", "cpu", THREADS, 64)), timeout_s=TIMEOUT_S)
         answer = worker.call("logits", {"tokens": [3, 141, 59, 265, 358], "first": 0}, timeout_s=TIMEOUT_S)

@@ -17,6 +17,7 @@ from contract import TIMEOUT_S
 
 import harness
 from harness.backends.qnn import QNN
+from harness.gate.own_weights import weight_bytes
 from harness.runner.launch import Launch
 from harness.runner.process import WorkerProcess, WorkerRefused
 from harness.worker.api import LoadSpec, Made
@@ -199,3 +200,12 @@ def test_weights_are_counted_as_they_are_on_disk(artifacts: Slice) -> None:
     weights = layers + 2 * 576 * qnn_slice.VOCAB
     assert weights < sizes["A16W8"] < 1.02 * weights
     assert 2 * weights < sizes["FP16"] < 2.02 * weights
+
+
+def test_the_weights_of_a_folder_are_read_as_the_backend_counts_them(artifacts: Slice) -> None:
+    portable = {name: folder for name, folder in artifacts.folders.items() if name in artifacts.made}
+    compiled = portable.pop("A16W8_SM8750")
+    assert {name: weight_bytes(folder) for name, folder in portable.items()} == {
+        name: artifacts.made[name].weight_bytes for name in portable
+    }
+    assert "compiled for a SoC" in str(weight_bytes(compiled))

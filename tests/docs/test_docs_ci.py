@@ -122,6 +122,57 @@ def test_files_that_the_services_read_are_files_that_the_gate_writes() -> None:
     assert "--body-file gate.md" in hosted
 
 
+def judging_step(name: str) -> str:
+    """The script of a workflow that judges a change."""
+    workflow = yaml.safe_load(text_of(name))
+    (script,) = [
+        step["run"]
+        for job in workflow["jobs"].values()
+        for step in job["steps"]
+        if step.get("name") == "Judge the change"
+    ]
+    return str(script)
+
+
+@pytest.mark.skipif(os.name == "nt" or shutil.which("bash") is None, reason="GitHub runs these by bash")
+@pytest.mark.parametrize(("name", "passing"), [("github-lab.yaml", {0}), ("github-hosted.yaml", {0, 3})])
+def test_a_workflow_compares_with_where_the_branch_began_and_hands_on_what_it_says(
+    tmp_path: Path, name: str, passing: set[int]
+) -> None:
+    def git(*words: str) -> str:
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+        done = subprocess.run(
+            ["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def commit(what: str) -> str:
+        git("commit", "-q", "--allow-empty", "-m", what)
+        return git("rev-parse", "HEAD")
+
+    git("init", "-q")
+    began = commit("where the branch began")
+    git("checkout", "-q", "-b", "branch")
+    head = commit("the branch")
+    git("checkout", "-q", "-b", "target", began)
+    merged_since = commit("merged since")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    program = programs / "edgebench"
+    program.write_text('#!/bin/sh\necho "$@" > words.txt\nexit "$STATUS"\n', encoding="utf-8")
+    program.chmod(0o755)
+    script = tmp_path / "step.sh"
+    script.write_text(judging_step(name), encoding="utf-8")
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    for status in range(4):
+        environment = {**os.environ, "PATH": path, "BASE": merged_since, "HEAD": head, "STATUS": str(status)}
+        # As GitHub runs a step that names no shell.
+        done = subprocess.run(["bash", "-e", str(script)], cwd=tmp_path, env=environment, check=False)
+        assert (done.returncode == 0) == (status in passing)
+        words = (tmp_path / "words.txt").read_text(encoding="utf-8")
+        assert f"--base git={began} --head git={head} " in words
+
+
 # -- for real ---------------------------------------------------------------------------------------------------------
 
 RULES = """\

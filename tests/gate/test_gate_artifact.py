@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 from typing import Any
 
-import pytest
 from fake_lab import SUITE, Lab, write_gguf
 
 from harness.artifact import ArtifactStore
 from harness.artifact.adopting import adopt, files_of
-from harness.errors import UsageError
-from harness.gate.own_artifact import weight_bytes
+from harness.gate.own_weights import weight_bytes
 
 SMALL = SUITE.replace("runs: 2", "runs: 2\nrepetitions: 1\nwarmups: 0").replace("[fp16, int4]", "fp16")
 WORDS = ("--with-suspect", "--max-pairs", "8", "--format", "json", "-q")
@@ -43,7 +40,8 @@ def test_two_artifacts_of_ones_own_are_judged_and_stored_with_their_origin(lab: 
     found = verdicts(result.json)
     assert found["kld_mean"]["ratio"] > 1, "four bits diverge more than eight"
     assert found["bits_per_weight"]["verdict"] == "unmeasured"
-    assert "not known" in found["bits_per_weight"]["reason"]
+    reason = found["bits_per_weight"]["reason"]
+    assert reason.startswith("the weights of base's artifact are not known: its files are of no format")
     cells = lab.query("SELECT recipe, precision FROM cell WHERE recipe LIKE 'own-%' ORDER BY recipe")
     assert len(cells) == 2, "each artifact has a series of its own"
     assert {precision for _, precision in cells} == {"unknown"}
@@ -98,42 +96,6 @@ def test_several_frameworks_models_or_recipes_are_refused_with_their_names(lab: 
     result = lab.run("gate", "fake.yaml", "--head", "artifact=mine", *WORDS)
     assert result.status == 2
     assert "base has several recipes" in result.one_message()
-
-
-def test_the_weights_of_safetensors_are_those_of_their_header(tmp_path: Path) -> None:
-    header = json.dumps(
-        {"__metadata__": {"a": "b"}, "w": {"dtype": "F16", "shape": [8], "data_offsets": [0, 16]}}
-    )
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(struct.pack("<Q", len(header)) + header.encode() + bytes(16))
-    assert weight_bytes(tmp_path) == 16
-    path.write_bytes(struct.pack("<Q", 10_000) + header.encode())
-    with pytest.raises(UsageError, match="no whole safetensors"):
-        weight_bytes(tmp_path)
-    path.unlink()
-    write_gguf(tmp_path / "model.gguf")
-    assert weight_bytes(tmp_path) == 256 * 64 * 4
-    (tmp_path / "model.gguf").unlink()
-    (tmp_path / "openvino_model.bin").write_bytes(bytes(10))
-    assert weight_bytes(tmp_path) is None
-
-
-def test_the_weights_of_an_openvino_graph_are_its_constants_without_shapes(tmp_path: Path) -> None:
-    def constant(kind: str, offset: int, size: int) -> str:
-        data = f'<data element_type="{kind}" shape="2,2" offset="{offset}" size="{size}"/>'
-        return f'<layer id="{offset}" name="c" type="Const" version="opset1">{data}<output/></layer>'
-
-    graph = tmp_path / "openvino_model.xml"
-    other = '<layer id="1" name="p" type="Parameter" version="opset1"><data element_type="f32" shape="?,?"/></layer>'
-    constants = constant("u4", 0, 64) + constant("f16", 64, 8) + constant("i64", 72, 16)
-    graph.write_text(
-        f'<net name="a" version="11"><layers>{constants}{other}</layers></net>', encoding="utf-8"
-    )
-    (tmp_path / "openvino_tokenizer.xml").write_text("<net/>", encoding="utf-8")
-    assert weight_bytes(tmp_path) == 64 + 8
-    graph.write_text("<net><layers>", encoding="utf-8")
-    with pytest.raises(UsageError, match="no whole OpenVINO graph"):
-        weight_bytes(tmp_path)
 
 
 def test_a_single_file_of_the_cache_is_found_under_any_name(tmp_path: Path) -> None:

@@ -7,16 +7,18 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from harness.gate.accuracy import divergence, tasks, weights
+from harness.gate.accuracy import ALPHA, RATE, divergence, level, of_cells, tasks, weights
 from harness.gate.design import Design
-from harness.gate.judge import _of_process, of_absent
+from harness.gate.judge import Judged, _of_process, of_absent, unreliable
 from harness.gate.metrics import DEFAULTS
 from harness.gate.paired import PairedCell, PairedRunner, Pairing
 from harness.gate.sides import CellPair, Name, Paired, Side, pair_cells
-from harness.gate.verdict import Verdict, exit_status
+from harness.gate.verdict import Verdict, Word, exit_status
 from harness.store.evaluations import EvaluationFacts
-from harness.store.facts import ArtifactFacts, ScoreFacts
+from harness.store.facts import ArtifactFacts, CellFacts, ScoreFacts
 from harness.store.records import WindowRecord
 from harness.suite import Cell, PlannedCell
 from harness.suite.cell import RunSettings, Workload
@@ -106,6 +108,27 @@ def test_where_every_pair_was_left_out_nothing_is_known() -> None:
     assert (verdict.word, verdict.reason) == ("inconclusive", "every pair had a suspect run: a hog")
 
 
+@pytest.mark.parametrize(
+    ("discarded", "metric", "word", "told"),
+    [
+        (0, "decode_tps", "pass", False),
+        (0, "decode_tps", "inconclusive", True),
+        (0, "peak_rss_bytes", "inconclusive", True),
+        (0, "kld_mean", "inconclusive", False),
+        (0, "arc acc", "inconclusive", False),
+        (1, "decode_tps", "pass", True),
+    ],
+)
+def test_the_doctor_is_asked_where_pairs_were_spoiled_or_too_noisy(
+    discarded: int, metric: str, word: Word, told: bool
+) -> None:
+    """Too few windows or items are no fault of the machine's."""
+    one = PairedCell(CellPair("a", cell("cpu"), cell("cpu")), discarded=discarded)
+    pairing = Pairing({}, {"a": one}, Design({"a": {METRIC.name: METRIC.limits}}))
+    judged = [Judged("a", "b", "c", metric, Verdict(word))]
+    assert unreliable(pairing, judged, DEFAULTS) == told
+
+
 def score(scoring_key: str, nll: float, reference: ScoreFacts | None, kld: float | None) -> ScoreFacts:
     windows = tuple(WindowRecord(at, 64, nll, kld, 60) for at in range(12))
     return ScoreFacts(
@@ -180,6 +203,57 @@ def test_a_task_passes_only_where_its_items_could_have_failed_it(items: int, los
     verdict = tasks(asked(items), asked(items - lost))["arc acc"]
     assert verdict.word == word
     assert (verdict.detectable is None) == (items < 8)
+
+
+@given(st.lists(st.floats(0, 1), max_size=40))
+def test_the_level_of_the_tests_of_a_gate_holds_the_rate_of_false_discoveries(p_values: list[float]) -> None:
+    """Benjamini and Hochberg's procedure, by its definition, with critical values of at most the level of one test."""
+    ordered = sorted(p_values)
+    critical = [min(ALPHA, RATE * rank / len(ordered)) for rank in range(1, len(ordered) + 1)]
+    rejected = max(
+        (rank for rank, (p, c) in enumerate(zip(ordered, critical, strict=True), 1) if p <= c), default=0
+    )
+    found = level(p_values)
+    assert sum(p <= found for p in p_values) == rejected
+    assert found == (ALPHA if not p_values else min(ALPHA, RATE * max(rejected, 1) / len(p_values)))
+
+
+def facts(run: str, right: int, items: int = 100, tasks: int = 1) -> CellFacts:
+    """A cell whose evaluation has so many items right of each of its tasks."""
+    answered = tuple(
+        SimpleNamespace(
+            task=f"task {at}", metric="acc", items=(1.0,) * right + (0.0,) * (items - right), corpus_sha256="sha",
+            version=1, higher_is_better=True,
+        )
+        for at in range(tasks)
+    )  # fmt: skip
+    evaluation = SimpleNamespace(run_id=run, tasks=answered)
+    return cast("CellFacts", SimpleNamespace(score=None, artifact=None, evaluation=evaluation))
+
+
+def test_a_drop_that_one_task_would_show_is_not_enough_among_many() -> None:
+    """Nine of a hundred lost and none won have p = 0.004: less than 1 %, more than 5 % / 20."""
+    alone = of_cells([(facts("b", 90), facts("h", 81))], {})
+    assert [one["task 0 acc"].word for one in alone] == ["regression"]
+    others = [(facts(f"b{at}", 90), facts(f"h{at}", 90)) for at in range(19)]
+    (found, *rest) = of_cells([(facts("b", 90), facts("h", 81)), *others], {})
+    assert found["task 0 acc"].word == "pass"
+    assert {one["task 0 acc"].word for one in rest} == {"pass"}
+    before, after = alone[0]["task 0 acc"].detectable, found["task 0 acc"].detectable
+    assert before is not None
+    assert after is not None
+    assert before < after, "what it would have seen is at the level that judged it"
+    # The more there are that moved, the surer each of them is.
+    moved = [(facts(f"b{at}", 90), facts(f"h{at}", 81)) for at in range(20)]
+    assert {one["task 0 acc"].word for one in of_cells(moved, {})} == {"regression"}
+
+
+def test_cells_that_rest_on_one_evaluation_are_one_test() -> None:
+    """As of one artifact with twenty workloads."""
+    base, head = facts("b", 90), facts("h", 81)
+    still = facts("c", 90), facts("d", 90)
+    found = of_cells([(base, head), *[still] * 19], {})
+    assert found[0]["task 0 acc"].word == "regression"
 
 
 @pytest.mark.parametrize(

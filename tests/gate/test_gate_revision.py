@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from harness.errors import EdgebenchError, UsageError
+from harness.gate import sides
 from harness.gate.sides import Side, check_sides, revision_wheel
 
 #: A build backend of the project itself, so that pip has nothing to fetch.
@@ -34,6 +36,11 @@ def git(folder: Path, *words: str) -> str:
     identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
     done = subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout
+
+
+def commit(folder: Path) -> None:
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "a commit")
 
 
 @pytest.fixture
@@ -75,6 +82,53 @@ def test_a_revision_that_cannot_be_built_is_told_with_the_tools_last_words(
     with pytest.raises(UsageError, match="no folder 'elsewhere'"):
         revision_wheel("HEAD:elsewhere", tmp_path / "cache", project)
     assert len(git(project, "worktree", "list").splitlines()) == 1
+
+
+def test_a_projects_submodules_are_there_when_it_is_built(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As llama-cpp-python vendors llama.cpp; the checkout that the gate is called in need not have them."""
+    # Git follows no path to a submodule unless it is told to.
+    for name, value in (("COUNT", "1"), ("KEY_0", "protocol.file.allow"), ("VALUE_0", "always")):
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    inner, outer = tmp_path / "inner", tmp_path / "outer"
+    for folder in (inner, outer):
+        folder.mkdir()
+        git(folder, "init", "-q")
+    (inner / "thing.py").write_text("speed = 'of a submodule of a submodule'\n", encoding="utf-8")
+    commit(inner)
+    git(outer, "submodule", "--quiet", "add", str(inner), "inner")
+    commit(outer)
+    git(project, "submodule", "--quiet", "add", str(outer), "python/vendor")
+    text = BACKEND.replace('with_name("thing.py")', 'parent.joinpath("vendor", "inner", "thing.py")')
+    (project / "python" / "backend.py").write_text(text, encoding="utf-8")
+    commit(project)
+    git(project, "submodule", "--quiet", "deinit", "--all", "--force")
+    before = (project / ".git" / "config").read_text(encoding="utf-8")
+    wheel = revision_wheel("HEAD:python", tmp_path / "cache", project)
+    assert content(wheel) == "speed = 'of a submodule of a submodule'\n"
+    assert (project / ".git" / "config").read_text(encoding="utf-8") == before
+    assert git(project, "status", "--porcelain") == ""
+    assert len(git(project, "worktree", "list").splitlines()) == 1
+    outer.rename(tmp_path / "moved")
+    with pytest.raises(EdgebenchError, match="could not fetch the submodules"):
+        revision_wheel("HEAD:python", tmp_path / "elsewhere", project)
+    assert len(git(project, "worktree", "list").splitlines()) == 1
+
+
+def test_a_wheel_of_another_python_is_not_taken(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(_repository: Path, _commit: str, _folder: str, kept: Path) -> Path:
+        wheel = kept / "thing-1.0-py3-none-any.whl"
+        wheel.touch()
+        return wheel
+
+    monkeypatch.setattr(sides, "_build", build)
+    ours = revision_wheel("HEAD:python", tmp_path / "cache", project)
+    assert revision_wheel("HEAD:python", tmp_path / "cache", project) == ours
+    monkeypatch.setattr(sys.implementation, "cache_tag", "cpython-399")
+    assert revision_wheel("HEAD:python", tmp_path / "cache", project) != ours
 
 
 def test_two_revisions_are_two_sides_and_one_is_not() -> None:

@@ -185,6 +185,9 @@ def test_the_plot_is_of_every_run(database: Path, tmp_path: Path, capsys: pytest
     )
     chart = json.loads(out.read_text(encoding="utf-8"))
     assert "decode_tps" in json.dumps(chart)
+    (line,) = chart["title"]["subtitle"]
+    assert line.startswith("down with session 20261208")
+    assert line.endswith(": package llama-cpp-python 0.3.36 -> 0.3.37")
     data = chart["layer"][1]["data"]
     dots = data["values"] if "values" in data else chart["datasets"][data["name"]]
     assert [one["index"] for one in dots] == [night for night in range(30) for _ in range(2)]

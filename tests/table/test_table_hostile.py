@@ -11,6 +11,8 @@ import io
 import json
 import os
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,3 +125,20 @@ def cells_of_latex(text: str) -> list[list[str]]:
     body = text.partition(r"\toprule")[2].partition(r"\bottomrule")[0]
     lines = [line.strip().removesuffix(r" \\") for line in body.splitlines() if line.rstrip().endswith(r"\\")]
     return [[unescaped_latex(one) for one in line.split(" & ")] for line in lines]
+
+
+@pytest.mark.parametrize("engine", ["pdflatex", "xelatex"])
+def test_every_engine_sets_it(engine: str, tmp_path: Path) -> None:
+    program = shutil.which(engine)
+    if program is None:
+        pytest.skip(f"{engine} is not installed")
+    letters = replace(
+        FACTS, cells=tuple(replace(one, model=f"{MODEL} 模型 й é ő 😀 µ × ≥") for one in FACTS.cells)
+    )
+    table = render(comparison_rows(letters), ABOUT, "latex")
+    page = f"\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{table}\\end{{document}}\n"
+    (tmp_path / "table.tex").write_text(page, encoding="utf-8")
+    words = [program, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "table.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "table.pdf").stat().st_size > 1000
