@@ -16,13 +16,14 @@ import importlib.metadata
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from harness.backends import _onnx_graph
 from harness.worker.api import Device, LoadSpec, Logits, Tokenizer, Tokens, Unsupported
 
 CONFIG = "genai_config.json"
@@ -159,6 +160,18 @@ def read_config(artifact: Path) -> dict[str, Any]:
     if not graph.is_file():
         raise ValueError(f"{artifact} is no artifact of onnxruntime-genai: it has no {graph.name}")
     return dict(config)
+
+
+def unread_weight_bytes(artifact: Path, ignored: Collection[str]) -> int | None:
+    """Bytes of the decoder's weights that no token reads whole; None where the folder is no artifact of this kind.
+
+    ``ignored``: names of initialisers that are no weights.
+    """
+    try:
+        decoder = read_config(artifact)["model"]["decoder"]
+        return _onnx_graph.read_weights(artifact / decoder["filename"], ignored).unread_bytes
+    except ValueError:  # what is wrong with it is told when it is loaded
+        return None
 
 
 def overlay(spec: LoadSpec, options: Mapping[str, str], **more: Any) -> str:

@@ -193,9 +193,14 @@ def compile_for(source: Path, out: Path, soc: str, plugin: _qnn_session.Plugin) 
 
 def weight_bytes(folder: Path) -> int:
     """Bytes of the embedding and of the block graph's constants; the token graph shares them."""
+    return embedding_bytes(folder) + (folder / _WEIGHTS).stat().st_size
+
+
+def embedding_bytes(folder: Path) -> int:
+    """Bytes of the embedding, of which a token takes one row."""
     embedding = read_embedding(folder)
     scale = 0 if embedding.scale is None else embedding.scale.nbytes
-    return embedding.rows.nbytes + scale + (folder / _WEIGHTS).stat().st_size
+    return embedding.rows.nbytes + scale
 
 
 def _weight_elements(graph: Path) -> dict[str, int]:

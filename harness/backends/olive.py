@@ -228,6 +228,9 @@ class Olive(Backend):
     )
     #: The model builder's fp16 graphs fail on ONNX Runtime's CPU provider at the first decode.
     baseline_precision: ClassVar[str | None] = None
+    #: The embedding table, which the model builder writes beside the head of a tied model too, and matrices that a
+    #: pass replaced and left behind.
+    may_hold_unread: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._og: Any = None
@@ -270,6 +273,11 @@ class Olive(Backend):
         if group is not None and model.row_width is not None and model.row_width % group:
             return f"groups of {group} do not divide this model's rows of {model.row_width}"
         return None
+
+    @classmethod
+    def unread_weight_bytes(cls, artifact: Path) -> int | None:
+        """Of the decoder's graph."""
+        return running.unread_weight_bytes(artifact, workflow.NOT_WEIGHTS)
 
     # -- in the framework's environment -------------------------------------------------------------------------------
 

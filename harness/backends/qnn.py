@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import tempfile
+import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -135,6 +136,8 @@ class QNN(Backend):
         ("cpu", "qnn-cpu"),
     )
     takes_threads: ClassVar[bool] = False
+    #: The embedding table, which the host looks rows up in; the graph has a matrix of its own for the logits.
+    may_hold_unread: ClassVar[bool] = True
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"prefill", "decode", "score", "make"})
 
     def __init__(self) -> None:
@@ -184,6 +187,14 @@ class QNN(Backend):
         if model.parameters is not None and model.parameters > LARGEST_PARAMETERS:
             return f"a float graph of {model.parameters / 1e9:.1f}e9 weights exceeds protobuf's 2 GB"
         return None
+
+    @classmethod
+    def unread_weight_bytes(cls, artifact: Path) -> int | None:
+        """Of the table beside the graphs; their own weights are all read."""
+        try:
+            return _qnn_artifact.embedding_bytes(artifact)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # what is wrong is told when it is loaded
+            return None
 
     # -- in the framework's environment -----------------------------------------------------------------------------
 

@@ -100,11 +100,14 @@ def _breakdown(store: Store, run_id: str) -> dict[str, Any] | None:
     """Where the run's peak goes, from what is stored; None where the session did not plan its cell."""
     from dataclasses import asdict
 
+    from harness.frameworks import frameworks
     from harness.table.memory import breakdown
     from harness.table.stored import run_facts
 
     cell = store.run_in_cell(run_id)
-    return None if cell is None else asdict(breakdown(run_facts(cell.runs[0], cell)))
+    if cell is None:
+        return None
+    return asdict(breakdown(run_facts(cell.runs[0], cell, frameworks(include_hidden=True))))
 
 
 def _quality(store: Store, run_id: str) -> list[dict[str, Any]] | None:

@@ -113,7 +113,18 @@ def run_inputs(
             found["terms"] = {name: getattr(shown, name) for name in _SHAPED}
         return found
     if key in _SHAPED:
-        return {"terms": {key: getattr(shown, key)}, "counts": "from the model's shape and the artifact"}
+        terms = {key: getattr(shown, key)}
+        artifact = cell.artifact
+        if (
+            key == "touched_weight_bytes"
+            and artifact is not None
+            and artifact.unread_weight_bytes is not None
+        ):
+            terms |= {
+                "weight_bytes": artifact.weight_bytes,
+                "unread_weight_bytes": artifact.unread_weight_bytes,
+            }
+        return {"terms": terms, "counts": "from the model's shape and the artifact"}
     if key.startswith("energy_joules_per_"):
         return {"readings": _energy(key, run)}
     return {"terms": _utilisation(key, shown, cell, bench)}

@@ -213,7 +213,7 @@ def kv_cache_bytes_over(
 
 
 def touched_weight_bytes(
-    configuration: ModelConfiguration, weight_bytes: int, *, embedding_bytes: int | None = None
+    configuration: ModelConfiguration, weight_bytes: int, *, unread_bytes: int | None = None
 ) -> int:
     """Bytes of weights that are read for one decoded token.
 
@@ -223,16 +223,17 @@ def touched_weight_bytes(
     Args:
         configuration: of the model.
         weight_bytes: of the artifact.
-        embedding_bytes: of the artifact's embedding table; None: its share of the parameters is taken, as if every
-            tensor had the artifact's average bits per weight.
+        unread_bytes: of the artifact, those that no token reads whole, experts aside: the untied table, a tied one
+            that is stored a second time for looking rows up, what nothing uses. None: each weight is stored once, and
+            the share of an untied table is that of its parameters, as if every tensor had the artifact's average
+            bits per weight.
     """
-    per_parameter = weight_bytes / configuration.parameters
-    idle = configuration.parameters - configuration.active_parameters
-    if embedding_bytes is not None and not configuration.tied_embeddings:
-        return round(
-            weight_bytes - embedding_bytes - (idle - configuration.embedding_parameters) * per_parameter
-        )
-    return round(weight_bytes - idle * per_parameter)
+    active = configuration.active_parameters
+    if unread_bytes is None:
+        return round(weight_bytes * active / configuration.parameters)
+    looked_up = 0 if configuration.tied_embeddings else configuration.embedding_parameters
+    # What is left holds every other weight once.
+    return round((weight_bytes - unread_bytes) * active / (configuration.parameters - looked_up))
 
 
 def prefill_flops(

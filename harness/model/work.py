@@ -21,7 +21,14 @@ Bits = tuple[float, float]
 
 
 def decode_bytes(
-    shape: ModelConfiguration, weight_bytes: int, context: int, tokens: int, bits: Bits, batch: int = 1
+    shape: ModelConfiguration,
+    weight_bytes: int,
+    context: int,
+    tokens: int,
+    bits: Bits,
+    batch: int = 1,
+    *,
+    unread_bytes: int | None = None,
 ) -> float:
     """Bytes read for one decoded token, mean over the tokens: touched weights, and the cache as it grows.
 
@@ -34,9 +41,10 @@ def decode_bytes(
         tokens: decoded, of each sequence.
         bits: of the cache.
         batch: sequences that are decoded together.
+        unread_bytes: as `touched_weight_bytes` takes it.
     """
     cached = kv_cache_bytes_over(shape, context, tokens, *bits) / tokens
-    return touched_weight_bytes(shape, weight_bytes) / batch + cached
+    return touched_weight_bytes(shape, weight_bytes, unread_bytes=unread_bytes) / batch + cached
 
 
 def decode_flops(shape: ModelConfiguration, context: int, tokens: int) -> float:
@@ -45,11 +53,18 @@ def decode_flops(shape: ModelConfiguration, context: int, tokens: int) -> float:
 
 
 def prefill_bytes(
-    shape: ModelConfiguration, weight_bytes: int, depth: int, tokens: int, bits: Bits, batch: int = 1
+    shape: ModelConfiguration,
+    weight_bytes: int,
+    depth: int,
+    tokens: int,
+    bits: Bits,
+    batch: int = 1,
+    *,
+    unread_bytes: int | None = None,
 ) -> float:
     """Bytes of one sequence's prefill that reads its weights once: the weights, the cache before it, its own.
 
     All experts are counted: the tokens of a prompt go through different ones. Sequences of a batch share the weights.
     """
-    weights = touched_weight_bytes(replace(shape, experts=0), weight_bytes)
+    weights = touched_weight_bytes(replace(shape, experts=0), weight_bytes, unread_bytes=unread_bytes)
     return float(weights / batch + kv_cache_bytes(shape, depth + tokens, *bits))

@@ -19,6 +19,7 @@ from harness.runner.making import Attempt
 from harness.runner.setup import Workshop
 from harness.store import Store
 from harness.store.records import (
+    UNREAD,
     ArtifactRecord,
     CellRecord,
     EnvironmentRecord,
@@ -74,6 +75,7 @@ class Catalogue:
         self._models = models
         self._entries = entries
         self._artifacts: set[str] = set()
+        self._unread: dict[str, int | None] = {}
         self._environments: dict[str, str] = {}
         self._configurations: dict[str, Mapping[str, Any] | None] = {}
 
@@ -171,7 +173,7 @@ class Catalogue:
         maker = self._workshop.environment(framework, "converter")
         self._store.record_artifact(
             replace(
-                _artifact_record(artifact, model_record.id, recipe),
+                self._artifact_record(artifact, model_record.id, recipe),
                 environment_id=self._store.record_environment(environment_record(maker)),
                 source_artifact_id=source_id,
             )
@@ -194,6 +196,15 @@ class Catalogue:
             self._configurations[model] = self._model_record(model).configuration
         return self._configurations[model]
 
+    def unread_weight_bytes(self, artifact: Artifact) -> int | None:
+        """Bytes of an artifact's weights that no token reads whole; None where nobody can say, or none can be."""
+        if artifact.id not in self._unread:
+            backend = self._entries[artifact.framework].backend
+            self._unread[artifact.id] = (
+                backend.unread_weight_bytes(artifact.entry) if backend.may_hold_unread else None
+            )
+        return self._unread[artifact.id]
+
     def _record_adopted(self, model: str, artifact: Artifact, recipe: Recipe) -> None:
         """An artifact that this session was given; where the database knows it, with the lineage that it has there."""
         self._artifacts.add(artifact.request_key)
@@ -202,7 +213,13 @@ class Catalogue:
             return
         model_record = self._model_record(model)
         self._store.record_model(model_record)
-        self._store.record_artifact(_artifact_record(artifact, model_record.id, recipe))
+        self._store.record_artifact(self._artifact_record(artifact, model_record.id, recipe))
+
+    def _artifact_record(self, artifact: Artifact, model_id: str, recipe: Recipe) -> ArtifactRecord:
+        """An artifact with what its files tell of its weights, whatever its maker noted."""
+        record = _artifact_record(artifact, model_id, recipe)
+        unread = self.unread_weight_bytes(artifact)
+        return record if unread is None else replace(record, notes={**record.notes, UNREAD: unread})
 
     def _model_record(self, model: str) -> ModelRecord:
         listed = self._models[model]

@@ -522,6 +522,7 @@ class SessionRunner:
             cell_record(one.cell),
             self._bench,
             weight_bytes=one.artifact.weight_bytes,
+            unread_weight_bytes=self._catalogue.unread_weight_bytes(one.artifact),
             configuration=self._catalogue.configuration(one.cell.model),
             entries=self._catalogue.entries,
         )

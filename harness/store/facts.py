@@ -103,7 +103,8 @@ class ArtifactFacts:
     """The size of a stored artifact, and how its cell's recipe made it here.
 
     ``made_s`` and ``made_peak_bytes`` are None where it was not made here or nobody stored them; ``notes`` are the
-    tool's own.
+    tool's own. ``unread_weight_bytes`` are those that no token reads whole (`records.UNREAD`), None where nobody noted
+    them.
     """
 
     id: str
@@ -113,6 +114,7 @@ class ArtifactFacts:
     made_s: float | None = None
     made_peak_bytes: int | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    unread_weight_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,10 +358,36 @@ def _stops(connection: Connection, session_id: str) -> dict[str, records.CellSto
 def _artifacts(connection: Connection, wanted: set[str]) -> dict[str, ArtifactFacts]:
     artifacts = table("artifact")
     query = select(artifacts).where(artifacts.c.id.in_(sorted(wanted)))
+    unread = _unread(connection, wanted)
     return {
-        row.id: ArtifactFacts(row.id, row.weight_bytes, row.parameters, row.bits_per_weight)
+        row.id: ArtifactFacts(
+            row.id,
+            row.weight_bytes,
+            row.parameters,
+            row.bits_per_weight,
+            unread_weight_bytes=unread.get(row.id),
+        )
         for row in connection.execute(query)
     }
+
+
+def _unread(connection: Connection, wanted: set[str]) -> dict[str, int]:
+    """What was noted of artifacts' weights that no token reads: of their content, however they were made.
+
+    Versions that noted nothing may have stored the same way of making it before.
+    """
+    lineages = table("lineage")
+    query = (
+        select(lineages.c.artifact_id, lineages.c.notes)
+        .where(lineages.c.artifact_id.in_(sorted(wanted)))
+        .order_by(lineages.c.made_at, lineages.c.id)
+    )
+    found = {}
+    for artifact_id, notes in connection.execute(query):
+        told = notes.get(records.UNREAD) if isinstance(notes, dict) else None
+        if isinstance(told, int) and told >= 0:
+            found[artifact_id] = told
+    return found
 
 
 def _lineages(connection: Connection, wanted: set[str]) -> dict[tuple[str, str, str], Row[Any]]:

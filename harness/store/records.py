@@ -265,6 +265,11 @@ class ModelRecord:
         _derive_id(self, "model", content)
 
 
+#: Under this name the notes of an artifact tell the bytes of its weights that no token reads whole, where its framework
+#: may make such (`Backend.may_hold_unread`).
+UNREAD = "unread_weight_bytes"
+
+
 @dataclass(frozen=True, slots=True)
 class ArtifactRecord:
     """Model files of one precision, and one way in which they were made.
@@ -285,7 +290,7 @@ class ArtifactRecord:
         source_artifact_id: stored artifact that it was made from, None: from the model's own file.
         environment_id: stored environment that made it.
         made_with: everything that changes the bytes.
-        notes: what the tool told.
+        notes: what the tool told, and `UNREAD` from the files.
         files: ``path``, ``bytes``, ``sha256`` of each file.
     """
 

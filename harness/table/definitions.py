@@ -123,8 +123,9 @@ DEFINITIONS: dict[str, Definition] = {
         "a recipe's nominal width: rows that a block does not divide fall back to wider types.",
     ),
     "touched_weight_bytes": Definition(
-        "weight bytes - embedding table where it is not tied - experts that a token does not use",
-        "`artifact`, `model.configuration`",
+        "weight bytes - tables of which a token takes one row (an embedding table that is not the output projection) -"
+        " weights that nothing uses - experts that a token does not use",
+        "`artifact`, `lineage.notes`, `model.configuration`",
         "llama.cpp's model size has the embedding table in it.",
     ),
     "analytic_kv_bytes": Definition(

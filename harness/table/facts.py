@@ -76,7 +76,7 @@ class WorkFacts:
 
     Attributes:
         decode_bytes: touched weights and KV cache read for one decoded token, mean over the tokens; None where the
-            cache's type is not known.
+            cache's type is not known, or which weights are read.
         decode_flops: operations of one decoded token, mean over the tokens; a multiply-add is two.
         prefill_bytes: weights read once for the whole prompt, and its keys and values; None as above.
         prefill_flops: operations of the whole prefill.
@@ -139,6 +139,7 @@ class RunFacts:
         touched_weight_bytes: weights that are read for one decoded token, from the model's shape.
         analytic_kv_bytes: keys and values of the tokens in the cache at the end, by the type in force.
         shape_reason: why both are None.
+        weights_reason: why the first is None where the second need not be.
         kv_reason: why the second is None where the first is not.
         own_device: the device has memory of its own, beside the host's; None: not known.
         untimed: why ``tokenize_s`` or ``detokenize_s`` is missing, by these names.
@@ -159,6 +160,7 @@ class RunFacts:
     touched_weight_bytes: int | None = None
     analytic_kv_bytes: int | None = None
     shape_reason: str | None = None
+    weights_reason: str | None = None
     kv_reason: str | None = None
     own_device: bool | None = None
     untimed: Mapping[str, str] = field(default_factory=dict)
@@ -193,6 +195,7 @@ class ArtifactFacts:
         prepare_s: seconds that making them took, from their source on.
         prepare_peak_bytes: most memory that the maker's process tree held.
         fallbacks: ``"WANTED to TAKEN"`` -> tensors whose shape made the tool choose another type.
+        unread_weight_bytes: bytes of its weights that no token reads whole; None where nobody noted them.
     """
 
     id: str | None = None
@@ -203,6 +206,7 @@ class ArtifactFacts:
     prepare_s: float | None = None
     prepare_peak_bytes: int | None = None
     fallbacks: Mapping[str, int] = field(default_factory=dict)
+    unread_weight_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

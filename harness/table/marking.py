@@ -24,6 +24,7 @@ def marked(
     bench: MachineBenchRecord | None,
     *,
     weight_bytes: int | None,
+    unread_weight_bytes: int | None,
     configuration: Mapping[str, Any] | None,
     entries: Mapping[str, FrameworkEntry],
 ) -> RunRecord:
@@ -34,13 +35,16 @@ def marked(
         cell: what it ran.
         bench: what counts of this machine's benches; None: it was never benched.
         weight_bytes: of the artifact.
+        unread_weight_bytes: of these, what no token reads whole; None where nobody can say, or none can be.
         configuration: the model's shape (`harness.model.configuration`), None where it is not known.
         entries: the frameworks.
     """
     if bench is None or record.kind != "timed" or record.status != "ok" or record.artifact_id is None:
         return record
     run = stored.RunFacts(**{one.name: getattr(record, one.name) for one in fields(stored.RunFacts)})
-    artifact = stored.ArtifactFacts(record.artifact_id, weight_bytes, None, None)
+    artifact = stored.ArtifactFacts(
+        record.artifact_id, weight_bytes, None, None, unread_weight_bytes=unread_weight_bytes
+    )
     alone = stored.CellFacts(cell, 0, None, None, {}, (run,), artifact, None, configuration=configuration)
     shown = cell_facts(alone, entries)
     (before,) = shown.runs

@@ -88,7 +88,7 @@ def breakdown(run: RunFacts) -> Breakdown:
     shares = last(reading.shares_reason for reading in readings) or NO_READING
     why = {
         "peak_rss_bytes": told or NO_READING,
-        "touched_weight_bytes": run.shape_reason or NO_SHAPE,
+        "touched_weight_bytes": run.shape_reason or run.weights_reason or NO_SHAPE,
         "analytic_kv_bytes": run.kv_reason or run.shape_reason or NO_SHAPE,
         "device_bytes": last(reading.device_note for reading in readings) or "the device was not asked",
         "pss_bytes": shares,

@@ -223,7 +223,7 @@ def _all() -> tuple[Metric, ...]:
         m("decode_peak_bytes", "Decode peak", "metric", "bytes", "lower", as_bytes,
           "High-water mark after the last pass."),
         m("touched_weight_bytes", "Touched weights", "metric", "bytes", "lower", as_bytes,
-          "Weights read for one decoded token: all, less an untied embedding table and the experts not used."),
+          "Weights read for one decoded token: all, less tables of which it takes one row and the experts not used."),
         m("analytic_kv_bytes", "KV cache (analytic)", "metric", "bytes", "lower", as_bytes,
           "Keys and values of the tokens in the cache at the end, from the model's shape and the types in force."),
         m("residual_bytes", "Residual", "metric", "bytes", "lower", as_bytes,

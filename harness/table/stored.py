@@ -39,6 +39,12 @@ from harness.table.rows import Row, comparison_rows
 #: Requests at the same time, each with a cache of its own: ``pp32+tg16@c4``.
 _CONCURRENCY = re.compile(r"@c(\d+)")
 
+#: Why weights are known, and what of them is read is not.
+NOT_NOTED = (
+    "this framework's artifacts may hold weights that no token reads, such as an embedding table beside a tied head, "
+    "and nobody noted how many this one has: any session that uses it again does"
+)
+
 
 def session_facts(session: stored.SessionFacts, entries: Mapping[str, FrameworkEntry]) -> shown.SessionFacts:
     """What `comparison_rows` needs.
@@ -160,7 +166,7 @@ def cell_facts(cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]) ->
         emulated=any(run.device is not None and bool(run.device.get("emulated")) for run in cell.runs),
         synthetic=cell.synthetic,
         artifact=_artifact(cell),
-        runs=tuple(run_facts(run, cell) for run in cell.timed()),
+        runs=tuple(run_facts(run, cell, entries) for run in cell.timed()),
         score=None if score is None else score_facts(score),
         score_status=None if last is None else last.status,  # type: ignore[arg-type]  # checked by the database
         score_reason=unscored if last is None else last.reason,
@@ -185,13 +191,16 @@ def _artifact(cell: stored.CellFacts) -> shown.ArtifactFacts | None:
         prepare_s=artifact.made_s,
         prepare_peak_bytes=artifact.made_peak_bytes,
         fallbacks=artifact.notes.get("fallbacks") or {},
+        unread_weight_bytes=artifact.unread_weight_bytes,
         verdict=None if verdict is None else verdict.verdict,
         verdict_reason=None if verdict is None else verdict.reason,
     )
 
 
-def run_facts(run: stored.RunFacts, cell: stored.CellFacts) -> shown.RunFacts:
-    """One run of a cell, for the table or alone."""
+def run_facts(
+    run: stored.RunFacts, cell: stored.CellFacts, entries: Mapping[str, FrameworkEntry]
+) -> shown.RunFacts:
+    """One run of a cell, for the table or alone; ``entries`` as in `session_facts`."""
     reason = run.reason if run.phase != SETUP_PHASE else f"set-up failed: {run.reason}"
     return shown.RunFacts(
         id=run.id,
@@ -232,7 +241,7 @@ def run_facts(run: stored.RunFacts, cell: stored.CellFacts) -> shown.RunFacts:
             for name, numbers in one.traces.items()
             if ":" in name  # another tool's metric with more repetitions than samples can count
         },
-        **_shape(run, cell),
+        **_shape(run, cell, entries.get(cell.cell.framework)),
     )
 
 
@@ -244,7 +253,7 @@ def _own_device(run: stored.RunFacts) -> bool | None:
     return False if run.device is not None and run.device.get("id") == "cpu" else None
 
 
-def _shape(run: stored.RunFacts, cell: stored.CellFacts) -> dict[str, Any]:
+def _shape(run: stored.RunFacts, cell: stored.CellFacts, entry: FrameworkEntry | None) -> dict[str, Any]:
     """What follows from the model's shape for this run's artifact, tokens and cache type."""
     if cell.configuration is None:
         return {
@@ -260,11 +269,18 @@ def _shape(run: stored.RunFacts, cell: stored.CellFacts) -> dict[str, Any]:
     concurrent = _CONCURRENCY.search(plan.workload)
     sequences = (int(concurrent[1]) if concurrent else 1) * plan.batch
     bits = kv_cache_bits(run.hints, tokens)
+    weight_bytes, unread = cell.artifact.weight_bytes, cell.artifact.unread_weight_bytes
+    apart = entry is not None and entry.error is None and entry.backend.may_hold_unread
+    # More than there are is no figure.
+    known = unread <= weight_bytes if unread is not None else not apart
     return {
-        "touched_weight_bytes": touched_weight_bytes(shape, cell.artifact.weight_bytes),
+        "touched_weight_bytes": touched_weight_bytes(shape, weight_bytes, unread_bytes=unread)
+        if known
+        else None,
+        "weights_reason": None if known else NOT_NOTED,
         "analytic_kv_bytes": None if bits is None else sequences * kv_cache_bytes(shape, tokens, *bits),
         "kv_reason": "the framework does not tell the type of its KV cache" if bits is None else None,
-        "work": _work(shape, plan, cell.artifact.weight_bytes, bits),
+        "work": _work(shape, plan, weight_bytes if known else None, unread, bits),
     }
 
 
@@ -277,19 +293,27 @@ def _warmup_cap(warmup: Mapping[str, Any]) -> str | None:
 
 
 def _work(
-    shape: ModelConfiguration, plan: CellRecord, weight_bytes: int, bits: work.Bits | None
+    shape: ModelConfiguration,
+    plan: CellRecord,
+    weight_bytes: int | None,
+    unread_bytes: int | None,
+    bits: work.Bits | None,
 ) -> shown.WorkFacts:
     context = plan.depth + plan.prompt_tokens
     # A workload without one of the two has no speed of it either: its work is never looked at.
     decoded, prompt = max(1, plan.decode_tokens), max(1, plan.prompt_tokens)
+    decode_bytes = prefill_bytes = None
+    if weight_bytes is not None and bits is not None:
+        decode_bytes = work.decode_bytes(
+            shape, weight_bytes, context, decoded, bits, plan.batch, unread_bytes=unread_bytes
+        )
+        prefill_bytes = work.prefill_bytes(
+            shape, weight_bytes, plan.depth, prompt, bits, plan.batch, unread_bytes=unread_bytes
+        )
     return shown.WorkFacts(
-        decode_bytes=None
-        if bits is None
-        else work.decode_bytes(shape, weight_bytes, context, decoded, bits, plan.batch),
+        decode_bytes=decode_bytes,
         decode_flops=work.decode_flops(shape, context, decoded),
-        prefill_bytes=None
-        if bits is None
-        else work.prefill_bytes(shape, weight_bytes, plan.depth, prompt, bits, plan.batch),
+        prefill_bytes=prefill_bytes,
         prefill_flops=prefill_flops(shape, prompt, plan.depth),
     )
 

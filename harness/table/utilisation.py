@@ -53,7 +53,8 @@ def mbu_decode(run: RunFacts, decode_tps: float | None, bench: BenchFacts) -> Sh
         bench: for the bandwidth.
     """
     if run.work is None or run.work.decode_bytes is None:
-        return Share(None, run.shape_reason or run.kv_reason or "the bytes of a token are not known")
+        why = run.shape_reason or run.weights_reason or run.kv_reason
+        return Share(None, why or "the bytes of a token are not known")
     if decode_tps is None:
         return Share(None, "there is no decode speed")
     return Share(run.work.decode_bytes * decode_tps / bench.read_bytes_per_s)

@@ -370,6 +370,8 @@ class Backend(ABC):
     threads_option: ClassVar[str | None] = None
     #: Native half precision: the speed baseline. None: fp32 only.
     baseline_precision: ClassVar[str | None] = "fp16"
+    #: True where an artifact may hold weights that no token reads whole: `unread_weight_bytes` then says how many.
+    may_hold_unread: ClassVar[bool] = False
     #: True for test backends: never part of `all`.
     hidden: ClassVar[bool] = False
 
@@ -391,6 +393,16 @@ class Backend(ABC):
     def unusable(cls, recipe: Recipe, options: Mapping[str, str]) -> str | None:
         """Why this recipe cannot be run with these options; None where it may be tried."""
         del recipe, options
+        return None
+
+    @classmethod
+    def unread_weight_bytes(cls, artifact: Path) -> int | None:
+        """Bytes of an artifact's weights that no token reads whole, from its files; None where they do not tell.
+
+        A table of which a token looks one row up, where the output projection has weights of its own, and weights
+        that nothing uses; not experts. Asked where `may_hold_unread` is declared; ``artifact`` is as in `LoadSpec`.
+        """
+        del artifact
         return None
 
     # -- in the framework's environment ---------------------------------------------------------------------------

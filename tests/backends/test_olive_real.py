@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.backends import _olive_workflow as workflow
+from harness.backends import _onnx_graph
 from harness.backends.olive import Olive
 from harness.frameworks import frameworks
 from harness.gate.own_weights import weight_bytes
@@ -122,6 +124,40 @@ def test_bits_per_weight_are_those_of_the_graph(workshop: Workshop) -> None:
     assert whole.bits_per_weight == pytest.approx(32 * (134_515_008 + 49_152 * 576) / 134_515_008, rel=1e-3)
     int4 = workshop.artifact(MODEL, "olive", "RTN_INT4_g32")
     assert int4.bits_per_weight == pytest.approx(5.125 * (134_515_008 + 49_152 * 576) / 134_515_008, rel=2e-3)
+
+
+def test_what_no_token_reads_is_found_in_graphs_of_onnx_itself(workshop: Workshop, tmp_path: Path) -> None:
+    program = Path(__file__).with_name("onnx_graphs.py")
+    command = [str(workshop.environment("olive", "converter").python), str(program), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    made = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout) == {
+        "apart": ["table"],
+        "left": ["left", "table"],
+        "shared": [],
+        "branch": ["table"],
+        "beside": ["table"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "unread"),
+    [
+        # The table in fp32; in int4 with a scale and half a byte of zero point a group of 32; in 8 bits without.
+        ("FP32", 4 * 49_152 * 576),
+        ("RTN_INT4_g32", 49_152 * 576 // 2 + 49_152 * 18 * 4 + 49_152 * 18 // 2),
+        ("DYNAMIC_INT8", 49_152 * 576),
+        ("BLOCK_RTN_INT8_g32", 49_152 * 576 + 49_152 * 18 * 4),
+    ],
+)
+def test_an_artifact_of_a_tied_model_holds_the_table_that_no_token_reads(
+    workshop: Workshop, name: str, unread: int
+) -> None:
+    made = workshop.artifact(MODEL, "olive", name)
+    assert Olive.unread_weight_bytes(made.entry) == unread
+    weights = _onnx_graph.read_weights(made.entry / "model.onnx", workflow.NOT_WEIGHTS)
+    assert sum(weights.bytes.values()) == made.weight_bytes
 
 
 @pytest.mark.parametrize("name", ["FP32", "RTN_INT4_g32", "BLOCK_RTN_INT8_g32", "DYNAMIC_INT8"])

@@ -16,6 +16,7 @@ import qnn_slice
 from contract import TIMEOUT_S
 
 import harness
+from harness.backends.qnn import QNN
 from harness.gate.own_weights import weight_bytes
 from harness.runner.launch import Launch
 from harness.runner.process import WorkerProcess, WorkerRefused
@@ -54,6 +55,20 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Slice:
 def worker(artifacts: Slice, tmp_path: Path) -> Iterator[WorkerProcess]:
     with WorkerProcess(artifacts.launch, log=tmp_path / "worker.log") as process:
         yield process
+
+
+@pytest.mark.parametrize(
+    ("name", "unread"),
+    [
+        ("FP32_STATIC", 4 * qnn_slice.VOCAB * 576),
+        ("FP16", 2 * qnn_slice.VOCAB * 576),
+        ("A16W8", qnn_slice.VOCAB * (576 + 4)),
+        ("A16W8_SM8750", qnn_slice.VOCAB * (576 + 4)),
+    ],
+)
+def test_no_token_reads_the_table_beside_the_graphs(artifacts: Slice, name: str, unread: int) -> None:
+    assert QNN.may_hold_unread
+    assert QNN.unread_weight_bytes(artifacts.folders[name]) == unread
 
 
 def _load(worker: WorkerProcess, artifact: Path, **options: str) -> dict[str, Any]:

@@ -87,7 +87,15 @@ def test_a_tied_table_is_read_whole_and_an_untied_one_not_at_all() -> None:
     assert touched_weight_bytes(_of(SMOLLM2), 98_000_000) == 98_000_000
     table = 32_000 * 4096
     assert touched_weight_bytes(LLAMA_7B, 2 * 6_738_415_616) == 2 * (6_738_415_616 - table)
-    assert touched_weight_bytes(LLAMA_7B, 4_000_000_000, embedding_bytes=70_000_000) == 3_930_000_000
+    assert touched_weight_bytes(LLAMA_7B, 4_000_000_000, unread_bytes=70_000_000) == 3_930_000_000
+
+
+def test_a_tied_table_that_is_stored_a_second_time_is_read_once() -> None:
+    # As Olive writes it: fp32, and int4 beside a table in fp32.
+    table = 4 * 49_152 * 576
+    assert touched_weight_bytes(_of(SMOLLM2), 651_306_240, unread_bytes=table) == 538_060_032
+    assert touched_weight_bytes(_of(SMOLLM2), 199_095_552, unread_bytes=table) == 85_849_344
+    assert touched_weight_bytes(_of(SMOLLM2), 98_000_000, unread_bytes=0) == 98_000_000
 
 
 def test_llama_7bs_prefill_takes_two_operations_a_weight_and_some_for_attention() -> None:
@@ -139,6 +147,9 @@ def test_experts_that_a_token_does_not_go_through_are_not_touched() -> None:
     made = _of(facts)
     assert made.active_parameters == 134_515_008 - 60_000_000
     assert touched_weight_bytes(made, 134_515_008) == 134_515_008 - 60_000_000
+    # Half a byte a weight, and a table in float beside them: the idle experts' share is that of what is read.
+    apart = 134_515_008 // 2 + 113_246_208
+    assert touched_weight_bytes(made, apart, unread_bytes=113_246_208) == (134_515_008 - 60_000_000) // 2
 
 
 @pytest.mark.parametrize("key", ["ssm__state_size", "attention__kv_lora_rank", "full_attention_interval"])

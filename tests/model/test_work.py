@@ -38,6 +38,14 @@ def test_an_untied_embedding_table_is_not_read() -> None:
     assert decode_bytes(untied, 1_512_000, 0, 1, F16) == pytest.approx(1_256_000)
 
 
+def test_what_no_token_reads_is_no_work() -> None:
+    assert decode_bytes(SHAPE, 3_536_000, 0, 1, F16, unread_bytes=1_024_000) == 2_512_000
+    assert prefill_bytes(SHAPE, 3_536_000, 4, 32, F16, unread_bytes=1_024_000) == 2_512_000 + 5120 * 36
+    experts = replace(SHAPE, tied_embeddings=False, experts=8, experts_used=2, expert_parameters=800_000)
+    # A million weights beside the table, 600,000 of them idle.
+    assert decode_bytes(experts, 2_256_000, 0, 1, F16, unread_bytes=256_000) == 2_000_000 - 2 * 600_000
+
+
 def test_decoding_computes_what_prefilling_one_token_after_another_computes() -> None:
     steps = [prefill_flops(SHAPE, 1, 8 + step) for step in range(4)]
     assert decode_flops(SHAPE, 8, 4) == pytest.approx(sum(steps) / 4)

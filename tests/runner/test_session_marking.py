@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import make_store_records as make
 import pytest
 from fake_lab import SUITE, Lab
 
+from harness.backends.fake import Fake
 from harness.model.configuration import ModelConfiguration
 from harness.runner.catalogue import Catalogue
 from harness.store import Store
@@ -50,3 +53,39 @@ def test_history_leaves_out_what_the_machines_memory_cannot_have_delivered(
     [row] = lab.rows()
     told = [flag for flag in row["flags"] if flag.startswith("MBU ")]
     assert sorted(told) == sorted(flag for flags in of_rule for flag in flags), "of each run, once"
+
+
+def test_a_session_notes_what_no_token_reads_of_its_artifacts_and_older_runs_have_it_too(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Catalogue, "configuration", lambda *_: SHAPE.to_dict())
+    monkeypatch.setattr(ModelConfiguration, "of_gguf", lambda *_: SHAPE)
+    lab.suite(ONE)
+    monkeypatch.setattr(Fake, "may_hold_unread", True)
+    # As a version that asks no artifact.
+    assert lab.run("run", "fake.yaml").status == 0
+    first = _parts(lab)
+    assert first["touched_weight_bytes"] is None
+    assert "nobody noted" in first["reasons"]["touched_weight_bytes"]
+    asked = []
+
+    def unread(artifact: Path) -> int:
+        asked.append(artifact.name)
+        return 1000
+
+    monkeypatch.setattr(Fake, "unread_weight_bytes", unread)
+    assert lab.run("run", "fake.yaml").status == 0
+    # Each artifact once: that of the cell, and the quality reference.
+    assert asked == ["fake.json"] * len(asked)
+    assert len(asked) == 2
+    [(weight_bytes,)] = lab.query(
+        "SELECT DISTINCT weight_bytes FROM artifact JOIN lineage ON artifact_id = artifact.id WHERE recipe = 'FP16'"
+    )
+    assert _parts(lab)["touched_weight_bytes"] == weight_bytes - 1000
+
+
+def _parts(lab: Lab) -> dict[str, Any]:
+    """Of the first run that was ever timed."""
+    [(run,)] = lab.query("SELECT id FROM run WHERE kind = 'timed' ORDER BY started_at LIMIT 1")
+    parts: dict[str, Any] = lab.run("show", run, "--json").json["memory_breakdown"]
+    return parts

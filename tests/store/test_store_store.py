@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -182,6 +183,36 @@ def test_an_artifact_that_was_made_twice_is_one_artifact_with_two_lineages(store
     described = store.describe("artifact", again.id)
     assert [one["made_s"] for one in described["lineage"]] == [2.5, 3.0]
     assert described["bits_per_weight"] == pytest.approx(101_000_000 * 8 / 134_515_008)
+
+
+def test_what_no_token_reads_is_of_the_content_whichever_version_noted_it(store: Store) -> None:
+    session = begin(store)
+    store.record_run(make.run(session, CELL.id))
+    assert _unread(store, session) is None
+    made = make.artifact()
+    noted = {**made.notes, records.UNREAD: 28_000_000}
+    store.record_artifact(dataclasses.replace(made, notes=noted))
+    store.record_artifact(dataclasses.replace(made, notes=noted))
+    assert _unread(store, session) == 28_000_000
+    assert len(store.describe("artifact", made.id)["lineage"]) == 2
+    # Made again by a version that notes nothing, or of another recipe: the files are the same.
+    store.record_artifact(dataclasses.replace(made, made_at=make.BEGAN + timedelta(days=1)))
+    assert _unread(store, session) == 28_000_000
+
+
+@pytest.mark.parametrize("told", ["28", -1, 2.5, None, [1]])
+def test_what_is_no_number_of_bytes_is_not_known(store: Store, told: object) -> None:
+    session = begin(store)
+    store.record_run(make.run(session, CELL.id))
+    made = make.artifact()
+    store.record_artifact(dataclasses.replace(made, notes={records.UNREAD: told}))
+    assert _unread(store, session) is None
+
+
+def _unread(store: Store, session: str) -> int | None:
+    artifact = only(store.session_facts(session), CELL).artifact
+    assert artifact is not None
+    return artifact.unread_weight_bytes
 
 
 def test_the_same_session_begun_twice_is_two_sessions(store: Store) -> None:

@@ -18,6 +18,7 @@ from make_store_sessions import CELLS, store_sessions
 from sqlalchemy import text
 
 from harness.errors import EdgebenchError
+from harness.frameworks import frameworks
 from harness.report import session_rows
 from harness.store import Store, facts, schema, views
 from harness.store.views import figures
@@ -124,7 +125,7 @@ def test_a_run_has_its_own_figures_and_says_whether_it_counts(store: Store, seed
                 run.id for run in clean or done
             }
             for run in done:
-                shown: RunFacts = run_facts(run, cell)
+                shown: RunFacts = run_facts(run, cell, frameworks())
                 assert same(found[run.id]["own_bytes"], own_bytes(shown))
                 alone = [one.joules_per_token for one in shown.energy if one.phase == "prefill"]
                 assert same(found[run.id]["energy_joules_per_prefill_token"], alone[0])

@@ -21,7 +21,11 @@ SLOW: dict[str, Any] = {"read_bytes_per_s": 10e9, "last_level_cache_bytes": 10_0
 
 
 def _marked(
-    *, bench: dict[str, Any] | None = None, cell: dict[str, Any] | None = None, **changes: Any
+    *,
+    bench: dict[str, Any] | None = None,
+    cell: dict[str, Any] | None = None,
+    unread: int | None = None,
+    **changes: Any,
 ) -> RunRecord:
     plan = make.cell(**(cell or {}))
     hints = {"type_k": "f16", "type_v": "f16"}
@@ -31,6 +35,7 @@ def _marked(
         plan,
         None if bench is None else make.machine_bench(**bench),
         weight_bytes=101_000_000,
+        unread_weight_bytes=unread,
         configuration=SHAPE.to_dict(),
         entries=frameworks(),
     )
@@ -42,6 +47,13 @@ def test_more_bytes_than_the_memory_delivers_mark_the_run_with_the_reason() -> N
     [flag] = run.flags
     assert flag.startswith("MBU 1.2")
     assert flag.endswith("more bytes than the memory can deliver, the measurement is wrong")
+
+
+def test_an_artifact_with_a_table_apart_is_judged_by_what_is_read_of_it() -> None:
+    slower = {**SLOW, "read_bytes_per_s": 7e9}
+    [flag] = _marked(bench=slower, cell={"framework": "olive"}, unread=28_000_000).flags
+    # 73 MB and the cache in 8 ms.
+    assert flag.startswith("MBU 1.3")
 
 
 def test_other_reasons_stay_beside_it() -> None:
@@ -57,6 +69,8 @@ def test_other_reasons_stay_beside_it() -> None:
         {"bench": {**SLOW, "last_level_cache_bytes": 30_000_000}},
         {"bench": {**SLOW, "validity": "suspect", "flags": ["steal time 9 %"]}},
         {"bench": SLOW, "hints": {}},
+        {"bench": SLOW, "cell": {"framework": "olive"}},
+        {"bench": SLOW, "cell": {"framework": "olive"}, "unread": 28_000_000},
         {"bench": SLOW, "cell": {"device": "gpu:0", "api": "cuda"}},
         {"bench": SLOW, "device": {"id": "cpu", "api": "cpu", "emulated": True}},
         {"bench": SLOW, "status": "failed", "reason": "it fell over", "phase": "timed"},

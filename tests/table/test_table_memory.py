@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from harness.frameworks import frameworks
 from harness.model.configuration import ModelConfiguration, prefill_flops
 from harness.store import facts as stored
 from harness.store.records import CellRecord, MemoryRecord
+from harness.table import facts as shown
+from harness.table import stored as reading
 from harness.table.facts import MemoryFacts, RunFacts
 from harness.table.memory import breakdown
-from harness.table.stored import run_facts
+from harness.table.utilisation import mbu_decode
 
 MB = 1_000_000
 
@@ -105,6 +108,50 @@ def _run(**changes: Any) -> stored.RunFacts:
     }
     values |= {"hints": {"type_k": "f16", "type_v": "f16"}, "device": {"id": "cpu", "api": "cpu"}}
     return stored.RunFacts(**{**values, **changes})
+
+
+def run_facts(run: stored.RunFacts, cell: stored.CellFacts) -> shown.RunFacts:
+    return reading.run_facts(run, cell, frameworks())
+
+
+def _apart(framework: str, unread: int | None) -> stored.CellFacts:
+    """A tied model's int4 artifact of 90 MB, of a framework."""
+    artifact = stored.ArtifactFacts("a", 90 * MB, 134_515_008, 5.35, unread_weight_bytes=unread)
+    return replace(_cell(artifact=artifact), cell=replace(PLAN, framework=framework))
+
+
+@pytest.mark.parametrize("framework", ["olive", "directml", "qnn", "llamacpp"])
+def test_what_no_token_reads_of_an_artifact_is_not_touched(framework: str) -> None:
+    made = run_facts(_run(), _apart(framework, 28 * MB))
+    assert (made.touched_weight_bytes, made.weights_reason) == (62 * MB, None)
+    assert made.work is not None
+    assert made.work.decode_bytes == 62 * MB + 23_040 * 39.5
+    assert made.work.prefill_bytes == 62 * MB + 23_040 * 32
+
+
+@pytest.mark.parametrize(
+    ("framework", "unread"), [("olive", None), ("directml", None), ("qnn", None), ("olive", 91 * MB)]
+)
+def test_where_nobody_noted_it_of_such_a_framework_there_is_no_figure_but_the_reason(
+    framework: str, unread: int | None
+) -> None:
+    made = run_facts(_run(), _apart(framework, unread))
+    parts = breakdown(made)
+    assert parts.touched_weight_bytes is parts.residual_bytes is None
+    assert "nobody noted" in parts.reasons["touched_weight_bytes"]
+    # What does not hang on it stays.
+    assert parts.analytic_kv_bytes == 23_040 * 48
+    assert made.work is not None
+    assert (made.work.decode_bytes, made.work.prefill_bytes) == (None, None)
+    assert made.work.prefill_flops == prefill_flops(SHAPE, 32)
+    share = mbu_decode(made, 100.0, shown.BenchFacts(20e9, 100e9, None, None, "2026-11-26"))
+    assert share.value is None
+    assert share.reason == parts.reasons["touched_weight_bytes"]
+
+
+@pytest.mark.parametrize("framework", ["openvino", "mlx", "server", "a-plug-in-that-is-not-here"])
+def test_frameworks_that_store_each_weight_once_need_no_note(framework: str) -> None:
+    assert run_facts(_run(), _apart(framework, None)).touched_weight_bytes == 90 * MB
 
 
 def test_touched_weights_and_cache_follow_from_shape_artifact_tokens_and_type() -> None:
