@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import harness
 from harness.cli import main
 from harness.kept_results import kept_results
 from harness.report import session_rows
 from harness.table import render
 
-ROOT = Path(harness.__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 REPORTS = sorted(path.parent for path in (ROOT / "reports").glob("*/results.zip"))
 #: Of the front page's table.
 ROWS = "framework,precision,recipe"
