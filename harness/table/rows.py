@@ -734,11 +734,12 @@ def _exp(value: float | None) -> float | None:
 
 # -- against the speed baseline --------------------------------------------------------------------------------------
 
-_COMPARED = {"speedup_prefill": "prefill_tps", "speedup_decode": "decode_tps"}
+#: Figures against the speed baseline, and the figure of a run that they compare.
+COMPARED = {"speedup_prefill": "prefill_tps", "speedup_decode": "decode_tps"}
 
 
 def _compare(draft: _Draft, drafts: Sequence[_Draft]) -> None:
-    keys = (*_COMPARED, "memory_reduction")
+    keys = (*COMPARED, "memory_reduction")
     baseline, why_not = (None, EMULATED) if draft.cell.emulated else _baseline(draft, drafts)
     if baseline is None:
         draft.notes["speed_baseline"] = why_not
@@ -749,7 +750,7 @@ def _compare(draft: _Draft, drafts: Sequence[_Draft]) -> None:
     draft.values["speed_baseline"] = (
         f"{baseline.cell.framework} {baseline.cell.precision} ({baseline.cell.recipe})"
     )
-    for key, of in _COMPARED.items():
+    for key, of in COMPARED.items():
         own, base = draft.values[of], baseline.values[of]
         draft.put(key, own / base if own is not None and base else None, _hole(draft, baseline, of))
         if draft is baseline:  # what the others are compared with has no spread

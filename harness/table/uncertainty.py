@@ -10,12 +10,10 @@ import math
 from collections.abc import Callable, Mapping
 
 from harness.table.metrics import METRICS, as_bytes, as_factor, as_joules, as_percent, as_seconds
-from harness.table.rows import QUALITY_KEYS, Row
+from harness.table.rows import COMPARED, QUALITY_KEYS, Row
 
 #: Figures of an artifact or of a model's shape: they have no spread.
 EXACT = frozenset({"weight_bytes", "bits_per_weight", "touched_weight_bytes", "analytic_kv_bytes"})
-#: Figures against the speed baseline, and the figure of a run that they compare.
-_RATIOS = {"speedup_prefill": "prefill_tps", "speedup_decode": "decode_tps"}
 
 #: A formatter's units: factor and suffix, largest first; of the others the number stands as it is.
 _UNITS: Mapping[Callable[[float], str], tuple[tuple[str, float], ...]] = {
@@ -44,7 +42,7 @@ def interval_of(row: Row, key: str) -> tuple[float, float] | None:
 
 def runs_behind(row: Row, key: str) -> str:
     """What a figure rests on, in words: ``5 runs``, ``8,064 positions``; empty where it is neither."""
-    of = _RATIOS.get(key, key)
+    of = COMPARED.get(key, key)
     count = len(row.basis.get(of, ()))
     if count:
         return f"{count} run{'' if count == 1 else 's'}"
