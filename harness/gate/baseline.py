@@ -1,43 +1,42 @@
 """Head against a stored baseline, where base cannot be run again.
 
-Owns the verdicts of head's session against it. Imports the store's history, whose figures are the table's. Contract:
-what a cell is compared with was measured on this machine, with one version of its framework, built one way and with one
-number of threads: nothing is mixed; where the words cover several versions the cell is inconclusive and says which.
+Owns head's sessions: what the first one says changed is measured anew in a second one. Contract: nothing fails, and
+nothing is better, unless both sessions say so; base is what is stored (`harness.gate.against`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.gate import accuracy
+from harness.gate.again import Looker
+from harness.gate.against import Judging
 from harness.gate.alone import alone
-from harness.gate.between import Comparison, compare, judge
+from harness.gate.confirming import Look, Second
 from harness.gate.design import Rules
 from harness.gate.keeping import keep
 from harness.gate.metrics import DEFAULTS, GateMetric
 from harness.gate.sides import Side, plan_side, settle
 from harness.gate.stored import Baseline, StoredRuns
-from harness.gate.verdict import Verdict
 from harness.machine import describe_machine
 from harness.runner.front import Request, begin_session, carry_out
 from harness.runner.progress import SessionProgress
 from harness.store import Store
 from harness.store.facts import CellFacts
-from harness.store.history import HistoryPoint
-from harness.suite import Cell, PlannedCell
-from harness.table.metrics import METRICS
+from harness.store.records import RunKind
+from harness.suite import PlannedCell
 
-#: Newest stored sessions that are looked through for a cell's score.
-LOOK_BACK = 5
+#: Verdicts that a second session has to confirm.
+CHANGED = ("regression", "improvement", "missing", "broken")
+#: What is judged of processes.
+TIMED = frozenset(name for name, one in DEFAULTS.items() if one.unit == "process")
 #: What every report of such a gate says.
 WEAKER = (
-    "against stored sessions: head was measured in one session, and more runs of it would not take that session's own "
-    "shift away; a paired gate would (its column: what it would find with the same noise of runs)"
+    "against stored sessions: more runs of head would not take the shift of its session away; a paired gate would (its "
+    "column: what it would find with the same noise of runs)"
 )
 
 
@@ -79,8 +78,28 @@ def run_baseline_gate(
     session_id = begin_session(plan, store, about={"gate": about}, title=f"{plan.suite.title} [gate head]")
     progress.note(f"head: {side.text} (session {session_id})")
     carry_out(session_id, store, cache_dir, progress)
-    rules = Rules(max_pairs=request.max_pairs)
-    rows = judge_cells(store, stored, session_id, plan.cells, request.metrics or DEFAULTS, rules)
+    metrics, rules = request.metrics or DEFAULTS, Rules(max_pairs=request.max_pairs)
+    judging = Judging(store, stored, session_id, metrics, rules)
+    rows = judging.rows(plan.cells)
+    looks, exact = _looks(judging, plan.cells, rows)
+    again = None
+    if exact or any(looks.values()):
+        looker = Looker(store, cache_dir, progress)
+        facts: Mapping[str, CellFacts] = {}
+        rows_again: list[dict[str, Any]] = []
+        if any(looks.values()):
+            again, facts = looker.look("head", plan, looks, session_id, more=False)
+            cells = [one for one in plan.cells if any(one.cell.id in ids for ids in looks.values())]
+            rows_again = Judging(store, stored, again, metrics, rules, session_id).rows(cells)
+        seconds = {}
+        for cell_id, found in exact.items():
+            base, head = judging.side(cell_id)
+            artifact = None if head.artifact is None else head.artifact.id
+            sizes = (None, looker.counted(artifact) if "weights" in found else None)
+            seconds[cell_id] = Second(base, facts.get(cell_id), found, sizes)
+        # Without the second session among those that are stored.
+        judging = Judging(store, stored, session_id, metrics, rules, again)
+        rows = _confirmed(judging.rows(plan.cells, seconds), rows_again, again)
     made = alone(
         "baseline",
         rows,
@@ -92,7 +111,7 @@ def run_baseline_gate(
                 "text": f"stored, {request.baseline.text}",
                 "session": request.baseline.session,
             },
-            "head": {"words": list(side.words), "text": side.text, "session": session_id},
+            "head": {"words": list(side.words), "text": side.text, "session": session_id, "again": again},
         },
         notes=[WEAKER],
         allow_missing=request.allow_missing,
@@ -107,201 +126,46 @@ def run_baseline_gate(
     )
 
 
-def judge_cells(
-    store: Store,
-    stored: StoredRuns,
-    session_id: str,
-    cells: Sequence[PlannedCell],
-    metrics: Mapping[str, GateMetric],
-    rules: Rules,
+def _looks(
+    judging: Judging, cells: Sequence[PlannedCell], rows: Sequence[Mapping[str, Any]]
+) -> tuple[dict[RunKind, frozenset[str]], dict[str, frozenset[Look]]]:
+    """Ids of the cells that a second session times, scores and evaluates, and what is in doubt of their accuracy."""
+    runnable = {one.cell.id for one in cells if one.reason is None}
+    exact = judging.doubts(cells)
+    changed = [row for row in rows if row["verdict"] in CHANGED and row["cell_id"] in runnable]
+    timed = frozenset(row["cell_id"] for row in changed if row["metric"] in TIMED or row["metric"] == "cell")
+    broken = frozenset(row["cell_id"] for row in changed if row["metric"] == "artifact")
+    looks: dict[RunKind, frozenset[str]] = {
+        "timed": timed,
+        "score": broken.union(cell_id for cell_id, found in exact.items() if "score" in found),
+        "tasks": frozenset(cell_id for cell_id, found in exact.items() if "tasks" in found),
+    }
+    return looks, exact
+
+
+def _confirmed(
+    rows: Sequence[dict[str, Any]], again: Sequence[Mapping[str, Any]], session_id: str | None
 ) -> list[dict[str, Any]]:
-    """The verdicts of head's stored session, ready for the document.
+    """What the first session says changed, where the second says so as well; else it is inconclusive.
 
     Args:
-        store: where it is.
-        stored: the baseline.
-        session_id: head's session.
-        cells: its plan.
-        metrics: what is judged.
-        rules: for what a paired gate would have found.
+        rows: the verdicts on the first session; those on accuracy are confirmed or not already.
+        again: of the second.
+        session_id: the second session.
     """
-    return _Judging(store, stored, session_id, metrics, rules).rows(cells)
-
-
-class _Judging:
-    """Makes the rows of one gate."""
-
-    def __init__(
-        self,
-        store: Store,
-        stored: StoredRuns,
-        session_id: str,
-        metrics: Mapping[str, GateMetric],
-        rules: Rules,
-    ) -> None:
-        self._stored = stored
-        self._session_id = session_id
-        self._metrics = metrics
-        self._rules = rules
-        self._threads = stored.build(session_id)[1]
-        self._head = {one.cell.id: one for one in store.session_facts(session_id).cells}
-        self._named = stored.baseline.session
-        #: Base and head of each cell whose accuracy is judged, by its id.
-        self._sides: dict[str, tuple[CellFacts | None, CellFacts]] = {}
-
-    def rows(self, cells: Sequence[PlannedCell]) -> list[dict[str, Any]]:
-        """All verdicts, cell by cell."""
-        of_cells: list[tuple[PlannedCell, list[dict[str, Any]]]] = []
-        open_: list[tuple[dict[str, Any], Comparison, GateMetric]] = []
-        self._sides.clear()
-        for planned in cells:
-            found, compared = self._cell(planned)
-            of_cells.append((planned, found))
-            open_ += compared
-        exact = dict(zip(self._sides, accuracy.of_cells([*self._sides.values()], self._metrics), strict=True))
-        rows: list[dict[str, Any]] = []
-        for planned, found in of_cells:
-            rows += [*found, *_exact_rows(planned.cell, exact.get(planned.cell.id, {}))]
-        findings = judge([(one, metric) for _, one, metric in open_], self._rules)
-        for (row, _, _), finding in zip(open_, findings, strict=True):
-            row.update(
-                verdict=finding.word,
-                p_value=finding.p_value,
-                detectable=finding.detectable,
-                paired_detectable=finding.paired_detectable,
-                reason=finding.reason,
-            )
-        return rows
-
-    def _cell(
-        self, planned: PlannedCell
-    ) -> tuple[list[dict[str, Any]], list[tuple[dict[str, Any], Comparison, GateMetric]]]:
-        cell = planned.cell
-        points = self._stored.points(cell.id, self._session_id)
-        if not points:
-            if planned.reason is not None:
-                return [], []  # a machine's holes are no change
-            return [_row(cell, "cell", "unmeasured", "nothing is stored of it that the words cover")], []
-        facts = self._head[cell.id]
-        verdict = None if facts.score is None else facts.score.verdict
-        if verdict is not None and verdict.verdict == "broken":
-            return [_row(cell, "artifact", "broken", f"head's artifact is broken: {verdict.reason}")], []
-        wrong = self._mixed(points)
-        if wrong is not None:
-            return [_row(cell, "cell", "inconclusive", wrong)], []
-        head = [one for one in self._stored.history(cell.id) if one.session_id == self._session_id]
-        counted = [one for one in head if one.runs]
-        if not counted:
-            if any(one.left_out for one in head) and any(run.status == "ok" for run in facts.timed()):
-                return [_row(cell, "cell", "inconclusive", "every run of head is suspect")], []
-            why = planned.reason or next((run.reason for run in facts.timed() if run.reason), "it has no run")
-            return [_row(cell, "cell", "missing", f"head cannot be measured: {why}")], []
-        rows: list[dict[str, Any]] = []
-        compared: list[tuple[dict[str, Any], Comparison, GateMetric]] = []
-        for metric in self._metrics.values():
-            if metric.unit != "process":
-                continue
-            row, comparison = self._process(cell, metric, points, counted[-1])
-            rows.append(row)
-            if comparison is not None:
-                compared.append((row, comparison, metric))
-        self._sides[cell.id] = (self._scored(cell.id, points), facts)
-        return rows, compared
-
-    def _mixed(self, points: Sequence[HistoryPoint]) -> str | None:
-        """Why the stored points are not one baseline; None where they are."""
-        versions = sorted({one.framework_version or "unknown" for one in points})
-        if len(versions) > 1:
-            return f"the baseline covers several versions, which are never mixed: {', '.join(versions)}"
-        threads = {self._stored.build(one.session_id)[1] for one in points} | {self._threads}
-        if len(threads) > 1:
-            told = ", ".join(sorted(map(str, threads)))
-            return f"stored sessions and head have different numbers of threads: {told}"
-        return None
-
-    def _process(
-        self, cell: Cell, metric: GateMetric, points: Sequence[HistoryPoint], head: HistoryPoint
-    ) -> tuple[dict[str, Any], Comparison | None]:
-        stored = [(one.session_id, _logs(one, metric)) for one in points]
-        stored = [(session_id, values) for session_id, values in stored if values]
-        own = _logs(head, metric)
-        named = [place for place, (session_id, _) in enumerate(stored) if session_id == self._named]
-        if not stored or (self._named is not None and not named):
-            return _row(cell, metric.name, "unmeasured", "no stored session has a figure"), None
-        if not own:
-            return _row(cell, metric.name, "missing", "stored sessions have a figure and head has none"), None
-        found = compare([values for _, values in stored], own, named[0] if named else None)
-        ends = found.interval()
-        bounds = (None, None) if ends is None else sorted(metric.ratio(end) for end in ends)
-        row = _row(
-            cell,
-            metric.name,
-            "inconclusive",
-            "",
-            ratio=metric.ratio(found.shift),
-            low=bounds[0],
-            high=bounds[1],
-            sessions=len(stored),
-            runs=len(own),
-            between=found.between,
-            within=found.within,
-            version=points[-1].framework_version,
-        )
-        return row, found
-
-    def _scored(self, cell_id: str, points: Sequence[HistoryPoint]) -> CellFacts | None:
-        """The baseline's cell: of the named session, else of the newest one that has a score or tasks of it."""
-        order = [one.session_id for one in reversed(points)]
-        if self._named is not None:
-            order = [self._named]
-        cells = [self._stored.cell(one, cell_id) for one in list(dict.fromkeys(order))[:LOOK_BACK]]
-        scored = [one for one in cells if one is not None and (one.score or one.evaluation)]
-        return scored[0] if scored else None
-
-
-def _exact_rows(cell: Cell, verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
-    """Rows of what does not vary from session to session: judged as in a paired gate."""
-    return [
-        _row(
-            cell,
-            name,
-            one.word,
-            one.reason,
-            ratio=one.ratio,
-            low=one.low,
-            high=one.high,
-            sessions=0 if one.ratio is None else 1,
-            detectable=one.detectable,
-            p_value=one.p_value,
-        )
-        for name, one in verdicts.items()
-    ]
-
-
-def _logs(point: HistoryPoint, metric: GateMetric) -> list[float]:
-    """One value a run, as a logarithm that is higher where the run is better."""
-    sign = 1.0 if metric.higher_is_better else -1.0
-    return [sign * math.log(one) for one in point.of_runs[metric.name] if one > 0]
-
-
-def _row(cell: Cell, metric: str, verdict: str, reason: str, **figures: Any) -> dict[str, Any]:
-    return {
-        "cell": cell.name,
-        "cell_id": cell.id,
-        "metric": metric,
-        "title": METRICS[metric].title if metric in METRICS else metric,
-        "verdict": verdict,
-        "ratio": None,
-        "low": None,
-        "high": None,
-        "sessions": 0,
-        "runs": 0,
-        "between": None,
-        "within": None,
-        "version": None,
-        "detectable": None,
-        "paired_detectable": None,
-        "p_value": None,
-        "reason": reason,
-        **figures,
-    }
+    second = {(row["cell_id"], row["metric"]): row for row in again}
+    found = []
+    for row in rows:
+        if row["verdict"] not in CHANGED or not (
+            row["metric"] in TIMED or row["metric"] in ("cell", "artifact")
+        ):
+            found.append(row)
+            continue
+        other = second.get((row["cell_id"], row["metric"]))
+        if other is not None and other["verdict"] == row["verdict"]:
+            found.append({**row, **other, "reason": f"{other['reason']}; in both sessions of head"})
+            continue
+        told = "it is not" if other is None else f"it is {other['verdict']} ({other['reason']})"
+        reason = f"{row['verdict']} in the first session of head ({row['reason']}); in the second, {session_id}, {told}"
+        found.append({**row, "verdict": "inconclusive", "reason": reason})
+    return found

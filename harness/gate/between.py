@@ -196,7 +196,7 @@ def _word(
     limit = f"the margin of {100 * metric.margin:g} %"
     if worse or better:
         word: Word = "regression" if worse else "improvement"
-        return word, f"beyond {limit} and what sessions differ by; another session of head would confirm it"
+        return word, f"beyond {limit} and what sessions differ by"
     ends = one.interval()
     inside = ends is not None and ends[0] >= metric.log_margin and ends[1] <= metric.log_gain
     told = f"a change of {100 * math.expm1(seen):.1f} % would have been seen"

@@ -91,6 +91,7 @@ def document(
                 "words": list(sides[name].words),
                 "text": sides[name].text,
                 "session": pairing.sessions[name],
+                "again": pairing.again.get(name),
             }
             for name in NAMES
         },

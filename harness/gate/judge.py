@@ -48,7 +48,8 @@ def judge(
     open_ = [key for key, verdict in whole.items() if verdict is None or verdict.word == "unmeasured"]
     ids = {key: {name: one.cells.of(name).id for name in NAMES} for key, one in pairing.cells.items()}
     sides = [(facts["base"][ids[key]["base"]], facts["head"][ids[key]["head"]]) for key in open_]
-    exact = dict(zip(open_, accuracy.of_cells(sides, metrics), strict=True))
+    seconds = [pairing.seconds.get(key) for key in open_]
+    exact = dict(zip(open_, accuracy.of_cells(sides, metrics, seconds), strict=True))
     found: list[Judged] = []
     for key, one in pairing.cells.items():
         verdicts = _of_cell(pairing, key, one, metrics, whole[key], exact.get(key, {}))
@@ -79,7 +80,7 @@ def _of_cell(
     exact: Mapping[str, Verdict],
 ) -> dict[str, Verdict]:
     """The verdicts on one cell: on the whole of it, or by metric; ``exact`` are those on accuracy."""
-    if whole is not None and whole.word == "broken":
+    if whole is not None and (whole.word == "broken" or one.unconfirmed):
         return {"artifact": whole}
     if whole is not None and whole.word == "missing":
         return {"cell": whole}
@@ -98,6 +99,8 @@ def _of_whole_cell(one: PairedCell) -> Verdict | None:
         return Verdict("unmeasured", reason=f"base cannot be measured: {why}")
     if "head" in one.broken:
         return Verdict("broken", reason=f"head's artifact is broken: {one.broken['head']}")
+    if one.unconfirmed:
+        return Verdict("inconclusive", reason=f"head's artifact was found broken once: {one.unconfirmed}")
     if "head" in one.missing:
         return Verdict("missing", reason=f"head cannot be measured: {one.missing['head']}")
     return None

@@ -52,7 +52,10 @@ def keep(
             "metrics": {name: asdict(one) for name, one in metrics.items()},
             **asked,
         },
-        details={name: document[name] for name in ("cells", "lonely", "advice")},
+        details={
+            **{name: document[name] for name in ("cells", "lonely", "advice")},
+            "again": {name: side.get("again") for name, side in sides.items()},
+        },
         verdicts=[_verdict(row) for row in document["verdicts"]],
     )
     store.record_gate(record)

@@ -16,6 +16,9 @@ from typing import Any
 
 from harness.errors import EdgebenchError
 from harness.frameworks import FrameworkEntry
+from harness.gate import confirming
+from harness.gate.again import Looker, look_again
+from harness.gate.confirming import Look, Second
 from harness.gate.design import Design, Limits, Rules
 from harness.gate.metrics import GateMetric
 from harness.gate.sides import NAMES, CellPair, Name, Side
@@ -40,6 +43,7 @@ class PairedCell:
         cells: the cell of both sides.
         missing: side -> why it has no figures; empty where both do.
         broken: side -> why its artifact does not compute the model's function.
+        unconfirmed: why it is not sure that head's artifact is broken; empty where nothing speaks for it.
         discarded: pairs that were left out because a run of them is suspect.
         failed: side -> runs that failed.
         flags: why runs of discarded pairs are suspect -> how often.
@@ -49,6 +53,7 @@ class PairedCell:
     cells: CellPair
     missing: dict[Name, str] = field(default_factory=dict)
     broken: dict[Name, str] = field(default_factory=dict)
+    unconfirmed: str = ""
     discarded: int = 0
     failed: dict[Name, int] = field(default_factory=lambda: dict.fromkeys(NAMES, 0))
     flags: dict[str, int] = field(default_factory=dict)
@@ -63,11 +68,15 @@ class Pairing:
         sessions: side -> id of its session.
         cells: what became of each, by its key.
         design: with every pair that counts.
+        again: side -> id of the session of the second look at its accuracy; empty where there was none.
+        seconds: the second looks, by the key of the cell.
     """
 
     sessions: Mapping[Name, str]
     cells: Mapping[str, PairedCell]
     design: Design[str]
+    again: Mapping[Name, str] = field(default_factory=dict)
+    seconds: Mapping[str, Second] = field(default_factory=dict)
 
 
 class PairedRunner:
@@ -105,6 +114,7 @@ class PairedRunner:
         self._plans = plans
         self._sides = sides
         self._cells = {pair.key: PairedCell(pair) for pair in pairs}
+        self._judged = metrics
         self._metrics = {name: metric for name, metric in metrics.items() if metric.unit == "process"}
         self._store = store
         self._entries = entries
@@ -130,14 +140,12 @@ class PairedRunner:
         with self._carried_out(sessions):
             for name in NAMES:
                 self._progress.note(f"{name}: {self._sides[name].text} (session {sessions[name]})")
-                self._runners[name] = session_runner(
-                    sessions[name], self._store, self._cache_dir, self._progress
-                )
-                self._ready[name] = self._runners[name].prepare(every=True)
+                self._set_up(name, sessions[name])
                 self._examine(name)
+            again, seconds = self._look_again(sessions)
             design = Design(self._limits(), self._rules)
             self._take_pairs(design)
-        return Pairing(sessions, self._cells, design)
+        return Pairing(sessions, self._cells, design, again, seconds)
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
@@ -176,6 +184,16 @@ class PairedRunner:
                 bad = any(one.failed[name] or name in one.missing for one in self._cells.values())
                 self._store.end_session(session_id, "failed" if bad else "ok")
 
+    def _set_up(self, name: Name, session_id: str) -> None:
+        """Environments and artifacts of one side; what failed is tried once more, as a network may have failed."""
+        for again in (False, True):
+            self._runners[name] = session_runner(session_id, self._store, self._cache_dir, self._progress)
+            self._ready[name] = self._runners[name].prepare(every=True)
+            if all(one.cells.of(name).id in self._ready[name] for one in self._cells.values()):
+                return
+            if not again:
+                self._progress.note(f"{name}: what could not be set up is tried once more")
+
     def _examine(self, name: Name) -> None:
         """Scores and checks of one side; cells that cannot be timed there are marked."""
         broken = self._runners[name].examine(self._ready[name])
@@ -187,12 +205,52 @@ class PairedRunner:
             elif cell.id in broken:
                 one.broken[name] = broken[cell.id]
 
+    def _look_again(self, sessions: Mapping[Name, str]) -> tuple[Mapping[Name, str], Mapping[str, Second]]:
+        """A second look at every artifact of head that is broken, and at all accuracy that the first left in doubt."""
+        facts = {
+            name: {one.cell.id: one for one in self._store.session_facts(sessions[name]).cells}
+            for name in NAMES
+        }
+        doubted: dict[str, frozenset[Look]] = {}
+        for key, one in self._cells.items():
+            if one.missing or "base" in one.broken:
+                continue
+            base, head = (facts[name][one.cells.of(name).id] for name in NAMES)
+            found = confirming.doubts(base, head, self._judged)
+            if "head" in one.broken:
+                found |= {"score"}
+            if found:
+                doubted[key] = found
+        if not doubted:
+            return {}, {}
+        again, seconds = look_again(
+            Looker(self._store, self._cache_dir, self._progress),
+            doubted,
+            {key: one.cells for key, one in self._cells.items()},
+            self._plans,
+            sessions,
+            {name: {cell: one.artifact.id for cell, one in self._ready[name].items()} for name in NAMES},
+        )
+        for key, second in seconds.items():
+            one = self._cells[key]
+            if "head" in one.broken:
+                verdict = confirming.broken_again(second)
+                if verdict is None:
+                    one.unconfirmed = f"{one.broken.pop('head')}; the second time it could not be scored"
+                elif verdict.verdict != "broken":
+                    one.unconfirmed = f"{one.broken.pop('head')}; the second time it was not"
+        return again, seconds
+
     # -- pairs --------------------------------------------------------------------------------------------------------
 
     def _limits(self) -> dict[str, dict[str, Limits]]:
         """The cells that both sides can time."""
         limits = {name: metric.limits for name, metric in self._metrics.items()}
-        return {key: limits for key, one in self._cells.items() if not one.missing and not one.broken}
+        return {
+            key: limits
+            for key, one in self._cells.items()
+            if not one.missing and not one.broken and not one.unconfirmed
+        }
 
     def _take_pairs(self, design: Design[str]) -> None:
         while wanted := design.wanted():

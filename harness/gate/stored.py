@@ -8,7 +8,7 @@ that nothing is mixed unseen.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +100,7 @@ class StoredRuns:
         self.baseline = baseline
         self._names = [name for name, one in metrics.items() if one.unit == "process"]
         self._builds: dict[str, Build] = {}
+        self._known: dict[str, Mapping[str, Any]] = {}
         self._cells: dict[str, dict[str, CellFacts]] = {}
         if baseline.session is not None:
             there = store.session_facts(baseline.session)
@@ -124,22 +125,37 @@ class StoredRuns:
     def build(self, session_id: str) -> Build:
         """What of a session's set-up its framework's version does not tell."""
         if session_id not in self._builds:
-            settings: Mapping[str, Any] = self._store.session_state(session_id)["settings"]
+            settings = self._settings(session_id)
             # A wheel's version says little of what is in it.
             wheels = sorted(word for word in settings.get("overrides") or () if word.endswith(".whl"))
             self._builds[session_id] = (tuple(wheels), settings.get("threads"))
         return self._builds[session_id]
 
-    def points(self, cell_id: str, head: str | None = None) -> list[HistoryPoint]:
+    def _second(self, session_id: str) -> bool:
+        """Whether a session is a gate's second look."""
+        gate = self._settings(session_id).get("gate")
+        return isinstance(gate, dict) and bool(gate.get("again"))
+
+    def _settings(self, session_id: str) -> Mapping[str, Any]:
+        if session_id not in self._known:
+            self._known[session_id] = self._store.session_state(session_id)["settings"]
+        return self._known[session_id]
+
+    def points(self, cell_id: str, heads: Collection[str | None] = ()) -> list[HistoryPoint]:
         """The baseline's points with runs that count, in order of time, of every version that the words cover.
 
         With a named session: its point, and those of its version and build, which tell how far sessions vary.
 
         Args:
             cell_id: the cell.
-            head: head's session, which is none of them.
+            heads: head's sessions, which are none of them.
         """
-        there = [one for one in self.history(cell_id) if one.runs and one.session_id != head]
+        there = [
+            one
+            for one in self.history(cell_id)
+            # A second session minutes after the first says little of how far sessions vary.
+            if one.runs and one.session_id not in heads and not self._second(one.session_id)
+        ]
         if self.baseline.session is not None:
             named = [one for one in there if one.session_id == self.baseline.session]
             kinds = {(one.framework_version, self.build(one.session_id)) for one in named}

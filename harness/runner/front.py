@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -215,6 +215,8 @@ def begin_session(
     timed: bool = True,
     about: Mapping[str, Any] | None = None,
     title: str | None = None,
+    looks: Mapping[RunKind, Collection[str]] | None = None,
+    anew: bool = False,
 ) -> str:
     """Store a new session with its plan; gives its id.
 
@@ -224,6 +226,9 @@ def begin_session(
         timed: plan its timed runs; False: whoever carries it out plans each of them when it is due.
         about: kept in the session's settings.
         title: the name that it is stored under, None: the suite's.
+        looks: ids of the cells that are scored (``score``), evaluated (``tasks``) and timed (``timed``), None: all that
+            can be.
+        anew: score and evaluate what the database holds as well.
     """
     machine_id = record_machine(store)
     runnable = [planned for planned in plan.cells if planned.reason is None]
@@ -240,11 +245,16 @@ def begin_session(
         # Of a function that can be compared, by a framework that answers.
         if plan.models[planned.cell.model].synthetic is None
         and answering & plan.entries[planned.cell.framework].backend.capabilities
+        and (looks is None or planned.cell.id in looks.get(kind, ()))
     ]
     untimed = [
         PlannedRunRecord(cell_id, kind, 0, position) for position, (kind, cell_id) in enumerate(judged)
     ]
-    runs = {planned.cell.id: planned.settings.runs for planned in runnable} if timed else {}
+    runs = {
+        planned.cell.id: planned.settings.runs
+        for planned in runnable
+        if timed and (looks is None or planned.cell.id in looks.get("timed", ()))
+    }
     timed_runs = [
         PlannedRunRecord(run.cell_id, "timed", run.index, len(untimed) + run.position, run.seed)
         for run in plan_runs(runs, plan.suite.seed)
@@ -272,6 +282,7 @@ def begin_session(
             "scoring": dict(plan.request.scoring),
             "threads": plan.suite.threads or physical_cores(),
             "tasks": None if plan.tasks is None else plan.tasks.to_settings(),
+            **({"anew": True} if anew else {}),
             **({"adopted": [one.to_settings() for one in plan.adopted]} if plan.adopted else {}),
             **(about or {}),
         },
@@ -378,6 +389,7 @@ def carry_out(
     resumed: bool = False,
     trust_task_code: bool = False,
     pace: Pace | None = None,
+    close: bool = True,
 ) -> Outcome:
     """Do what a session lacks, from what the database says of it alone.
 
@@ -389,6 +401,7 @@ def carry_out(
         resumed: it was begun by somebody else: another process, perhaps on another day.
         trust_task_code: folders of task code that a resumed session names may run.
         pace: asked between runs whether to wait or to end.
+        close: the progress; False: more is shown in it afterwards.
 
     Raises:
         UsageError: a resumed session names folders of task code, and nobody said that they are trusted.
@@ -410,7 +423,8 @@ def carry_out(
         raise
     finally:
         own.release()
-        progress.close()
+        if close:
+            progress.close()
     # Of the whole session: a resumed one may have failed before it was interrupted.
     facts = store.session_facts(session_id)
     last = [
@@ -508,6 +522,7 @@ def session_runner(
         },
         stopped={one.cell.id for one in facts.cells if one.stop is not None},
         tasks=TaskPlan.of_settings(settings.get("tasks")),
+        anew=bool(settings.get("anew")),
     )
     workshop = Workshop(
         models=models,

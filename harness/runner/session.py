@@ -81,6 +81,7 @@ class SessionJob:
         outcomes: of the timed runs that are stored already, by cell and index.
         stopped: cells whose repeating has ended already.
         tasks: what is evaluated, None: nothing.
+        anew: score and evaluate what the database holds as well.
     """
 
     session_id: str
@@ -94,6 +95,7 @@ class SessionJob:
     outcomes: Mapping[str, Mapping[int, RunOutcome]] = field(default_factory=dict)
     stopped: Collection[str] = ()
     tasks: TaskPlan | None = None
+    anew: bool = False
 
 
 @dataclass(slots=True)
@@ -303,7 +305,7 @@ class SessionRunner:
             self.keep(one, label, setup_failure(self.frame(one.cell.id, "score", 0, one), failure))
             return
         key = scoring_key(_target(one), scoring, tokens, reference.key, max_kld)
-        found = self._store.find_score(key)
+        found = None if self._job.anew else self._store.find_score(key)
         if found is not None:
             self._store.link_score(self._job.session_id, cell_ids, found.run_id)
             self._progress.run_ended(label, "scored before", ok=True)
@@ -541,6 +543,7 @@ class SessionRunner:
             catalogue=self._catalogue,
             cache_dir=self._cache_dir,
             progress=self._progress,
+            anew=self._job.anew,
         )
 
     # -- one worker ---------------------------------------------------------------------------------------------------

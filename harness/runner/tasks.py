@@ -227,6 +227,7 @@ class TaskRunner:
         catalogue: knows the quality references.
         cache_dir: where data from the hub is kept.
         progress: the display.
+        anew: evaluate what the database holds as well; a reference that it holds is used.
     """
 
     def __init__(
@@ -240,8 +241,10 @@ class TaskRunner:
         catalogue: Catalogue,
         cache_dir: Path,
         progress: SessionProgress,
+        anew: bool = False,
     ) -> None:
         self._plan = plan
+        self._anew = anew
         self._session_id = session_id
         self._session = session
         self._store = store
@@ -284,7 +287,7 @@ class TaskRunner:
             self._session.keep(one, label, setup_failure(frame, failure))
             return
         cells = tuple(each.cell.id for each in group)
-        found = self._find(one.cell.model, key)
+        found = None if self._anew else self._find(one.cell.model, key)
         if found is not None:
             self._store.link_evaluation(self._session_id, cells, found.run_id)
             failed = told(

@@ -16,8 +16,9 @@ from scipy import stats
 
 from gate_baseline import Case, one_gate
 from harness.errors import UsageError
+from harness.gate.again import Looker
+from harness.gate.against import Judging
 from harness.gate.alone import alone
-from harness.gate.baseline import judge_cells
 from harness.gate.between import RATE, Comparison, compare, judge
 from harness.gate.design import Rules
 from harness.gate.metrics import DEFAULTS
@@ -224,7 +225,7 @@ def judged(
     stored = StoredRuns(store, machine().id, baseline, DEFAULTS)
     settings = RunSettings(repetitions=1, warmups=0, timeout_s=1.0, memory_limit_bytes=None)
     planned = [PlannedCell(cell_of(CELL), reason, None, settings)]
-    rows = judge_cells(store, stored, head, planned, DEFAULTS, Rules())
+    rows = Judging(store, stored, head, DEFAULTS, Rules()).rows(planned)
     return {row["metric"]: row for row in rows}
 
 
@@ -391,5 +392,38 @@ def test_a_much_slower_head_fails_against_three_stored_sessions(
     assert rows["decode_tps"]["sessions"] == 3
     assert rows["decode_tps"]["paired_detectable"] < rows["decode_tps"]["detectable"]
     assert rows["kld_mean"]["verdict"] == "pass"
-    assert any("shift away" in note for note in result.json["notes"])
-    assert lab.query("SELECT suite FROM session ORDER BY started_at")[-1] == ("fake [gate head]",)
+    assert any("shift of its session away" in note for note in result.json["notes"])
+    assert rows["decode_tps"]["reason"].endswith("in both sessions of head")
+    told = lab.query("SELECT suite, id FROM session ORDER BY started_at")[-2:]
+    assert [suite for suite, _ in told] == ["fake [gate head]", "fake [gate head, again]"]
+    head = result.json["sides"]["head"]
+    assert [head["session"], head["again"]] == [session_id for _, session_id in told]
+    # Head's second session is no further draw of how far sessions vary.
+    once_more = lab.run("gate", "fake.yaml", "--baseline", "fake==1.0", "--format", "json", "-q").json
+    (row,) = [row for row in once_more["verdicts"] if row["metric"] == "decode_tps"]
+    assert row["sessions"] == 4
+
+
+def test_what_the_second_session_of_head_does_not_show_fails_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.runner.record.verdict", lambda _window, **_: ("ok", []))
+    small = SUITE.replace("runs: 2", "runs: 2\nrepetitions: 1\nwarmups: 0").replace("[fp16, int4]", "fp16")
+    lab.suite(small)
+    lab.script({"decode": [{"do": "wait", "seconds": 0.02}]})
+    for _ in range(3):
+        assert lab.run("run", "fake.yaml", "--runs", "1", "-q").status == 0
+    lab.script({"decode": [{"do": "wait", "seconds": 0.3}]})
+    look = Looker.look
+
+    def quick_again(*given: Any, **more: Any) -> Any:
+        lab.script({"decode": [{"do": "wait", "seconds": 0.02}]})
+        return look(*given, **more)
+
+    monkeypatch.setattr(Looker, "look", quick_again)
+    result = lab.run("gate", "fake.yaml", "--baseline", "fake==1.0", "--format", "json", "-q")
+    assert result.status == 3, result.err + result.out
+    (row,) = [row for row in result.json["verdicts"] if row["metric"] == "decode_tps"]
+    assert row["verdict"] == "inconclusive"
+    assert row["reason"].startswith("regression in the first session of head")
+    assert result.json["sides"]["head"]["again"] in row["reason"]

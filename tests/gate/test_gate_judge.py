@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.gate.accuracy import ALPHA, RATE, divergence, level, of_cells, tasks, weights
+from harness.gate.accuracy import RATE, level, of_cells
+from harness.gate.confirming import Second
 from harness.gate.design import Design
+from harness.gate.exact import ALPHA, divergence, tasks, weights
 from harness.gate.judge import Judged, _of_process, of_absent, unreliable
 from harness.gate.metrics import DEFAULTS
 from harness.gate.paired import PairedCell, PairedRunner, Pairing
 from harness.gate.sides import CellPair, Name, Paired, Side, pair_cells
 from harness.gate.verdict import Verdict, Word, exit_status
-from harness.store.evaluations import EvaluationFacts
+from harness.store.evaluations import EvaluationFacts, TaskFacts
 from harness.store.facts import ArtifactFacts, CellFacts, ScoreFacts
 from harness.store.records import WindowRecord
 from harness.suite import Cell, PlannedCell
@@ -221,22 +223,31 @@ def test_the_level_of_the_tests_of_a_gate_holds_the_rate_of_false_discoveries(p_
 def facts(run: str, right: int, items: int = 100, tasks: int = 1) -> CellFacts:
     """A cell whose evaluation has so many items right of each of its tasks."""
     answered = tuple(
-        SimpleNamespace(
-            task=f"task {at}", metric="acc", items=(1.0,) * right + (0.0,) * (items - right), corpus_sha256="sha",
-            version=1, higher_is_better=True,
+        TaskFacts(
+            f"task {at}", "acc", "1", items, right / items, None, 0, True, "sha",
+            (1.0,) * right + (0.0,) * (items - right),
         )
         for at in range(tasks)
     )  # fmt: skip
-    evaluation = SimpleNamespace(run_id=run, tasks=answered)
+    evaluation = EvaluationFacts(run, "key", None, False, items, None, None, None, None, {}, answered)
     return cast("CellFacts", SimpleNamespace(score=None, artifact=None, evaluation=evaluation))
+
+
+def twice(base: CellFacts, head: CellFacts) -> Second:
+    """A second look at the same items with the same answers."""
+    return Second(base, head, frozenset({"tasks"}))
+
+
+def of_tasks(sides: list[tuple[CellFacts, CellFacts]]) -> list[dict[str, Verdict]]:
+    return of_cells(sides, {}, [twice(*one) for one in sides])
 
 
 def test_a_drop_that_one_task_would_show_is_not_enough_among_many() -> None:
     """Nine of a hundred lost and none won have p = 0.004: less than 1 %, more than 5 % / 20."""
-    alone = of_cells([(facts("b", 90), facts("h", 81))], {})
+    alone = of_tasks([(facts("b", 90), facts("h", 81))])
     assert [one["task 0 acc"].word for one in alone] == ["regression"]
     others = [(facts(f"b{at}", 90), facts(f"h{at}", 90)) for at in range(19)]
-    (found, *rest) = of_cells([(facts("b", 90), facts("h", 81)), *others], {})
+    (found, *rest) = of_tasks([(facts("b", 90), facts("h", 81)), *others])
     assert found["task 0 acc"].word == "pass"
     assert {one["task 0 acc"].word for one in rest} == {"pass"}
     before, after = alone[0]["task 0 acc"].detectable, found["task 0 acc"].detectable
@@ -245,14 +256,14 @@ def test_a_drop_that_one_task_would_show_is_not_enough_among_many() -> None:
     assert before < after, "what it would have seen is at the level that judged it"
     # The more there are that moved, the surer each of them is.
     moved = [(facts(f"b{at}", 90), facts(f"h{at}", 81)) for at in range(20)]
-    assert {one["task 0 acc"].word for one in of_cells(moved, {})} == {"regression"}
+    assert {one["task 0 acc"].word for one in of_tasks(moved)} == {"regression"}
 
 
 def test_cells_that_rest_on_one_evaluation_are_one_test() -> None:
     """As of one artifact with twenty workloads."""
     base, head = facts("b", 90), facts("h", 81)
     still = facts("c", 90), facts("d", 90)
-    found = of_cells([(base, head), *[still] * 19], {})
+    found = of_tasks([(base, head), *[still] * 19])
     assert found[0]["task 0 acc"].word == "regression"
 
 

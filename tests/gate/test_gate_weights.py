@@ -18,7 +18,7 @@ from harness.backends import _qnn_artifact as qnn
 from harness.backends._qnn_graph import Shape
 from harness.backends._qnn_host import Embedding
 from harness.errors import UsageError
-from harness.gate.accuracy import weights
+from harness.gate.exact import weights
 from harness.gate.metrics import DEFAULTS
 from harness.gate.own_weights import weight_bytes
 from harness.store.facts import ArtifactFacts

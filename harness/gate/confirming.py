@@ -1,0 +1,261 @@
+"""What a second look says of a cell's accuracy: nothing fails, and nothing is better, before it is confirmed.
+
+Owns what the first look leaves in doubt, and the verdict on what was looked at again. Contract: pure. A verdict on what
+was in doubt rests on the second look alone: on windows and items that the first one did not have, where the text and
+the task have enough of them; else on the same ones, measured again, which confirms the measuring and not the sample:
+the reason says so. What could not be looked at again is inconclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from harness.gate.exact import ALPHA, divergence, tasks, weights
+from harness.gate.metrics import GateMetric
+from harness.gate.verdict import Verdict
+from harness.store.evaluations import EvaluationFacts, TaskFacts
+from harness.store.facts import ArtifactFacts, CellFacts, ScoreFacts
+from harness.store.records import VerdictRecord
+
+#: What can be looked at again: the divergence, the tasks, the bytes of the weights.
+Look = Literal["score", "tasks", "weights"]
+#: Fewer windows or items than these cannot show a change at a level of 1 %, whatever they say.
+FEW = 8
+#: A task whose p-value is at most this is in doubt: no procedure with this rate of false discoveries selects more.
+SUSPECT = 0.2
+_CHANGED = ("regression", "improvement", "missing")
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """The second look at a cell.
+
+    Attributes:
+        base: what base's second session has of it; where base cannot be measured again, what its first one had.
+        head: what head's second session has of it.
+        looks: what was looked at.
+        weight_bytes: of the artifacts of base and head, counted in their files; in words why they could not be counted,
+            None: not counted, and the files are those that were.
+    """
+
+    base: CellFacts | None
+    head: CellFacts | None
+    looks: frozenset[Look]
+    weight_bytes: tuple[int | str | None, int | str | None] = field(default=(None, None))
+
+
+def doubts(
+    base: CellFacts | None, head: CellFacts, metrics: Mapping[str, GateMetric], *, more: bool = True
+) -> frozenset[Look]:
+    """What has to be looked at again, because the first look does not settle it.
+
+    A divergence is settled where its 95 % interval lies within the limits: everything else is in doubt, which is more
+    than any test of "no change" would select and could be confirmed. Too few windows for an interval are in doubt too.
+
+    Args:
+        base: the first look at base, None: nothing is known of it.
+        head: the first look at head.
+        metrics: what is judged; those of processes are passed over.
+        more: base can be measured again, so that there can be more windows and items; False: what would change
+            nothing is in doubt.
+    """
+    found: set[Look] = set()
+    for metric in metrics.values():
+        if metric.unit == "window":
+            first = divergence(None if base is None else base.score, head.score, metric)
+            # Of different text or references a second look would say the same.
+            if first.word in _CHANGED or (more and first.word == "inconclusive" and first.pairs):
+                found.add("score")
+        elif metric.unit == "artifact":
+            first = weights(None if base is None else base.artifact, head.artifact, metric)
+            if first.word in _CHANGED:
+                found.add("weights")
+    for first in tasks(None if base is None else base.evaluation, head.evaluation).values():
+        if first.word in _CHANGED or (more and _doubted(first)):
+            found.add("tasks")
+    return frozenset(found)
+
+
+def verdicts(
+    base: CellFacts | None,
+    head: CellFacts,
+    metrics: Mapping[str, GateMetric],
+    second: Second | None,
+    alpha: float = ALPHA,
+) -> dict[str, Verdict]:
+    """The verdicts on weights, divergence and tasks of a cell, by metric or ``task metric``.
+
+    Args:
+        base: the first look at base, None: nothing is known of it.
+        head: the first look at head.
+        metrics: what is judged; those of processes are passed over.
+        second: what was looked at again, None: nothing was in doubt.
+        alpha: level of each test.
+    """
+    doubted = doubts(base, head, metrics)
+    seen = second or Second(None, None, frozenset())
+    found: dict[str, Verdict] = {}
+    for name, metric in metrics.items():
+        if metric.unit == "window":
+            one, other = _score(base), _score(head)
+            if "score" in doubted:
+                found[name] = _divergence_again(one, other, seen, metric, alpha)
+            else:
+                found[name] = divergence(one, other, metric, alpha)
+        elif metric.unit == "artifact":
+            before, after = None if base is None else base.artifact, head.artifact
+            found[name] = weights(before, after, metric)
+            if "weights" in doubted:
+                found[name] = _weights_again(found[name], before, after, seen, metric)
+    first = tasks(None if base is None else base.evaluation, head.evaluation, alpha)
+    again = _tasks_again(None if base is None else base.evaluation, seen, alpha) if "tasks" in doubted else {}
+    for name, verdict in first.items():
+        found[name] = _task_again(verdict, again.get(name), seen) if _doubted(verdict) else verdict
+    return found
+
+
+def broken_again(second: Second) -> VerdictRecord | None:
+    """The verdict on head's artifact from its second scoring; None where that failed."""
+    score = _score(second.head)
+    return None if score is None else score.verdict
+
+
+def _doubted(task: Verdict) -> bool:
+    return task.word in _CHANGED or (task.p_value is not None and task.p_value <= SUSPECT)
+
+
+def _unlooked(what: str, first: Verdict, seen: Second, look: Look) -> Verdict:
+    """Of what was in doubt and has no second look: it is no change then."""
+    if first.word not in _CHANGED:
+        return first
+    why = f"{what} failed the second time" if look in seen.looks else "there was no second look"
+    return replace(first, word="inconclusive", reason=f"suspected, and not confirmed: {why} ({first.reason})")
+
+
+# -- the divergence ---------------------------------------------------------------------------------------------------
+
+
+def _score(cell: CellFacts | None) -> ScoreFacts | None:
+    return None if cell is None else cell.score
+
+
+def _divergence_again(
+    base: ScoreFacts | None, head: ScoreFacts | None, seen: Second, metric: GateMetric, alpha: float
+) -> Verdict:
+    first = divergence(base, head, metric, alpha)
+    before, after = _score(seen.base), _score(seen.head)
+    if first.word == "missing" and "score" in seen.looks and after is None and before is not None:
+        return replace(first, reason=f"{first.reason}, and again none")
+    if before is None or after is None or "score" not in seen.looks:
+        return _unlooked("a scoring", first, seen, "score")
+    known = {window.window for one in (base, head) if one is not None for window in one.windows}
+    unseen = _without(before, known), _without(after, known)
+    new = min(len(one.windows) for one in unseen) >= FEW
+    if new:
+        before, after = unseen
+    verdict = divergence(before, after, metric, alpha)
+    fresh = verdict.pairs
+    told = "fresh windows" if new else "the same windows, scored again: the text has no others"
+    return replace(
+        verdict, pairs=first.pairs + fresh, fresh=fresh, reason=_of_fresh(verdict.reason, "windows", told)
+    )
+
+
+def _without(score: ScoreFacts, known: set[int]) -> ScoreFacts:
+    return replace(score, windows=tuple(one for one in score.windows if one.window not in known))
+
+
+def _of_fresh(reason: str, unit: str, told: str) -> str:
+    """``16 windows, limit ...`` -> ``16 fresh windows, limit ...``."""
+    return reason.replace(unit, told, 1) if unit in reason else f"{reason} ({told})"
+
+
+# -- the weights ------------------------------------------------------------------------------------------------------
+
+
+def _weights_again(
+    first: Verdict,
+    base: ArtifactFacts | None,
+    head: ArtifactFacts | None,
+    seen: Second,
+    metric: GateMetric,
+) -> Verdict:
+    if "weights" not in seen.looks:
+        return _unlooked("the count", first, seen, "weights")
+    sizes = zip(("base", "head"), seen.weight_bytes, strict=True)
+    unknown = [
+        f"{name}'s files could not be counted again: {size}" for name, size in sizes if isinstance(size, str)
+    ]
+    if unknown:
+        return replace(
+            first, word="inconclusive", reason=f"{first.reason}; not confirmed: {'; '.join(unknown)}"
+        )
+    of_base, of_head = seen.weight_bytes
+    verdict = weights(_with_weight(base, of_base), _with_weight(head, of_head), metric)
+    return replace(verdict, reason=f"{verdict.reason}; their files were looked at again")
+
+
+def _with_weight(artifact: ArtifactFacts | None, size: int | str | None) -> ArtifactFacts | None:
+    if not isinstance(size, int) or artifact is None or not artifact.parameters:
+        return artifact
+    return replace(artifact, weight_bytes=size, bits_per_weight=8 * size / artifact.parameters)
+
+
+# -- tasks ------------------------------------------------------------------------------------------------------------
+
+
+def _tasks_again(base: EvaluationFacts | None, seen: Second, alpha: float) -> dict[str, Verdict]:
+    """The verdicts of the second evaluation, by ``task metric``: on the items that the first did not have."""
+    before = None if seen.base is None else seen.base.evaluation
+    after = None if seen.head is None else seen.head.evaluation
+    if base is None or before is None:
+        return {}
+    asked = {(one.task, one.metric): len(one.items) for one in base.tasks}
+    fresh = _only(before, asked), None if after is None else _only(after, asked)
+    new = {
+        (one.task, one.metric)
+        for one in fresh[0].tasks
+        if min(len(one.items), _items_of(fresh[1], one, len(one.items))) >= FEW
+    }
+    found = tasks(_chosen(fresh[0], before, new), _chosen(fresh[1], after, new), alpha)
+    for key in asked:
+        name = " ".join(key)
+        if name in found:
+            told = "fresh items" if key in new else "items, the same asked again: the task has no others"
+            reason = _of_fresh(found[name].reason, "items", told)
+            found[name] = replace(found[name], fresh=found[name].pairs, reason=reason)
+    return found
+
+
+def _only(one: EvaluationFacts, asked: Mapping[tuple[str, str], int]) -> EvaluationFacts:
+    """Without the items that were asked before: the first ones of each task."""
+    left = (replace(each, items=each.items[asked.get((each.task, each.metric), 0) :]) for each in one.tasks)
+    return replace(one, tasks=tuple(left))
+
+
+def _items_of(evaluation: EvaluationFacts | None, task: TaskFacts, otherwise: int) -> int:
+    """Items of the same task and metric."""
+    found = [] if evaluation is None else evaluation.tasks
+    return next(
+        (len(one.items) for one in found if (one.task, one.metric) == (task.task, task.metric)), otherwise
+    )
+
+
+def _chosen(
+    fresh: EvaluationFacts | None, whole: EvaluationFacts | None, new: Collection[tuple[str, str]]
+) -> EvaluationFacts | None:
+    """Of each task in ``new`` the fresh items, of the others all."""
+    if fresh is None or whole is None:
+        return None
+    both = zip(fresh.tasks, whole.tasks, strict=True)
+    return replace(whole, tasks=tuple(one if (one.task, one.metric) in new else other for one, other in both))
+
+
+def _task_again(first: Verdict, again: Verdict | None, seen: Second) -> Verdict:
+    if again is None or (again.word == "missing" and first.word != "missing"):
+        return _unlooked("an evaluation", first, seen, "tasks")
+    if again.word == "missing":
+        return replace(again, reason=f"{again.reason}, twice")
+    return replace(again, pairs=first.pairs + again.fresh)

@@ -1,0 +1,317 @@
+"""The second look at accuracy: nothing changes a verdict for good before it is seen again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, Literal, cast
+
+import pytest
+from fake_lab import SUITE, Lab
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.artifact import Artifact
+from harness.errors import EdgebenchError
+from harness.gate.again import MORE_WINDOWS
+from harness.gate.confirming import FEW, Look, Second, broken_again, doubts, verdicts
+from harness.gate.metrics import DEFAULTS
+from harness.gate.verdict import FAILING
+from harness.runner.setup import Workshop
+from harness.store.evaluations import EvaluationFacts, TaskFacts
+from harness.store.facts import ArtifactFacts, CellFacts, ScoreFacts
+from harness.store.records import VerdictRecord, WindowRecord
+
+POSITIONS = 100
+#: Beyond the limit of 10 % and 0.001 nats, and the same as base.
+WORSE, SAME = 0.05, 0.01
+
+
+def score(
+    klds: Sequence[float], *, reference: ScoreFacts | None = None, verdict: Literal["ok", "broken"] = "ok"
+) -> ScoreFacts:
+    """A score with these mean divergences of its windows, in nats a position."""
+    windows = tuple(
+        WindowRecord(at, POSITIONS, 3.0 * POSITIONS, kld * POSITIONS, 90) for at, kld in enumerate(klds)
+    )
+    return ScoreFacts(
+        f"run {klds}", "key", "artifact", {}, "text", "sha", 128, 128, 28, None, POSITIONS * len(klds), None, None,
+        None, None, None, True, 256, windows, VerdictRecord(verdict), {}, reference,
+    )  # fmt: skip
+
+
+def cell(
+    klds: Sequence[float] | None = None,
+    *,
+    bits: float | None = None,
+    items: Sequence[float] | None = None,
+    verdict: Literal["ok", "broken"] = "ok",
+) -> CellFacts:
+    """A cell with one score, one artifact and one task, each where it is given."""
+    task = None if items is None else evaluation(items)
+    made = None if bits is None else ArtifactFacts("id", int(100 * bits), 800, bits)
+    scored = None if klds is None else score(klds, verdict=verdict)
+    return cast("CellFacts", SimpleNamespace(score=scored, artifact=made, evaluation=task))
+
+
+def evaluation(items: Sequence[float]) -> EvaluationFacts:
+    task = TaskFacts("arc", "acc", "1", len(items), 0.0, None, 0, True, f"sha {len(items)}", tuple(items))
+    return EvaluationFacts("run", "key", None, False, None, None, None, None, None, {}, (task,))
+
+
+def judged(first: tuple[CellFacts, CellFacts], second: Second | None, metric: str = "kld_mean") -> Any:
+    return verdicts(*first, DEFAULTS, second)[metric]
+
+
+def looked(base: CellFacts | None, head: CellFacts | None, look: Look = "score", **more: Any) -> Second:
+    return Second(base, head, frozenset({look}), **more)
+
+
+FIRST = cell([SAME] * 8), cell([WORSE] * 8)
+
+
+# -- the divergence ---------------------------------------------------------------------------------------------------
+
+
+def test_a_divergence_fails_only_where_fresh_windows_show_it() -> None:
+    assert doubts(*FIRST, DEFAULTS) == {"score"}
+    worse = judged(FIRST, looked(cell([SAME] * 24), cell([WORSE] * 24)))
+    assert (worse.word, worse.pairs, worse.fresh) == ("regression", 24, 16)
+    assert worse.reason.startswith("16 fresh windows")
+    # Worse on the windows that raised the doubt, and on no others.
+    chance = judged(FIRST, looked(cell([SAME] * 24), cell([WORSE] * 8 + [SAME] * 16)))
+    assert (chance.word, chance.fresh) == ("pass", 16)
+    assert chance.ratio == 1.0
+
+
+def test_one_window_decides_nothing_and_sixteen_fresh_ones_do() -> None:
+    first = cell([SAME]), cell([SAME * 1.01])
+    assert doubts(*first, DEFAULTS) == {"score"}
+    assert judged(first, None).word == "inconclusive"
+    more = judged(first, looked(cell([SAME] * 17), cell([SAME * 1.01] * 16 + [SAME])))
+    assert (more.word, more.pairs, more.fresh) == ("pass", 17, 16)
+
+
+def test_what_lies_within_the_limits_is_not_looked_at_again() -> None:
+    first = cell([SAME, 2 * SAME] * 4), cell([SAME * 1.01, 2 * SAME] * 4)
+    assert doubts(*first, DEFAULTS) == frozenset()
+    assert judged(first, None).word == "pass"
+
+
+def test_a_text_without_further_windows_is_scored_again_and_the_reason_says_so() -> None:
+    again = judged(FIRST, looked(cell([SAME] * 8), cell([WORSE] * 8)))
+    assert (again.word, again.pairs, again.fresh) == ("regression", 16, 8)
+    assert "the same windows, scored again" in again.reason
+    few = judged(FIRST, looked(cell([SAME] * (7 + FEW)), cell([WORSE] * (7 + FEW))))
+    assert "the same windows, scored again" in few.reason, "seven fresh ones can show nothing at 1 %"
+    other = judged(FIRST, looked(cell([SAME] * 8), cell([SAME] * 8)))
+    assert other.word == "pass", "the second time head computes what base does"
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        (None, "no second look"),
+        (looked(cell([SAME] * 24), cell()), "failed the second time"),
+        (looked(cell(), cell([WORSE] * 24)), "failed the second time"),
+        (looked(None, None), "failed the second time"),
+    ],
+)
+def test_what_could_not_be_looked_at_again_fails_nothing(second: Second | None, told: str) -> None:
+    verdict = judged(FIRST, second)
+    assert verdict.word == "inconclusive"
+    assert told in verdict.reason
+
+
+def test_a_head_that_cannot_be_scored_twice_is_missing() -> None:
+    first = cell([SAME] * 8), cell()
+    assert doubts(*first, DEFAULTS) == {"score"}
+    twice = judged(first, looked(cell([SAME] * 24), cell()))
+    assert (twice.word, twice.reason) == ("missing", "head has no score, and again none")
+    assert judged(first, looked(cell([SAME] * 24), cell([SAME] * 24))).word == "pass"
+
+
+def test_different_text_is_not_looked_at_again() -> None:
+    base, head = FIRST
+    assert head.score is not None
+    other = cast(
+        "CellFacts",
+        SimpleNamespace(score=replace(head.score, corpus_sha256="x"), artifact=None, evaluation=None),
+    )
+    assert doubts(base, other, DEFAULTS) == frozenset()
+
+
+def test_a_base_that_cannot_be_measured_again_leaves_what_is_open_as_it_is() -> None:
+    first = cell([SAME]), cell([SAME * 1.01])
+    assert doubts(*first, DEFAULTS, more=False) == frozenset()
+    assert "too few windows" in judged(first, None).reason
+    assert doubts(*FIRST, DEFAULTS, more=False) == {"score"}
+
+
+def test_an_artifact_is_broken_where_both_scorings_say_so() -> None:
+    words: tuple[Literal["ok", "broken"], ...] = ("ok", "broken")
+    for word in words:
+        found = broken_again(looked(None, cell([SAME], verdict=word)))
+        assert found is not None
+        assert found.verdict == word
+    assert broken_again(looked(None, cell())) is None
+
+
+# -- weights and tasks ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counted", "word"),
+    [
+        ((400, 500), "regression"),
+        ((400, 400), "pass"),
+        ((None, None), "regression"),  # the files are those that were counted
+        ((None, "one is damaged"), "inconclusive"),
+    ],
+)
+def test_bits_per_weight_fail_where_the_files_say_so_again(
+    counted: tuple[int | str | None, int | str | None], word: str
+) -> None:
+    first = cell(bits=4.0), cell(bits=5.0)
+    assert doubts(*first, DEFAULTS) == {"weights"}
+    found = judged(first, looked(None, None, "weights", weight_bytes=counted), "bits_per_weight")
+    assert found.word == word
+    assert judged(first, None, "bits_per_weight").word == "inconclusive"
+
+
+RIGHT = [1.0] * 100
+LOST = [0.0] * 12 + [1.0] * 88
+
+
+def test_a_task_fails_only_on_items_that_were_not_asked_before() -> None:
+    first = cell(items=RIGHT), cell(items=LOST)
+    assert doubts(*first, DEFAULTS) == {"tasks"}
+    worse = judged(first, looked(cell(items=RIGHT * 2), cell(items=LOST * 2), "tasks"), "arc acc")
+    assert (worse.word, worse.pairs, worse.fresh) == ("regression", 200, 100)
+    assert worse.reason == "100 fresh items: 12 lost, 0 won"
+    chance = judged(first, looked(cell(items=RIGHT * 2), cell(items=LOST + RIGHT), "tasks"), "arc acc")
+    assert (chance.word, chance.ratio) == ("pass", 1.0)
+    whole = judged(first, looked(*first, "tasks"), "arc acc")
+    assert (whole.word, whole.fresh) == ("regression", 100)
+    assert "the same asked again" in whole.reason
+
+
+def test_a_task_that_head_answers_only_once_or_never() -> None:
+    first = cell(items=RIGHT), cell()
+    assert judged(first, looked(cell(items=RIGHT * 2), cell(), "tasks"), "arc acc").word == "missing"
+    both = looked(cell(items=RIGHT * 2), cell(items=RIGHT * 2), "tasks")
+    assert judged(first, both, "arc acc").word == "pass"
+    lost = cell(items=RIGHT), cell(items=LOST)
+    failed = judged(lost, looked(cell(items=RIGHT * 2), cell(), "tasks"), "arc acc")
+    assert failed.word == "inconclusive"
+
+
+def test_a_task_that_is_hardly_moved_is_asked_again_and_one_that_is_not_moved_is_not() -> None:
+    moved = [0.0] * 4 + [1.0] * 96
+    assert doubts(cell(items=RIGHT), cell(items=moved), DEFAULTS) == {"tasks"}
+    assert doubts(cell(items=RIGHT), cell(items=moved), DEFAULTS, more=False) == frozenset()
+    assert judged((cell(items=RIGHT), cell(items=moved)), None, "arc acc").word == "pass"
+    assert doubts(cell(items=RIGHT), cell(items=[0.0, *RIGHT[1:]]), DEFAULTS) == frozenset()
+
+
+divergences = st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=12)
+
+
+@given(divergences, divergences, st.floats(1, 16), st.floats(1, 16))
+def test_without_a_second_look_nothing_fails_and_nothing_is_better(
+    before: list[float], after: list[float], bits: float, bits_of_head: float
+) -> None:
+    count = min(len(before), len(after))
+    base = cell(before[:count], bits=bits, items=[float(one > 0.5) for one in before[:count]])
+    head = cell(after[:count], bits=bits_of_head, items=[float(one > 0.5) for one in after[:count]])
+    found = verdicts(base, head, DEFAULTS, None)
+    assert not {one.word for one in found.values()} & (FAILING | {"improvement"})
+
+
+# -- the whole command ------------------------------------------------------------------------------------------------
+
+SMALL = (
+    SUITE.replace("runs: 2", "runs: 2\nrepetitions: 1\nwarmups: 0")
+    .replace("[fp16, int4]", "fp16")
+    .replace("pp8+tg4", "pp8+tg1")
+)
+WORDS = ("--head", "recipe=INT4", "--max-pairs", "8", "--with-suspect", "--format", "json", "-q")
+
+
+def test_a_gate_scores_what_is_in_doubt_again_on_more_windows(lab: Lab) -> None:
+    lab.suite(SMALL)
+    document = lab.run("gate", "fake.yaml", *WORDS).json
+    (row,) = [row for row in document["verdicts"] if row["metric"] == "kld_mean"]
+    assert row["verdict"] == "regression"
+    assert (row["pairs"], row["fresh"]) == (2 + MORE_WINDOWS, MORE_WINDOWS)
+    assert f"{MORE_WINDOWS} fresh windows" in row["reason"]
+    (weight,) = [row for row in document["verdicts"] if row["metric"] == "bits_per_weight"]
+    assert weight["verdict"] == "improvement"
+    for name, other in (("base", "FP16"), ("head", "INT4")):
+        again = document["sides"][name]["again"]
+        runs = lab.query(
+            "SELECT run.kind, cell.recipe, count(score_window.run_key) FROM run JOIN cell ON cell.id = run.cell_id "
+            f"LEFT JOIN score_window ON score_window.run_key = run.key WHERE session_id = '{again}' "
+            "GROUP BY run.key ORDER BY run.key"
+        )
+        assert ("score", other, 2 + MORE_WINDOWS) in runs
+        assert not [kind for kind, *_ in runs if kind == "timed"]
+    sessions = lab.query("SELECT suite, status FROM session")
+    sides = ("base", "base, again", "head", "head, again")
+    assert sorted(sessions) == sorted((f"fake [gate {side}]", "ok") for side in sides)
+    # A second gate measures anew what the database holds.
+    second = lab.run("gate", "fake.yaml", *WORDS).json
+    scored = lab.query(
+        f"SELECT count(*) FROM run WHERE kind = 'score' AND session_id = '{second['sides']['head']['again']}'"
+    )
+    assert scored == [(1,)]
+
+
+def test_an_artifact_that_is_broken_once_fails_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.suite(SMALL)
+    broken = 'option=fake.script={"logits": [{"do": "nan", "positions": [40]}]}'
+    words = (
+        "gate",
+        "fake.yaml",
+        "--head",
+        broken,
+        "--max-pairs",
+        "8",
+        "--with-suspect",
+        "--format",
+        "json",
+        "-q",
+    )
+    document = lab.run(*words).json
+    assert [row["verdict"] for row in document["verdicts"]] == ["broken"]
+    assert document["exit_status"] == 1
+    assert document["sides"]["head"]["again"]
+    monkeypatch.setattr("harness.gate.confirming.broken_again", lambda _second: VerdictRecord("ok"))
+    open_ = lab.run(*words).json
+    assert [row["verdict"] for row in open_["verdicts"]] == ["inconclusive"]
+    assert "the second time it was not" in open_["verdicts"][0]["reason"]
+    assert open_["exit_status"] == 3
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_could_not_be_set_up_is_tried_once_more(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    lab.suite(SMALL)
+    artifact = Workshop.artifact
+    failed: list[str] = []
+
+    def falls(self: Workshop, model: str, framework: str, recipe: str) -> Artifact:
+        if recipe == "INT8" and len(failed) < times:
+            failed.append(recipe)
+            raise EdgebenchError("the network is gone", next_step="wait")
+        return artifact(self, model, framework, recipe)
+
+    monkeypatch.setattr(Workshop, "artifact", falls)
+    words = ("--head", "recipe=INT8", "--max-pairs", "8", "--with-suspect", "--format", "json", "-q")
+    document = lab.run("gate", "fake.yaml", *words).json
+    assert len(failed) == times
+    missing = [row for row in document["verdicts"] if row["verdict"] == "missing"]
+    assert len(missing) == times - 1
+    assert all("the network is gone" in row["reason"] for row in missing)
