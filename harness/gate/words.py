@@ -56,6 +56,24 @@ def sentence(row: Mapping[str, Any]) -> str:
     return f"{row['cell']}: {row['title']} {row['verdict']}:{told} {row['reason']}"
 
 
+def samples(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and address of each page of its samples: ``base``, or ``base 1`` and ``base 2`` of several sessions.
+
+    None where no site is published.
+    """
+    return [
+        (name if len(pages) == 1 else f"{name} {at}", page)
+        for name, pages in row.get("samples", {}).items()
+        for at, page in enumerate(pages, 1)
+    ]
+
+
+def sentence_with_samples(row: Mapping[str, Any]) -> str:
+    """One verdict in a line, with where its samples are."""
+    told = " · ".join(f"{name} {page}" for name, page in samples(row))
+    return f"{sentence(row)}; samples: {told}" if told else sentence(row)
+
+
 def changed(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """What a reviewer must see: everything but what passed or cannot be measured."""
     return [row for row in rows if row["verdict"] not in ("pass", "unmeasured")]
