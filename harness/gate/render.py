@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 from harness.gate import words
 from harness.gate.verdict import FAILING, failing
-from harness.safe_text import finite
+from harness.safe_text import finite, printable
 from harness.table.render_markdown import escape
 
 Document = Mapping[str, Any]
@@ -71,7 +71,7 @@ def _notes(document: Document) -> list[tuple[str, str | None]]:
     notes += [f"not compared: {one}" for one in document["lonely"]]
     notes += [f"this machine: {one}" for one in document["advice"]]
     notes += document.get("notes", ())
-    return [*sides, *((one, None) for one in notes)]
+    return [(printable(note), page) for note, page in [*sides, *((one, None) for one in notes)]]
 
 
 def markdown(document: Document) -> str:
@@ -141,7 +141,7 @@ def _md_rows(
 
 def _md(text: str) -> str:
     """Text that Markdown shows as it is, and in which ``@d512`` names nobody."""
-    return escape(text).replace("@", "&#64;")
+    return escape(printable(text)).replace("@", "&#64;")
 
 
 def github(document: Document) -> str:
@@ -216,14 +216,15 @@ def junit(document: Document) -> str:
             listed = ET.SubElement(case, "properties")
             for name, page in pages:
                 ET.SubElement(listed, "property", name=f"samples of {name}", value=page)
+        message = _xml(words.sentence(row))
         told = None
         if row in failed:
-            told = ET.SubElement(case, "failure", message=_xml(words.sentence(row)), type=row["verdict"])
+            told = ET.SubElement(case, "failure", message=message, type=row["verdict"])
         elif row in skipped:
-            told = ET.SubElement(case, "skipped", message=_xml(words.sentence(row)))
+            told = ET.SubElement(case, "skipped", message=message)
         if told is not None and pages:
-            # What services show of a case that did not pass.
-            told.text = "\n".join(f"samples of {name}: {page}" for name, page in pages)
+            # Where there is a text, some services show it alone.
+            told.text = "\n".join([message, *(f"samples of {name}: {page}" for name, page in pages)])
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
