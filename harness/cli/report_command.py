@@ -136,7 +136,7 @@ def _of_gate(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
             f"--gate {file} cannot be read: {error.strerror or error}",
             next_step="name the file that `edgebench gate --write json=FILE` wrote",
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(
             f"--gate {file} is no gate: {error}",
             next_step="name the file that `edgebench gate --write json=FILE` wrote",

@@ -194,6 +194,7 @@ def test_a_wrong_address_is_told_before_anything_is_measured_and_without_its_pas
     ("text", "told"),
     [
         ("no JSON", "is no gate"),
+        (50_000 * "[", "is no gate"),
         ("[]", "no sides"),
         ('{"sides": {"head": {"session": null}}}', "no ids"),
         ('{"sides": {"head": {"session": 7}}}', "no ids"),

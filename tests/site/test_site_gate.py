@@ -85,8 +85,9 @@ def test_a_gate_of_pairs_leads_to_the_very_runs_that_it_paired(
         assert "Samples: one column a repetition, raw" in shown.text
 
 
-def test_without_a_site_the_outputs_name_the_commands(lab: Lab) -> None:
+def test_without_a_site_the_outputs_name_the_commands(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a variable that is empty, as services have them, is none."""
+    monkeypatch.setenv("EDGEBENCH_SITE_URL", "")
     lab.database.parent.mkdir()
     with Store.open(lab.database) as store:
         session = stored(store)
@@ -97,6 +98,7 @@ def test_without_a_site_the_outputs_name_the_commands(lab: Lab) -> None:
         text = (lab.folder / "out" / name).read_text(encoding="utf-8")
         assert "://" not in text
         assert "samples" not in text
+        assert f"edgebench show {session}" in text or name not in ("table", "markdown")
 
 
 # -- stored sessions --------------------------------------------------------------------------------------------------
@@ -191,7 +193,10 @@ def test_a_stored_baseline_leads_to_the_sessions_that_head_was_compared_with(
     }  # fmt: skip
     rows = [{**row, "metric": metric} for metric in [*DEFAULTS, "artifact", "cell"]]
     base = {"words": ["llamacpp==0.3.36"], "text": "stored", "session": nights[2] if named else None}
-    sides = {"base": base, "head": {"words": [], "text": "as pinned", "session": head}}
+    sides: dict[str, dict[str, Any]] = {
+        "base": base,
+        "head": {"words": [], "text": "as pinned", "session": head},
+    }
     document = with_links(alone("baseline", rows, suite="s", machine="m", sides=sides), store, ADDRESS)
     pages = site_of(store, document, tmp_path / "site")
     for name in FORMATS:
