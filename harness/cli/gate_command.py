@@ -40,6 +40,7 @@ Examples:
   edgebench gate --preset edge-ready quickstart -k int4       is it fit for deployment?
   edgebench gate --preset edge-ready --session 20261123T06    the same of what is stored
   edgebench gate nightly.yaml --baseline "openvino==2026.4.0" against stored runs, where base cannot run again
+  edgebench gate quickstart --head ./dist/x.whl --write json=gate.json --site-url https://lab.example.org/gates/42
 
 \b
 Exit status 0: pass; 1: a confirmed regression, a broken or missing cell, a rule that fails; 2: wrong words or files,
@@ -119,6 +120,13 @@ or no verdict because something else failed; 3: inconclusive.
     metavar="FORMAT=FILE",
     help="Write a format to a file too; may be given several times.",
 )
+@click.option(
+    "--site-url",
+    metavar="URL",
+    envvar="EDGEBENCH_SITE_URL",
+    help="Where the site of `edgebench report --gate` will be: every output links to the samples there. "
+    "Also EDGEBENCH_SITE_URL.",
+)
 @db_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
@@ -141,6 +149,7 @@ def command(
     seed: int | None,
     format_: str,
     files: tuple[str, ...],
+    site_url: str | None,
     db: str,
     quiet: bool,
 ) -> int:
@@ -149,6 +158,7 @@ def command(
     Speed, memory, energy and accuracy in one verdict; nothing fails before it is confirmed on fresh pairs. With
     --preset it judges configurations for deployment, with --baseline head alone against what is stored.
     """
+    from harness.gate.links import site_address
     from harness.gate.render import FORMATS
     from harness.paths import cache_dir
     from harness.runner import front
@@ -156,6 +166,7 @@ def command(
     from harness.store import Store
 
     outputs = _outputs(files, FORMATS)
+    address = None if site_url is None else site_address(site_url)
     measuring = bool(options or model_files or seed is not None or runs is not None)
     words = Words(
         suite, base, head, same, preset, presets, session, baseline, runs, margins, with_suspect, allow_missing,
@@ -174,7 +185,7 @@ def command(
     with no_verdict():
         if session is not None:
             with Store.open(db, read_only=True) as store:
-                document = _with_file(task(store, cache_dir(), progress_for(quiet=True)), store)
+                document = _complete(task(store, cache_dir(), progress_for(quiet=True)), store, address)
             return _tell(document, outputs, format_)
         terminate_like_interrupt()
         check_cache()
@@ -183,7 +194,7 @@ def command(
                 tell(store.upgraded)
             progress = progress_for(quiet=quiet)
             try:
-                document = _with_file(task(store, cache_dir(), progress), store)
+                document = _complete(task(store, cache_dir(), progress), store, address)
             except KeyboardInterrupt:
                 tell(
                     "interrupted: no verdict; every finished run is stored in this gate's session or sessions"
@@ -192,12 +203,18 @@ def command(
         return _tell(document, outputs, format_)
 
 
-def _with_file(document: dict[str, Any], store: Store) -> dict[str, Any]:
-    """With the suite's file as a service finds it in the checkout; None of one elsewhere, or that edgebench brings."""
+def _complete(document: dict[str, Any], store: Store, address: str | None) -> dict[str, Any]:
+    """With the suite's file as a service finds it in the checkout, and links to the site at the address.
+
+    The file is None where it lies elsewhere, or edgebench brings it.
+    """
+    from harness.gate.links import with_links
+
     stored = store.session_state(document["sides"]["head"]["session"])["settings"].get("suite_path")
     here = Path.cwd().resolve()
     inside = stored is not None and Path(stored).is_relative_to(here)
-    return {**document, "suite_file": Path(stored).relative_to(here).as_posix() if inside else None}
+    made = {**document, "suite_file": Path(stored).relative_to(here).as_posix() if inside else None}
+    return made if address is None else with_links(made, store, address)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ Examples:
   edgebench report                                       the newest session of each machine, beside the database
   edgebench report --db lab.db --out public              into this folder
   edgebench report --session 20261123T06 --open          about one session, and show it
+  edgebench report --gate gate.json --out public         what a gate judged, as `gate --write json=gate.json` tells
   edgebench report --session 20261123T06 --publish reports/x86 --keep-results
   edgebench report --publish reports/x86                 again, from the results that were kept there
   edgebench report --title "Night of the lab" --all-sessions
@@ -30,6 +32,12 @@ Examples:
     "--session", "sessions", metavar="ID", multiple=True,
     help="About this session; may be repeated. Default: the newest measured one of each machine.",
 )  # fmt: skip
+@click.option(
+    "--gate",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="About the sessions of a gate: the file of `edgebench gate --write json=FILE`. Its links lead into this site.",
+)
 @click.option(
     "--all-sessions", is_flag=True, help="Pages for every other session too, not only a line in the list."
 )
@@ -57,6 +65,7 @@ Examples:
 @json_option
 def command(
     sessions: tuple[str, ...],
+    gate: Path | None,
     all_sessions: bool,
     title: str,
     out: Path | None,
@@ -74,6 +83,8 @@ def command(
     from harness.site.build import build_site
     from harness.store import Store
 
+    judged, compared = ((), ()) if gate is None else _of_gate(gate)
+    sessions += judged
     if publish is not None:
         if out is not None or all_sessions or open_:
             raise UsageError(
@@ -93,6 +104,7 @@ def command(
                 folder,
                 _chosen(store, sessions),
                 title=title,
+                also=_chosen(store, compared) if compared else (),
                 all_sessions=all_sessions,
                 progress=_tell,
             )
@@ -111,6 +123,25 @@ def command(
         click.echo(str(built.path))
     if open_:
         click.launch(built.path.resolve().as_uri())
+
+
+def _of_gate(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The sessions that a gate judged, and those that it compared with besides."""
+    from harness.gate.links import sessions_of
+
+    try:
+        judged, compared = sessions_of(json.loads(file.read_bytes()))
+    except OSError as error:
+        raise UsageError(
+            f"--gate {file} cannot be read: {error.strerror or error}",
+            next_step="name the file that `edgebench gate --write json=FILE` wrote",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"--gate {file} is no gate: {error}",
+            next_step="name the file that `edgebench gate --write json=FILE` wrote",
+        ) from error
+    return tuple(judged), tuple(compared)
 
 
 def _publish(folder: Path, sessions: tuple[str, ...], title: str, db: str, keep: bool, as_json: bool) -> None:

@@ -1,7 +1,7 @@
 """The outputs of a gate: terminal, Markdown, GitHub, GitLab, JUnit, JSON.
 
 Owns which formats there are; each is a function of the document alone. Contract: names from the outside are escaped for
-the format they are put in.
+the format they are put in; where the document has links to a published site, each format has them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 from harness.gate import words
 from harness.gate.verdict import FAILING, failing
-from harness.safe_text import finite
+from harness.safe_text import finite, printable
 from harness.table.render_markdown import escape
 
 Document = Mapping[str, Any]
@@ -50,18 +50,19 @@ def terminal(document: Document, width: int = 120, *, color: bool = False) -> st
     out = io.StringIO()
     console = Console(file=out, width=width, highlight=False, force_terminal=color, no_color=not color)
     console.print(table)
-    for line in _notes(document):
-        console.print(Text(line))
+    for line, page in _notes(document):
+        console.print(Text(line if page is None else f"{line} {page}"))
     console.print(Text(document["summary"]))
     return out.getvalue()
 
 
-def _notes(document: Document) -> list[str]:
-    sides = document["sides"]
-    notes = []
-    for name, side in sides.items():
+def _notes(document: Document) -> list[tuple[str, str | None]]:
+    """What stands below the table, each with the page of the site that it is about."""
+    sides = []
+    for name, side in document["sides"].items():
         where = f" (edgebench show {side['session']})" if side["session"] else ""
-        notes.append(f"{name}: {side['text']}{where}")
+        sides.append((f"{name}: {side['text']}{where}", side.get("url")))
+    notes = []
     if "gate" in document:
         notes.append(f"kept: edgebench show {document['gate']}")
     discarded = sum(one["discarded"] for one in document["cells"])
@@ -70,7 +71,7 @@ def _notes(document: Document) -> list[str]:
     notes += [f"not compared: {one}" for one in document["lonely"]]
     notes += [f"this machine: {one}" for one in document["advice"]]
     notes += document.get("notes", ())
-    return notes
+    return [(printable(note), page) for note, page in [*sides, *((one, None) for one in notes)]]
 
 
 def markdown(document: Document) -> str:
@@ -79,49 +80,68 @@ def markdown(document: Document) -> str:
     shown = words.changed(rows)
     head = [f"### edgebench gate: {_md(document['summary'])}", ""]
     notes = _notes(document)
-    tail = [f"- {_md(note)}" for note in notes[:_COMMENT_NOTES]]
+    tail = [
+        f"- {_md(note)}" + ("" if page is None else f", [samples]({page})")
+        for note, page in notes[:_COMMENT_NOTES]
+    ]
     if len(notes) > _COMMENT_NOTES:
         tail.append(f"- and {len(notes) - _COMMENT_NOTES} more")
     tail += [f"- machine: {_md(document['machine'])}", ""]
     room = _COMMENT_CHARS - len("\n".join([*head, *tail]))
     ruled = document.get("kind") == "deployment"
     nothing = "Every rule holds." if ruled else "Nothing changed beyond the margins."
-    table = _md_table(document, shown, room) if shown else [nothing, ""]
+    table = _md_table(document, shown, room, linked=True) if shown else [nothing, ""]
     rest = [row for row in rows if row not in shown]
     if rest:
         room -= len("\n".join(table))
+        # What did not change is told without links where there is no room for both.
+        linked = sum(len(line) + 1 for line in _md_rows(document, rest, linked=True)[1]) < room
         table += [
             f"<details><summary>{len(rest)} {'that hold' if ruled else 'without a change'}</summary>",
             "",
-            *_md_table(document, rest, room),
+            *_md_table(document, rest, room, linked=linked),
             "</details>",
             "",
         ]
     return "\n".join([*head, *table, *tail])
 
 
-def _md_table(document: Document, rows: list[Mapping[str, Any]], room: int) -> list[str]:
+def _md_table(document: Document, rows: list[Mapping[str, Any]], room: int, *, linked: bool) -> list[str]:
     """A table of the first rows, as many as there is room for, and how many there are besides."""
-    titles = words.titles(document)
-    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    heads, lines = _md_rows(document, rows, linked=linked)
     told = 0
-    for row in rows:
-        line = "| " + " | ".join(_md(text) for text in words.cells(document, row)) + " |"
+    for line in lines:
         room -= len(line) + 1
         if room < 0:
             break
-        lines.append(line)
         told += 1
     left = len(rows) - told
+    more = []
     if left:
         where = f"`edgebench show {document['gate']}`" if "gate" in document else "the JSON output"
-        lines += ["", f"and {left} more that a comment has no room for: {where} has all"]
-    return [*lines, ""]
+        more = ["", f"and {left} more that a comment has no room for: {where} has all"]
+    return [*heads, *lines[:told], *more, ""]
+
+
+def _md_rows(
+    document: Document, rows: list[Mapping[str, Any]], *, linked: bool
+) -> tuple[list[str], list[str]]:
+    """The head of a table, and a line for each row; ``linked``: with its samples, where a site has them."""
+    linked = linked and "site" in document
+    titles = [*words.titles(document), *(["samples"] if linked else [])]
+    lines = []
+    for row in rows:
+        cells = [_md(text) for text in words.cells(document, row)]
+        if linked:
+            # Escaped by construction: see `harness.gate.links`.
+            cells.append(" ".join(f"[{name}]({page})" for name, page in words.samples(row)))
+        lines.append("| " + " | ".join(cells) + " |")
+    return ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)], lines
 
 
 def _md(text: str) -> str:
     """Text that Markdown shows as it is, and in which ``@d512`` names nobody."""
-    return escape(text).replace("@", "&#64;")
+    return escape(printable(text)).replace("@", "&#64;")
 
 
 def github(document: Document) -> str:
@@ -132,7 +152,7 @@ def github(document: Document) -> str:
         other = "notice" if row["verdict"] == "improvement" else "warning"
         kind = "error" if row["verdict"] in fails else other
         lines.append(
-            f"::{kind} title={_property('edgebench ' + row['verdict'])}::{_data(words.sentence(row))}"
+            f"::{kind} title={_property('edgebench ' + row['verdict'])}::{_data(words.sentence_with_samples(row))}"
         )
     lines.append(f"::notice title=edgebench gate::{_data(document['summary'])}")
     return "\n".join(lines) + "\n"
@@ -162,7 +182,7 @@ def gitlab(document: Document) -> str:
         what = f"{row['cell']}\n{row['metric']}\n{row['verdict']}"
         issues.append(
             {
-                "description": words.sentence(row),
+                "description": words.sentence_with_samples(row),
                 "check_name": f"edgebench-{row['verdict']}",
                 "fingerprint": hashlib.sha256(what.encode()).hexdigest(),
                 "severity": "major" if row["verdict"] in fails else "minor",
@@ -191,10 +211,20 @@ def junit(document: Document) -> str:
     )
     for row in rows:
         case = ET.SubElement(suite, "testcase", classname=_xml(row["cell"]), name=_xml(row["metric"]))
+        pages = words.samples(row)
+        if pages:
+            listed = ET.SubElement(case, "properties")
+            for name, page in pages:
+                ET.SubElement(listed, "property", name=f"samples of {name}", value=page)
+        message = _xml(words.sentence(row))
+        told = None
         if row in failed:
-            ET.SubElement(case, "failure", message=_xml(words.sentence(row)), type=row["verdict"])
+            told = ET.SubElement(case, "failure", message=message, type=row["verdict"])
         elif row in skipped:
-            ET.SubElement(case, "skipped", message=_xml(words.sentence(row)))
+            told = ET.SubElement(case, "skipped", message=message)
+        if told is not None and pages:
+            # Where there is a text, some services show it alone.
+            told.text = "\n".join([message, *(f"samples of {name}: {page}" for name, page in pages)])
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 

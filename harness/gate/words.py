@@ -1,12 +1,15 @@
 """How a verdict is told to people, alike in every output.
 
-Owns the texts of ratios, intervals and reasons. Contract: a change is told as a signed percentage of base.
+Owns the texts of ratios, intervals and reasons. Contract: a change is told as a signed percentage of base; names from
+the outside tell a terminal nothing and turn no direction of reading.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from harness.safe_text import printable
 
 MARKS = {
     "fail": "✗",
@@ -50,10 +53,28 @@ def sentence(row: Mapping[str, Any]) -> str:
     """One verdict in a line, for annotations."""
     if "rule" in row:
         is_ = "" if row["text"] is None else f" is {row['text']}, has to be {row['rule']};"
-        return f"{row['cell']}: {row['title']} {row['verdict']}:{is_} {row['reason']}".rstrip(" ;")
+        return printable(f"{row['cell']}: {row['title']} {row['verdict']}:{is_} {row['reason']}".rstrip(" ;"))
     behind = f"against {row['sessions']} stored sessions" if "sessions" in row else f"in {pairs(row)} pairs"
     told = "" if row["ratio"] is None else f" {change(row)} {behind};"
-    return f"{row['cell']}: {row['title']} {row['verdict']}:{told} {row['reason']}"
+    return printable(f"{row['cell']}: {row['title']} {row['verdict']}:{told} {row['reason']}")
+
+
+def samples(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and address of each page of its samples: ``base``, or ``base 1`` and ``base 2`` of several sessions.
+
+    None where no site is published.
+    """
+    return [
+        (name if len(pages) == 1 else f"{name} {at}", page)
+        for name, pages in row.get("samples", {}).items()
+        for at, page in enumerate(pages, 1)
+    ]
+
+
+def sentence_with_samples(row: Mapping[str, Any]) -> str:
+    """One verdict in a line, with where its samples are."""
+    told = " · ".join(f"{name} {page}" for name, page in samples(row))
+    return f"{sentence(row)}; samples: {told}" if told else sentence(row)
 
 
 def changed(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -76,6 +97,10 @@ def titles(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 def cells(document: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[str, ...]:
     """One verdict as the columns of `titles`."""
+    return tuple(map(printable, _cells(document, row)))
+
+
+def _cells(document: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[str, ...]:
     kind = document.get("kind", "change")
     first = (f"{MARKS[row['verdict']]} {row['verdict']}", row["cell"], row["title"])
     if kind == "deployment":

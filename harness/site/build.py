@@ -50,6 +50,7 @@ def build_site(
     sessions: Sequence[str],
     *,
     title: str = "edgebench report",
+    also: Sequence[str] = (),
     all_sessions: bool = False,
     progress: Progress | None = None,
 ) -> Built:
@@ -60,6 +61,7 @@ def build_site(
         out: its folder; an earlier site there is replaced.
         sessions: ids of those that the site is about: they fill its tables and have pages of their own.
         title: of the site.
+        also: ids of sessions that have pages without being in the tables, such as those that a gate compared with.
         all_sessions: every other session has pages too; they are in none of the tables.
         progress: told how far it is; None: nobody is.
 
@@ -80,7 +82,9 @@ def build_site(
     with store.reading() as connection:
         lines = overview.session_lines(connection)
     stored = [one.id for one in lines]
-    others = stored if all_sessions else _of_alerts(store, {one.machine_id for one in featured}, stored)
+    others = stored
+    if not all_sessions:
+        others = [*also, *_of_alerts(store, {one.machine_id for one in featured}, stored)]
     for place, session_id in enumerate(others):
         tell("other sessions", place, len(others))
         if session_id not in ways.sessions:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from harness.precision import class_rank
 from harness.site.figures import best_figures, why_unranked
 from harness.site.names import slug
+from harness.site.places import figure_place, session_page
 from harness.table.claims import claim_for
 from harness.table.metrics import METRICS
 from harness.table.rows import Row
@@ -224,10 +225,10 @@ def _cell(one: Shown, key: str, *, best: bool, link: Callable[[str], str]) -> Gr
     if key == "machine":
         return GridCell(one.machine_name or str(value), None, link(f"machines/{slug(str(value))}.html"))
     if key == "session":
-        return GridCell(str(value), None, link(f"sessions/{slug(str(value))}/index.html"))
+        return GridCell(str(value), None, link(session_page(str(value))))
     if METRICS[key].kind != "metric":
         return GridCell(str(value))
     if value is None:
         return GridCell(MISSING)
     text = uncertain_text(row, key) + figure_marks(row, key)
-    return GridCell(text, float(value), None if one.page is None else link(f"{one.page}#{key}"), best)
+    return GridCell(text, float(value), None if one.page is None else link(figure_place(one.page, key)), best)

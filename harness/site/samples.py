@@ -44,6 +44,14 @@ class FigureText:
 
 
 @dataclass(frozen=True, slots=True)
+class MissingText:
+    """Figures that are missing for one reason: anchor and title of each."""
+
+    figures: tuple[tuple[str, str], ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class TableText:
     """A table of raw numbers: heads and rows of texts."""
 
@@ -66,23 +74,23 @@ class RunText:
 
 def figure_texts(
     one: Explained, runs: Mapping[str, tuple[str, str]]
-) -> tuple[list[FigureText], list[tuple[str, str]]]:
-    """The figures that are there, and of those that are missing the titles by reason.
+) -> tuple[list[FigureText], list[MissingText]]:
+    """The figures that are there, and those that are missing by reason.
 
     Args:
         one: the explained row.
         runs: way and name of the runs that have a place on the site, by id.
     """
     there: list[FigureText] = []
-    missing: dict[str, list[str]] = {}
+    missing: dict[str, list[tuple[str, str]]] = {}
     for key, figure in one.figures.items():
         if figure["value"] in (None, []):
-            missing.setdefault(str(figure["why_missing"]), []).append(str(figure["title"]))
+            missing.setdefault(str(figure["why_missing"]), []).append((key, str(figure["title"])))
             continue
         heading, *lines = figure_lines(one, key, figure)
         behind = tuple(runs[each] for each in figure.get("run_ids", ()) if each in runs)
         there.append(FigureText(key, heading.text, tuple(lines), behind))
-    return there, [(", ".join(titles), reason) for reason, titles in missing.items()]
+    return there, [MissingText(tuple(figures), reason) for reason, figures in missing.items()]
 
 
 def run_anchor(run_id: str) -> str:

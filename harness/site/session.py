@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from harness.explain.explanation import Explained, explained_columns, explained_rows
 from harness.explain.pages import origin_lines
@@ -19,8 +20,9 @@ from harness.site import samples
 from harness.site.grid import Grid, Shown, has_figures, make_grid
 from harness.site.names import slug
 from harness.site.paging import Page, grid_pages, page_names, text_pages
+from harness.site.places import cell_page, session_home, session_page
 from harness.site.plotted import write_plots
-from harness.site.samples import FigureText, RunText, Text
+from harness.site.samples import FigureText, MissingText, RunText, Text
 from harness.site.shell import MOST_BYTES, Folder, Shell, asset
 from harness.store import Store, overview
 from harness.store import facts as stored
@@ -103,10 +105,10 @@ class SessionPages:
         facts = self._store.session_facts(session_id)
         made = session_facts(facts, self._entries)
         rows = comparison_rows(made) if made.source is None else []
-        home = f"sessions/{slug(session_id)}"
+        home = session_home(session_id)
         with self._store.reading() as connection:
             texts = overview.failure_texts(connection, session_id)
-        pages = [f"{home}/c{cell.position}.html" if _has_page(cell) else None for cell in facts.cells]
+        pages = [cell_page(session_id, cell) for cell in facts.cells]
         shown = tuple(
             Shown(
                 row,
@@ -141,7 +143,7 @@ class SessionPages:
             made.about(),
             made.machine_id,
             facts.system,
-            f"{home}/index.html",
+            session_page(session_id),
             shown,
             tuple(_failures(facts, pages, f"{home}/others.html")),
             tuple(sorted({run.environment_id for run in runs if run.environment_id is not None})),
@@ -261,7 +263,7 @@ class SessionPages:
             home=home,
             stem="plots",
             heading=f"Plots of session {made.id}",
-            trail=_trail(made.id, home),
+            trail=_trail(made.id),
             current="Sessions",
         )
         headline = next(
@@ -295,7 +297,7 @@ class SessionPages:
                     root="../../",
                     heading=heading + (f", page {page.number}" if page.number > 1 else ""),
                     current="Sessions",
-                    trail=_trail(session_id, home),
+                    trail=_trail(session_id),
                     scripts=[asset("table.js")],
                     intro="",
                     tables=[(heading, heads, part)],
@@ -335,7 +337,8 @@ class SessionPages:
     ) -> None:
         keys = explained_columns(",".join(ROW_KEYS))
         for place, cell in enumerate(facts.cells):
-            if pages[place] is None:
+            first = pages[place]
+            if first is None:
                 continue
             one = explained_rows(facts, made, rows, keys, [rows[place]])[0] if rows else None
             baseline = None if one is None or one.row.baseline is None else pages[one.row.baseline]
@@ -343,7 +346,7 @@ class SessionPages:
                 cell.runs[at : at + samples.RUNS_OF_A_PAGE]
                 for at in range(0, len(cell.runs), samples.RUNS_OF_A_PAGE)
             ] or [()]
-            names = page_names(f"c{cell.position}", len(several))
+            names = page_names(PurePosixPath(first).stem, len(several))
             ways = {
                 run.id: (f"{page.name}#{samples.run_anchor(run.id)}", f"{run.kind} run {run.index}")
                 for page, runs in zip(names, several, strict=True)
@@ -360,7 +363,7 @@ class SessionPages:
         facts: stored.SessionFacts,
         cell: stored.CellFacts,
         one: Explained | None,
-        figures: tuple[Sequence[FigureText], Sequence[tuple[str, str]]],
+        figures: tuple[Sequence[FigureText], Sequence[MissingText]],
         baseline: str | None,
         home: str,
         page: Page,
@@ -377,7 +380,7 @@ class SessionPages:
                 root="../../",
                 heading=name + ("" if first else f", page {page.number}"),
                 current="Sessions",
-                trail=_trail(facts.id, home),
+                trail=_trail(facts.id),
                 facts=samples.cell_facts(cell) if first else [],
                 status=None if one is None else (one.row["status"], one.row["reason"]),
                 figures=figures[0],
@@ -413,7 +416,7 @@ class SessionPages:
                     root="../../",
                     heading=f"Runs of {facts.id} outside its plan",
                     current="Sessions",
-                    trail=_trail(facts.id, home),
+                    trail=_trail(facts.id),
                     facts=[],
                     status=None,
                     figures=[],
@@ -428,17 +431,11 @@ class SessionPages:
         return "others.html"
 
 
-def _trail(session_id: str, home: str) -> list[tuple[str, str]]:
+def _trail(session_id: str) -> list[tuple[str, str]]:
     return [
         ("index.html", "Overview"), ("sessions.html", "Sessions"),
-        (f"{home}/index.html", f"Session {session_id}"),
+        (session_page(session_id), f"Session {session_id}"),
     ]  # fmt: skip
-
-
-def _has_page(cell: stored.CellFacts) -> bool:
-    # A run that was skipped has nothing but its reason, which the coverage page has; an artifact has figures.
-    tried = any(run.status != "skipped" for run in cell.runs)
-    return tried or cell.score is not None or cell.evaluation is not None or cell.artifact is not None
 
 
 def _session_facts(facts: stored.SessionFacts, made: ShownFacts) -> list[tuple[str, Text]]:

@@ -15,6 +15,7 @@ from harness.recommend.matrix import selection_matrix
 from harness.recommend.showing import cell_text, claim_text, of_platforms
 from harness.recommend.wishes import OBJECTIVES, Limits
 from harness.site.grid import has_figures
+from harness.site.places import figure_place
 from harness.site.samples import Text
 from harness.site.session import Published
 from harness.site.shell import MOST_BYTES, Shell, asset
@@ -91,7 +92,7 @@ def _matrix(every: Sequence[Row], processors: Processors, pages: Pages) -> dict[
 
     def led(measured: Row | None, column: str) -> str | None:
         page = None if measured is None else pages[id(measured.values)]
-        return None if page is None else f"{page}#{column}"
+        return None if page is None else figure_place(page, column)
 
     table = [
         [

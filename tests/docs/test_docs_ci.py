@@ -20,6 +20,7 @@ from command_line import DOCS, commands, in_blocks, resolve
 from fake_lab import PATIENCE_S, SUITE, Lab
 
 import harness
+from harness.gate.links import site_address
 
 FOLDER = DOCS / "ci"
 PAGE = (DOCS / "ci.md").read_text(encoding="utf-8")
@@ -50,7 +51,7 @@ def _scripts(node: Any) -> Iterator[str]:
     """Every value of ``run`` and ``script``."""
     if isinstance(node, dict):
         for key, value in node.items():
-            if key in ("run", "script", "before_script"):
+            if key in ("run", "script", "before_script", "after_script"):
                 yield from [value] if isinstance(value, str) else value
             else:
                 yield from _scripts(value)
@@ -119,7 +120,122 @@ def test_files_that_the_services_read_are_files_that_the_gate_writes() -> None:
     assert job["allow_failure"] == {"exit_codes": 3}
     hosted = text_of("github-hosted.yaml")
     assert "--write markdown=gate.md" in hosted
-    assert "--body-file gate.md" in hosted
+    assert "--body-file new/gate.md" in hosted, "the comment, among what the other job downloads"
+
+
+def gating_jobs() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in (*WORKFLOWS, "gitlab.yaml"):
+        described = yaml.safe_load(text_of(name))
+        jobs = described["jobs"] if "jobs" in described else {"gate": described["gate"]}
+        yield from ((name, job) for job in jobs.values() if "edgebench gate " in " ".join(_scripts(job)))
+
+
+def test_the_site_is_of_the_gate_that_was_judged_in_the_same_job() -> None:
+    found = []
+    for name, job in gating_jobs():
+        script = " ".join(_scripts(job))
+        (file,) = re.findall(r"edgebench report --gate (\S+) --out", script)
+        assert f"--write json={file}" in script, name
+        assert "EDGEBENCH_SITE_URL" in text_of(name)
+        found.append(name)
+        for step in job.get("steps", ()):
+            if "edgebench report" in step.get("run", ""):
+                assert step["if"] == f"always() && hashFiles('{file}') != ''", "a red gate is published too"
+    assert found == ["github-lab.yaml", "github-lab.yaml", "github-hosted.yaml", "gitlab.yaml"]
+
+
+def test_the_folder_that_is_published_is_the_one_that_the_address_names(tmp_path: Path) -> None:
+    lab = yaml.safe_load(text_of("github-lab.yaml"))
+    address = site_address(lab["env"]["EDGEBENCH_SITE_URL"].replace("${{ github.run_id }}", "7"))
+    folders = re.findall(r'--out "(.*)"', text_of("github-lab.yaml"))
+    assert [one.replace("$GITHUB_RUN_ID", "7") for one in folders] == ["/srv/www/gates/7"] * 2
+    assert address.endswith("/gates/7")
+
+    hosted = yaml.safe_load(text_of("github-hosted.yaml"))["env"]["EDGEBENCH_SITE_URL"]
+    pattern = re.search(r"format\('([^']*)'", hosted)
+    assert pattern is not None
+    assert site_address(pattern[1].format("Owner", "repo", 7)).endswith("/repo/gates/7")
+    assert hosted.endswith("|| '' }}"), "a fork has no links"
+
+    job = yaml.safe_load(text_of("gitlab.yaml"))["gate"]
+    (line,) = [one for one in job["script"] if one.startswith("export EDGEBENCH_SITE_URL=")]
+    assert "site/" in job["artifacts"]["paths"]
+    if shutil.which("sh") is None:
+        return
+    variables = {
+        "CI_PROJECT_ROOT_NAMESPACE": "group", "CI_PAGES_DOMAIN": "pages.example.org",
+        "CI_PROJECT_PATH": "group/sub/project", "CI_JOB_ID": "7",
+    }  # fmt: skip
+    said = subprocess.run(
+        ["sh", "-c", f'{line}\nprintf %s "$EDGEBENCH_SITE_URL"'],
+        cwd=tmp_path, env={**os.environ, **variables}, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert said == "https://group.pages.example.org/-/sub/project/-/jobs/7/artifacts/site"
+    assert site_address(said) == said
+
+
+@pytest.mark.skipif(os.name == "nt" or shutil.which("bash") is None, reason="GitHub runs these by bash")
+def test_the_pages_of_a_pull_request_are_replaced_and_those_of_others_stay(tmp_path: Path) -> None:
+    """Two pull requests that publish at once, then the first of them again."""
+    workflow = yaml.safe_load(text_of("github-hosted.yaml"))
+    (script,) = [
+        step["run"] for step in workflow["jobs"]["publish"]["steps"] if step.get("name") == "Publish the site"
+    ]
+    step = tmp_path / "step.sh"
+    step.write_text(script, encoding="utf-8")
+    # Neither the user's configuration nor the system's.
+    environment = {
+        **os.environ,
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "HOME": str(tmp_path),
+    }
+
+    def git(folder: Path, *words: str) -> str:
+        done = subprocess.run(
+            ["git", *words], cwd=folder, env=environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    origin, first = tmp_path / "origin", tmp_path / "first"
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch", "gh-pages", str(origin))
+    git(tmp_path, "init", "--quiet", "--initial-branch", "gh-pages", str(first))
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    git(first, *identity, "commit", "--quiet", "--allow-empty", "--message", "Pages")
+    git(first, "push", "--quiet", str(origin), "gh-pages")
+
+    def checked_out(name: str, page: str) -> Path:
+        folder = tmp_path / name
+        # As the service's own check-out: the newest commit alone.
+        git(tmp_path, "clone", "--quiet", "--depth", "1", origin.as_uri(), str(folder))
+        site = folder / "new" / "site" / "sessions"
+        site.mkdir(parents=True)
+        (folder / "new" / "site" / "index.html").write_text(page, encoding="utf-8")
+        (site / f"{page}.html").write_text(page, encoding="utf-8")
+        (folder / "new" / "gate.md").write_text("a comment", encoding="utf-8")
+        return folder
+
+    def publish(folder: Path, number: str) -> None:
+        subprocess.run(
+            ["bash", "-e", str(step)],
+            cwd=folder,
+            env={**environment, "NUMBER": number},
+            check=True,
+            capture_output=True,
+        )
+
+    one, other = checked_out("a", "one"), checked_out("b", "other")
+    publish(one, "41")
+    publish(other, "42")
+    publish(checked_out("c", "newer"), "41")
+    assert git(origin, "ls-tree", "-r", "--name-only", "gh-pages").splitlines() == [
+        ".nojekyll",
+        "gates/41/index.html",
+        "gates/41/sessions/newer.html",
+        "gates/42/index.html",
+        "gates/42/sessions/other.html",
+    ]
+    assert git(origin, "show", "gh-pages:gates/41/index.html") == "newer"
 
 
 def judging_step(name: str) -> str:
@@ -186,6 +302,9 @@ presets:
 @pytest.mark.skipif(os.name == "nt" or shutil.which("sh") is None, reason="there is no POSIX shell here")
 @pytest.mark.stocked
 def test_the_shell_example_hands_on_0_1_and_3_and_github_gets_its_files(lab: Lab) -> None:
+    """The one that fails is published, and its links lead into its site."""
+    address = "https://lab.example.org/gates/42"
+    published = {"SITE": str(lab.folder / "site"), "EDGEBENCH_SITE_URL": address}
     suite = SUITE.replace("runs: 2", "runs: 1\nrepetitions: 1\nwarmups: 0").replace("[fp16, int4]", "int4")
     lab.suite(suite.replace("scoring: {window: 64, stride: 64, score_from: 32, max_windows: 2}\n", ""))
     (lab.folder / "rules.yaml").write_text(RULES, encoding="utf-8")
@@ -206,6 +325,7 @@ def test_the_shell_example_hands_on_0_1_and_3_and_github_gets_its_files(lab: Lab
                 "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
                 "PYTHONPATH": str(Path(harness.__file__).parents[1]),
                 "GITHUB_STEP_SUMMARY": str(summary),
+                **(published if preset == "tiny" else {}),
             },
             capture_output=True,
             text=True,
@@ -213,7 +333,15 @@ def test_the_shell_example_hands_on_0_1_and_3_and_github_gets_its_files(lab: Lab
             timeout=PATIENCE_S,
         )  # fmt: skip
         annotations = (lab.folder / "annotations.txt").read_text(encoding="utf-8")
-        found[preset] = (answer.returncode, answer.stdout.splitlines()[-1])
+        said = [line for line in answer.stdout.splitlines() if line.startswith("gate: ")]
+        found[preset] = (answer.returncode, *said)
+        comment = (lab.folder / "gate.md").read_text(encoding="utf-8")
+        links = set(re.findall(rf"\({address}/([^)]*)\)", comment))
+        assert bool(links) == (preset == "tiny")
+        for link in links:
+            path, _, anchor = link.partition("#")
+            page = (lab.folder / "site" / path).read_text(encoding="utf-8")
+            assert not anchor or f'id="{anchor}"' in page, link
         assert annotations in answer.stdout, "GitHub reads annotations from the log"
         assert {"small": "::notice", "tiny": "::error", "steady": "::warning"}[preset] in annotations
         suite_result = ET.parse(lab.folder / "gate.xml").getroot()
