@@ -27,7 +27,7 @@ from harness.suite import RunSettings
 
 #: A second look has at least so many more windows and items than the first, where the text and the task have them.
 MORE_WINDOWS = 16
-MORE_ITEMS = 100
+MORE_ITEMS = 50
 
 
 @dataclass(frozen=True, slots=True)

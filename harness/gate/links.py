@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.errors import UsageError
-from harness.gate.baseline import LOOK_BACK
+from harness.gate.against import LOOK_BACK
 from harness.gate.metrics import DEFAULTS
 from harness.gate.stored import Baseline, StoredRuns
 from harness.site.places import RUNS, cell_page, figure_place, session_page
@@ -52,8 +52,8 @@ def with_links(document: Mapping[str, Any], store: Store, address: str) -> dict[
     """The document with links to a site's pages.
 
     Each side has its session's page as ``url``, None where it is no single one; each verdict has ``samples``: side ->
-    pages of its cell, of a condition on stored sessions those of the `LOOK_BACK` newest. ``site`` has the address and
-    the ids of the sessions that have to be on the site.
+    pages of its cell, of the second look first, and of a condition on stored sessions those of the `LOOK_BACK` newest.
+    ``site`` has the address and the ids of the sessions that have to be on the site.
 
     Args:
         document: of any kind of gate.
@@ -69,6 +69,9 @@ def with_links(document: Mapping[str, Any], store: Store, address: str) -> dict[
         for name, side in sides.items():
             cell_id = row.get(f"{name}_cell", row.get("cell_id"))
             sessions = [side["session"]] if side["session"] else stored.sessions(cell_id)
+            again = _again(side, row, document["kind"])
+            if again is not None and pages.has(again, cell_id):
+                sessions = [again, *sessions]  # what the verdict rests on comes first
             samples[name] = [pages.of(session, cell_id, row["metric"]) for session in sessions]
         verdicts.append({**row, "samples": samples})
     return {
@@ -92,7 +95,12 @@ def sessions_of(document: Any) -> tuple[list[str], list[str]]:
         ValueError: it is none.
     """
     try:
-        named = [side["session"] for side in document["sides"].values() if side["session"] is not None]
+        named = [
+            side.get(name)
+            for side in document["sides"].values()
+            for name in ("session", "again")
+            if side.get(name) is not None
+        ]
         others = document["site"]["sessions"] if "site" in document else []
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError("it has no sides with their sessions") from error
@@ -118,6 +126,10 @@ class _Pages:
         self._pages(session_id)
         return f"{self._address}/{session_page(session_id)}"
 
+    def has(self, session_id: str, cell_id: str | None) -> bool:
+        """Whether a session has a page of a cell."""
+        return self._pages(session_id).get(cell_id or "") is not None
+
     def of(self, session_id: str, cell_id: str | None, metric: str) -> str:
         """The samples of a cell's metric; the session's page where it has none of the cell."""
         page = None if cell_id is None else self._pages(session_id).get(cell_id)
@@ -135,13 +147,14 @@ class _Stored:
 
     def __init__(self, document: Mapping[str, Any], store: Store) -> None:
         base = document["sides"].get("base")
-        self._head = document["sides"]["head"]["session"]
+        head = document["sides"]["head"]
+        self._heads = [head["session"], head.get("again")]
         self._runs: StoredRuns | None = None
         self._found: dict[str, list[str]] = {}
         if base is not None and base["session"] is None:
             condition = Baseline.condition(base["words"][0])
             assert condition is not None, "a side without a session is a condition"
-            machine = store.session_facts(self._head).machine.id
+            machine = store.session_facts(head["session"]).machine.id
             self._runs = StoredRuns(store, machine, condition, DEFAULTS)
 
     def sessions(self, cell_id: str) -> list[str]:
@@ -149,9 +162,16 @@ class _Stored:
         if self._runs is None:
             return []
         if cell_id not in self._found:
-            points = self._runs.points(cell_id, self._head)
+            points = self._runs.points(cell_id, self._heads)
             self._found[cell_id] = list(dict.fromkeys(one.session_id for one in reversed(points)))[:LOOK_BACK]
         return self._found[cell_id]
+
+
+def _again(side: Mapping[str, Any], row: Mapping[str, Any], kind: str) -> str | None:
+    """The session of the second look that a verdict rests on; None: of processes there are fresh pairs instead."""
+    metric = DEFAULTS.get(row["metric"])
+    paired = kind == "change" and metric is not None and metric.unit == "process"
+    return None if paired else side.get("again")
 
 
 def _place(page: str, metric: str) -> str:

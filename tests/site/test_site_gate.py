@@ -160,23 +160,35 @@ def test_a_presets_verdicts_lead_to_the_figures_that_their_rules_are_about(
     }  # fmt: skip
 
 
-def test_tasks_lead_to_the_tasks_of_the_cell_that_was_asked(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("twice", [False, True])
+def test_tasks_lead_to_the_tasks_of_the_cell_that_was_asked(
+    store: Store, tmp_path: Path, twice: bool
+) -> None:
     session = stored(store)
     untimed: dict[str, Any] = {"samples": (), "memory": (), "energy": (), "timeline": None}
     made = make.evaluation("own", [1, 0, 1, 1], cells=(CELLS[1].id,))
     store.record_run(make.run(session, CELLS[1].id, 0, kind="tasks", **untimed, evaluation=made))
+    again = stored(store, 60.0) if twice else None
     row = {"cell": "one", "metric": "grammar acc", "base_cell": CELLS[0].id, "head_cell": CELLS[1].id}
     document = with_links(
-        {"verdicts": [row], "sides": {name: {"session": session} for name in ("base", "head")}},
+        {
+            "kind": "change",
+            "verdicts": [row, {**row, "metric": "decode_tps"}],
+            "sides": {name: {"session": session, "again": again} for name in ("base", "head")},
+        },
         store,
         ADDRESS,
     )
     pages = site_of(store, document, tmp_path / "site")
-    (linked,) = document["verdicts"]
+    linked, timed = document["verdicts"]
+    sessions = [again, session] if again else [session]
     assert leads_into(pages, json.dumps(document)) == {
-        f"sessions/{session}/index.html", f"sessions/{session}/c0.html#tasks", f"sessions/{session}/c1.html#tasks",
-    }  # fmt: skip
-    assert linked["samples"]["head"] == [f"{ADDRESS}/sessions/{session}/c1.html#tasks"]
+        f"sessions/{session}/index.html",
+        *(f"sessions/{one}/c{cell}.html#tasks" for one in sessions for cell in (0, 1)),
+        *(f"sessions/{session}/c{cell}.html#decode_tps" for cell in (0, 1)),
+    }
+    assert linked["samples"]["head"] == [f"{ADDRESS}/sessions/{one}/c1.html#tasks" for one in sessions]
+    assert timed["samples"]["head"] == [f"{ADDRESS}/sessions/{session}/c1.html#decode_tps"], "by fresh pairs"
     assert "grammar" in pages[f"sessions/{session}/c1.html"].text
 
 
