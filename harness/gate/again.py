@@ -150,11 +150,16 @@ def _more_windows(plan: Plan, settings: RunSettings) -> RunSettings:
     scoring = plan.suite.scoring_of(None, settings.max_windows)
     if scoring is None or scoring.max_windows is None:
         return settings
-    return replace(settings, max_windows=scoring.max_windows + max(scoring.max_windows, MORE_WINDOWS))
+    windows = scoring.max_windows + max(scoring.max_windows, MORE_WINDOWS)
+    # What was given for fewer of them would end what is slow: it could never be confirmed.
+    timeout_s = settings.timeout_s * windows / scoring.max_windows
+    return replace(settings, max_windows=windows, timeout_s=timeout_s)
 
 
 def _more_items(tasks: TaskPlan | None) -> TaskPlan | None:
     if tasks is None or tasks.tasks.limit is None:
         return tasks
-    more: dict[str, Any] = {"limit": tasks.tasks.limit + max(tasks.tasks.limit, MORE_ITEMS)}
+    before = tasks.tasks.limit
+    limit = before + max(before, MORE_ITEMS)
+    more: dict[str, Any] = {"limit": limit, "timeout_s": tasks.tasks.timeout_s * limit / before}
     return replace(tasks, tasks=tasks.tasks.model_copy(update=more))

@@ -6,7 +6,7 @@ nothing is better, unless both sessions say so; base is what is stored (`harness
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,15 @@ def run_baseline_gate(
         EdgebenchError: nothing can be measured at all, or the database fails.
         KeyboardInterrupt: passed on; what was measured is stored.
     """
+    try:
+        return _run(request, store, cache_dir, progress)
+    finally:
+        progress.close()
+
+
+def _run(
+    request: BaselineRequest, store: Store, cache_dir: Path, progress: SessionProgress
+) -> dict[str, Any]:
     side = settle(Side.parse("head", request.head), progress.note)
     plan = plan_side(side, request.run, cache_dir)
     wanted = request.baseline.framework
@@ -77,7 +86,7 @@ def run_baseline_gate(
     about: dict[str, Any] = {"side": "head", "words": list(side.words), "baseline": request.baseline.text}
     session_id = begin_session(plan, store, about={"gate": about}, title=f"{plan.suite.title} [gate head]")
     progress.note(f"head: {side.text} (session {session_id})")
-    carry_out(session_id, store, cache_dir, progress)
+    carry_out(session_id, store, cache_dir, progress, close=False)
     metrics, rules = request.metrics or DEFAULTS, Rules(max_pairs=request.max_pairs)
     judging = Judging(store, stored, session_id, metrics, rules)
     rows = judging.rows(plan.cells)
@@ -99,7 +108,8 @@ def run_baseline_gate(
             seconds[cell_id] = Second(base, facts.get(cell_id), found, sizes)
         # Without the second session among those that are stored.
         judging = Judging(store, stored, session_id, metrics, rules, again)
-        rows = _confirmed(judging.rows(plan.cells, seconds), rows_again, again)
+        unlooked = {one.cell.id for one in plan.cells if one.reason is not None}
+        rows = _confirmed(judging.rows(plan.cells, seconds), rows_again, again, unlooked)
     made = alone(
         "baseline",
         rows,
@@ -144,7 +154,10 @@ def _looks(
 
 
 def _confirmed(
-    rows: Sequence[dict[str, Any]], again: Sequence[Mapping[str, Any]], session_id: str | None
+    rows: Sequence[dict[str, Any]],
+    again: Sequence[Mapping[str, Any]],
+    session_id: str | None,
+    unlooked: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """What the first session says changed, where the second says so as well; else it is inconclusive.
 
@@ -152,13 +165,13 @@ def _confirmed(
         rows: the verdicts on the first session; those on accuracy are confirmed or not already.
         again: of the second.
         session_id: the second session.
+        unlooked: ids of the cells that head's plan says cannot run here: no session says more of them.
     """
     second = {(row["cell_id"], row["metric"]): row for row in again}
     found = []
     for row in rows:
-        if row["verdict"] not in CHANGED or not (
-            row["metric"] in TIMED or row["metric"] in ("cell", "artifact")
-        ):
+        looked = row["metric"] in TIMED or row["metric"] in ("cell", "artifact")
+        if row["verdict"] not in CHANGED or not looked or row["cell_id"] in unlooked:
             found.append(row)
             continue
         other = second.get((row["cell_id"], row["metric"]))

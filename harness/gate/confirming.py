@@ -52,7 +52,8 @@ def doubts(
     """What has to be looked at again, because the first look does not settle it.
 
     A divergence is settled where its 95 % interval lies within the limits: everything else is in doubt, which is more
-    than any test of "no change" would select and could be confirmed. Too few windows for an interval are in doubt too.
+    than any test of "no change" would select and could be confirmed. Too few windows for an interval are in doubt too,
+    and what base alone lacks: once may be chance, and then nothing would have been compared.
 
     Args:
         base: the first look at base, None: nothing is known of it.
@@ -64,17 +65,20 @@ def doubts(
     found: set[Look] = set()
     for metric in metrics.values():
         if metric.unit == "window":
-            first = divergence(None if base is None else base.score, head.score, metric)
+            first = divergence(_score(base), head.score, metric)
             # Of different text or references a second look would say the same.
-            if first.word in _CHANGED or (more and first.word == "inconclusive" and first.pairs):
+            few = first.word == "inconclusive" and first.pairs > 0
+            if first.word in _CHANGED or (more and (few or _base_lacks(base, head, "score"))):
                 found.add("score")
         elif metric.unit == "artifact":
             first = weights(None if base is None else base.artifact, head.artifact, metric)
             if first.word in _CHANGED:
                 found.add("weights")
-    for first in tasks(None if base is None else base.evaluation, head.evaluation).values():
+    for first in tasks(_evaluation(base), head.evaluation).values():
         if first.word in _CHANGED or (more and _doubted(first)):
             found.add("tasks")
+    if more and _base_lacks(base, head, "evaluation"):
+        found.add("tasks")
     return frozenset(found)
 
 
@@ -109,10 +113,13 @@ def verdicts(
             found[name] = weights(before, after, metric)
             if "weights" in doubted:
                 found[name] = _weights_again(found[name], before, after, seen, metric)
-    first = tasks(None if base is None else base.evaluation, head.evaluation, alpha)
-    again = _tasks_again(None if base is None else base.evaluation, seen, alpha) if "tasks" in doubted else {}
+    first = tasks(_evaluation(base), head.evaluation, alpha)
+    again = _tasks_again(_evaluation(base), seen, alpha) if "tasks" in doubted else {}
     for name, verdict in first.items():
         found[name] = _task_again(verdict, again.get(name), seen) if _doubted(verdict) else verdict
+    if not first and "tasks" in seen.looks:
+        late = _evaluation(seen.base), _evaluation(seen.head)
+        found |= {name: _seen_once(verdict) for name, verdict in tasks(*late, alpha).items()}
     return found
 
 
@@ -124,6 +131,19 @@ def broken_again(second: Second) -> VerdictRecord | None:
 
 def _doubted(task: Verdict) -> bool:
     return task.word in _CHANGED or (task.p_value is not None and task.p_value <= SUSPECT)
+
+
+def _base_lacks(base: CellFacts | None, head: CellFacts, what: Literal["score", "evaluation"]) -> bool:
+    return base is not None and getattr(base, what) is None and getattr(head, what) is not None
+
+
+def _seen_once(verdict: Verdict) -> Verdict:
+    """Of what the first look could not compare: nothing confirms it."""
+    told = "base could be measured the second time alone"
+    if verdict.word not in _CHANGED:
+        return replace(verdict, fresh=verdict.pairs, reason=f"{verdict.reason}; {told}")
+    reason = f"{verdict.word}, and not confirmed: {told} ({verdict.reason})"
+    return replace(verdict, word="inconclusive", fresh=verdict.pairs, reason=reason)
 
 
 def _unlooked(what: str, first: Verdict, seen: Second, look: Look) -> Verdict:
@@ -141,11 +161,18 @@ def _score(cell: CellFacts | None) -> ScoreFacts | None:
     return None if cell is None else cell.score
 
 
+def _evaluation(cell: CellFacts | None) -> EvaluationFacts | None:
+    return None if cell is None else cell.evaluation
+
+
 def _divergence_again(
     base: ScoreFacts | None, head: ScoreFacts | None, seen: Second, metric: GateMetric, alpha: float
 ) -> Verdict:
     first = divergence(base, head, metric, alpha)
     before, after = _score(seen.base), _score(seen.head)
+    if first.word == "unmeasured":
+        found = before is not None and after is not None
+        return _seen_once(divergence(before, after, metric, alpha)) if found else first
     if first.word == "missing" and "score" in seen.looks and after is None and before is not None:
         return replace(first, reason=f"{first.reason}, and again none")
     if before is None or after is None or "score" not in seen.looks:
@@ -208,8 +235,7 @@ def _with_weight(artifact: ArtifactFacts | None, size: int | str | None) -> Arti
 
 def _tasks_again(base: EvaluationFacts | None, seen: Second, alpha: float) -> dict[str, Verdict]:
     """The verdicts of the second evaluation, by ``task metric``: on the items that the first did not have."""
-    before = None if seen.base is None else seen.base.evaluation
-    after = None if seen.head is None else seen.head.evaluation
+    before, after = _evaluation(seen.base), _evaluation(seen.head)
     if base is None or before is None:
         return {}
     asked = {(one.task, one.metric): len(one.items) for one in base.tasks}

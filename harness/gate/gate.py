@@ -18,7 +18,7 @@ from harness.gate.judge import judge, unreliable
 from harness.gate.keeping import keep
 from harness.gate.metrics import DEFAULTS, GateMetric
 from harness.gate.paired import PairedRunner
-from harness.gate.sides import NAMES, Name, Side, check_sides, pair_cells, plan_side, settle
+from harness.gate.sides import NAMES, Name, Side, check_sides, in_pairs, pair_cells, plan_side, settle
 from harness.machine import describe_machine, describe_session_state
 from harness.machine.harms import find_harms, watch_load
 from harness.runner.front import Request
@@ -71,7 +71,7 @@ def run_gate(
     sides = {name: settle(side, progress.note) for name, side in asked.items()}
     if not request.same:
         check_sides(sides)
-    plans = {name: plan_side(sides[name], request.run, cache_dir) for name in NAMES}
+    plans = {name: in_pairs(plan_side(sides[name], request.run, cache_dir)) for name in NAMES}
     cells = pair_cells(plans, sides)
     if not cells.pairs:
         raise UsageError(

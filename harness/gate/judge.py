@@ -16,6 +16,10 @@ from harness.gate.sides import NAMES, AbsentCell
 from harness.gate.verdict import Verdict, of_track
 from harness.store import Store
 
+#: Pairs at least in which base alone has a figure, before it is missing: of one that either side gives by chance alone
+#: 3 % of cells would have these.
+ALONE = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -89,6 +93,8 @@ def _of_cell(
         for name, metric in metrics.items()
         if metric.unit == "process"
     }
+    if one.unsteady:
+        verdicts["cell"] = Verdict("inconclusive", reason=one.unsteady)
     return {**verdicts, **exact}
 
 
@@ -110,9 +116,10 @@ def _of_process(pairing: Pairing, key: str, one: PairedCell, metric: GateMetric)
     if one.discarded and not pairing.design.pairs(key):
         worst = ", ".join(sorted(one.flags, key=lambda flag: -one.flags[flag])[:3])
         return Verdict("inconclusive", reason=f"every pair had a suspect run: {worst}")
-    base, head = (metric.name in one.metrics[name] for name in NAMES)
+    base, head = (one.metrics[name][metric.name] for name in NAMES)
     if base and not head:
-        return Verdict("missing", reason="base has a figure and head has none")
+        told = f"base has a figure in {base} pair{'' if base == 1 else 's'} and head in none"
+        return Verdict("missing" if base >= ALONE else "inconclusive", reason=told)
     if not base:
         return Verdict(
             "unmeasured",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,11 +29,15 @@ from harness.runner.order import run_seed
 from harness.runner.progress import SessionProgress
 from harness.runner.session import SessionRunner
 from harness.store import Store
+from harness.store.facts import ArtifactFacts, CellFacts
 from harness.store.records import RunRecord
+from harness.table.flips import mcnemar_exact
 from harness.table.stored import run_row
 
-#: A side that fails so much more often than the other one is broken: more pairs would tell nothing new.
+#: A side that fails so often before any pair succeeds is broken: more pairs would tell nothing new.
 FAILURES = 2
+#: Level of the test of who fails more often, once pairs succeed: 7 failures of one side alone.
+FAILURES_ALPHA = 0.01
 
 
 @dataclass(slots=True)
@@ -46,8 +51,10 @@ class PairedCell:
         unconfirmed: why it is not sure that head's artifact is broken; empty where nothing speaks for it.
         discarded: pairs that were left out because a run of them is suspect.
         failed: side -> runs that failed.
+        alone: side -> those of them whose partner of the other side did not fail.
+        unsteady: how much more often head failed, where that is not sure; empty where it did not.
         flags: why runs of discarded pairs are suspect -> how often.
-        metrics: names of the figures that a pair had on base, head or both.
+        metrics: in how many pairs that count a side had a figure, by the figure's name.
     """
 
     cells: CellPair
@@ -56,8 +63,10 @@ class PairedCell:
     unconfirmed: str = ""
     discarded: int = 0
     failed: dict[Name, int] = field(default_factory=lambda: dict.fromkeys(NAMES, 0))
+    alone: dict[Name, int] = field(default_factory=lambda: dict.fromkeys(NAMES, 0))
+    unsteady: str = ""
     flags: dict[str, int] = field(default_factory=dict)
-    metrics: dict[Name, set[str]] = field(default_factory=lambda: {name: set() for name in NAMES})
+    metrics: dict[Name, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in NAMES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,16 @@ class Pairing:
     design: Design[str]
     again: Mapping[Name, str] = field(default_factory=dict)
     seconds: Mapping[str, Second] = field(default_factory=dict)
+
+
+def with_artifact(cell: CellFacts, ready: Ready) -> CellFacts:
+    """A cell with the artifact that its runs will load."""
+    made = ready.artifact
+    bits = (
+        8 * made.weight_bytes / made.parameter_count if made.weight_bytes and made.parameter_count else None
+    )
+    known = ArtifactFacts(made.id, made.weight_bytes, made.parameter_count, bits, notes=made.notes)
+    return cell if cell.artifact is not None else replace(cell, artifact=known)
 
 
 class PairedRunner:
@@ -127,7 +146,7 @@ class PairedRunner:
         self._ready: dict[Name, Mapping[str, Ready]] = {}
         self._runners: dict[Name, SessionRunner] = {}
         self._next = dict.fromkeys(self._cells, 0)
-        self._counted = dict.fromkeys(self._cells, False)
+        self._succeeded = dict.fromkeys(self._cells, False)
 
     def run(self) -> Pairing:
         """All of it.
@@ -215,7 +234,11 @@ class PairedRunner:
         for key, one in self._cells.items():
             if one.missing or "base" in one.broken:
                 continue
-            base, head = (facts[name][one.cells.of(name).id] for name in NAMES)
+            # Of a cell that nothing scored no run names the artifact yet.
+            base, head = (
+                with_artifact(facts[name][one.cells.of(name).id], self._ready[name][one.cells.of(name).id])
+                for name in NAMES
+            )
             found = confirming.doubts(base, head, self._judged)
             if "head" in one.broken:
                 found |= {"score"}
@@ -261,6 +284,19 @@ class PairedRunner:
                     design.add(key, differences)
                 elif self._hopeless(key):
                     design.give_up(key)
+        for key in design.tracks:
+            self._ask_who_fails(key)
+
+    def _ask_who_fails(self, key: str) -> None:
+        """Fresh pairs of a cell whose head failed more often, until that is sure, gone, or all pairs are taken."""
+        one = self._cells[key]
+        while not one.missing and one.alone["head"] - one.alone["base"] >= FAILURES:
+            if self._next[key] >= self._rules.max_pairs:
+                own, other = one.failed["head"], one.failed["base"]
+                told = f"head's runs failed {own} of {self._next[key]} times, base's {other}"
+                one.unsteady = f"{told}: too few pairs to tell whether head is the cause"
+                return
+            self._pair(key)
 
     def _pair(self, key: str) -> dict[str, float] | None:
         """One pair of runs; its log ratios, None where it does not count."""
@@ -275,28 +311,40 @@ class PairedRunner:
         bad = [name for name in NAMES if runs[name].status != "ok"]
         for name in bad:
             one.failed[name] += 1
+        if len(bad) == 1:
+            one.alone[bad[0]] += 1
         for name in bad:
-            # Failures that befall both alike are the machine's, as long as pairs succeed at all.
-            spared = min(one.failed.values()) if self._counted[key] else 0
-            if one.failed[name] - spared >= FAILURES:
+            if self._lost(key, name):
                 one.missing[name] = runs[name].reason or runs[name].status
         if bad:
             return None
+        self._succeeded[key] = True
         suspect = [run for run in runs.values() if run.validity != "ok"]
         if suspect and not self._with_suspect:
             one.discarded += 1
             for flag in {str(flag) for run in suspect for flag in run.flags}:
                 one.flags[flag] = one.flags.get(flag, 0) + 1
             return None
-        self._counted[key] = True
         figures = {name: self._figures(runs[name].id) for name in NAMES}
         for name in NAMES:
-            one.metrics[name] |= figures[name].keys()
+            one.metrics[name].update(figures[name].keys())
         return {
             metric: self._metrics[metric].worsening(figures["base"][metric], figures["head"][metric])
             for metric in self._metrics
             if all(figures[name].get(metric, 0.0) > 0 for name in NAMES)  # a ratio needs figures above 0
         }
+
+    def _lost(self, key: str, name: Name) -> bool:
+        """Whether a side has failed so often that it is missing.
+
+        Failures that befall both alike are the machine's, as long as pairs succeed at all: then those of one side alone
+        are tested against those of the other (McNemar, one-sided), as a machine that fails now and then hits one first.
+        """
+        one = self._cells[key]
+        if not self._succeeded[key]:
+            return one.failed[name] >= FAILURES
+        own, other = one.alone[name], sum(one.alone.values()) - one.alone[name]
+        return own > other and mcnemar_exact(other, own) / 2 <= FAILURES_ALPHA
 
     def _figures(self, run_id: str) -> dict[str, float]:
         """One value for each judged metric, as the table defines it, of one run."""

@@ -175,7 +175,11 @@ def plan_side(side: Side, request: Request, cache_dir: Path) -> Plan:
     )
     if side.artifact is not None:
         plan = with_artifact(plan, side.artifact, cache_dir)
-    # A gate plans each pair when it is due, so no rule of the suite repeats its runs.
+    return plan
+
+
+def in_pairs(plan: Plan) -> Plan:
+    """The plan without rules that repeat runs: a gate plans each pair when it is due."""
     cells = tuple(
         replace(one, settings=replace(one.settings, runs_width=None, runs_max=None)) for one in plan.cells
     )
@@ -201,11 +205,8 @@ def pair_cells(plans: Mapping[Name, Plan], sides: Mapping[Name, Side]) -> Paired
         for planned in plan.cells:
             key = _key(planned.cell, recipes_differ, told)
             other = by_key[name].get(key)
-            if recipes_differ and other is not None and planned.reason is other.reason is None:
-                raise UsageError(
-                    f"{name} has several recipes of one cell: {other.cell.recipe}, {planned.cell.recipe}",
-                    next_step=f"name one with --{name} recipe=, or choose it with -k",
-                )
+            if other is not None and planned.reason is other.reason is None:
+                _refuse_several(name, other.cell, planned.cell)
             if planned.reason is None or key not in by_key[name]:
                 by_key[name][key] = planned
     runnable = {
@@ -224,6 +225,24 @@ def pair_cells(plans: Mapping[Name, Plan], sides: Mapping[Name, Side]) -> Paired
         else:
             found.pairs.append(CellPair(key, base[key].cell, there.cell))
     return found
+
+
+def _refuse_several(name: Name, one: Cell, other: Cell) -> None:
+    """Two cells of a side that differ in nothing but what the sides are told apart by.
+
+    Raises:
+        UsageError: they are two: which of them is compared?
+    """
+    if one.recipe != other.recipe:
+        raise UsageError(
+            f"{name} has several recipes of one cell: {one.recipe}, {other.recipe}",
+            next_step=f"name one with --{name} recipe=, or choose it with -k",
+        )
+    if one.id != other.id:
+        raise UsageError(
+            f"{name} has several settings of one cell: {one.name} and {other.name}",
+            next_step=f"name the setting on both sides (--{name} option=...), or leave one in the suite",
+        )
 
 
 def _key(cell: Cell, recipes_differ: bool, told: Collection[tuple[str, str]]) -> str:

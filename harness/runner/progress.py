@@ -98,6 +98,8 @@ class TerminalProgress:
         if self._setup is not None:
             self._bar.remove_task(self._setup)
             self._setup = None
+        if self._task is not None:  # of a session before in the same display
+            self._bar.remove_task(self._task)
         self._total = total
         self._task = self._bar.add_task("measuring", total=total, completed=done, left="")
         self._bar.refresh()

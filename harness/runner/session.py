@@ -389,7 +389,7 @@ class SessionRunner:
             # One for each window that artifacts of this model are scored at.
             index = sum(known == model for known, _ in self._references)
             frame = self.frame(one.cell.id, "reference", index, one)
-            record = self._measure(one, frame, spec, label, score)
+            record = self._measure(one, frame, spec, label, score, self._reference_timeout_s(scoring))
             if record.status == "ok":
                 # Before it is stored: killed in between, the run was never made, rather than made without its file.
                 partial.replace(path)
@@ -404,6 +404,14 @@ class SessionRunner:
             stored = self._store.find_score(key)
             assert stored is not None, "what was stored is found"
             return reference_of(stored, path, name)
+
+    def _reference_timeout_s(self, scoring: Scoring) -> float:
+        """The suite's time limit; longer in proportion where more windows are scored than the suite says."""
+        usual = self._job.suite.scoring_of()
+        factor = 1.0
+        if usual is not None and usual.max_windows is not None and scoring.max_windows is not None:
+            factor = max(1.0, scoring.max_windows / usual.max_windows)
+        return factor * self._job.suite.timeout_s
 
     def _broken_cells(self, ready: Mapping[str, Ready]) -> dict[str, str]:
         """Cells whose artifact does not compute the model's function, with the reason."""
@@ -555,8 +563,9 @@ class SessionRunner:
         spec: TimedSpec | ScoreSpec,
         label: str,
         score: Callable[[Execution], ScoreRecord] | None,
+        timeout_s: float | None = None,
     ) -> RunRecord:
-        """A timed run or a scoring run."""
+        """A timed run or a scoring run; ``timeout_s`` in place of its cell's limit."""
         timed = spec if isinstance(spec, TimedSpec) else None
         context = (
             spec.window
@@ -578,7 +587,7 @@ class SessionRunner:
             )
 
         batch = 1 if timed is None else timed.batch
-        return self.measure(one, frame, label, context, work, batch=batch, score=score)
+        return self.measure(one, frame, label, context, work, batch=batch, timeout_s=timeout_s, score=score)
 
     def measure(
         self,

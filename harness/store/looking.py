@@ -385,12 +385,20 @@ def _of_session(connection: Connection, row_id: str) -> dict[str, Any]:
     }
 
 
+def _first_look(connection: Connection, session_id: str) -> str:
+    """The session that a gate's second look looked at again; of any other session itself."""
+    gate = session_state(connection, session_id)["settings"].get("gate")
+    again = gate.get("again") if isinstance(gate, dict) else None
+    return again if isinstance(again, str) else session_id
+
+
 def _gates(connection: Connection, session_id: str) -> list[dict[str, Any]]:
-    """The gates that a session was a side of, without what fills pages."""
+    """The gates that a session was a side of, or a side's second look, without what fills pages."""
     rows = table("gate")
+    side = _first_look(connection, session_id)
     query = (
         select(rows)
-        .where(or_(rows.c.session_id == session_id, rows.c.base_session_id == session_id))
+        .where(or_(rows.c.session_id == side, rows.c.base_session_id == side))
         .order_by(rows.c.judged_at, rows.c.id)
     )
     left_out = ("settings", "details")

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import math
+import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Literal, cast
 
+import numpy as np
+import psutil
 import pytest
-from fake_lab import SUITE, Lab
+from fake_lab import SUITE, Lab, finish, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.artifact import Artifact
 from harness.errors import EdgebenchError
+from harness.gate.accuracy import of_cells
 from harness.gate.again import MORE_WINDOWS
 from harness.gate.confirming import FEW, Look, Second, broken_again, doubts, verdicts
 from harness.gate.metrics import DEFAULTS
 from harness.gate.verdict import FAILING
+from harness.runner import session
 from harness.runner.setup import Workshop
 from harness.store.evaluations import EvaluationFacts, TaskFacts
 from harness.store.facts import ArtifactFacts, CellFacts, ScoreFacts
@@ -132,6 +140,28 @@ def test_a_head_that_cannot_be_scored_twice_is_missing() -> None:
     assert judged(first, looked(cell([SAME] * 24), cell([SAME] * 24))).word == "pass"
 
 
+def test_a_base_that_is_scored_only_the_second_time_confirms_nothing() -> None:
+    """A failure of base once leaves no divergence unjudged in silence, and none judged once."""
+    first = cell(), cell([WORSE] * 8)
+    assert doubts(*first, DEFAULTS) == {"score"}
+    assert doubts(*first, DEFAULTS, more=False) == frozenset()
+    assert judged(first, None).word == "unmeasured"
+    assert judged(first, looked(cell(), cell([WORSE] * 24))).word == "unmeasured"
+    worse = judged(first, looked(cell([SAME] * 24), cell([WORSE] * 24)))
+    assert (worse.word, worse.pairs, worse.fresh) == ("inconclusive", 24, 24)
+    assert worse.reason.startswith("regression, and not confirmed")
+    assert judged(first, looked(cell([SAME] * 24), cell([SAME] * 24))).word == "pass"
+
+
+def test_a_base_that_answers_only_the_second_time_confirms_nothing() -> None:
+    first = cell(), cell(items=LOST)
+    assert doubts(*first, DEFAULTS) == {"tasks"}
+    assert "arc acc" not in verdicts(*first, DEFAULTS, None)
+    worse = judged(first, looked(cell(items=RIGHT), cell(items=LOST), "tasks"), "arc acc")
+    assert (worse.word, worse.fresh) == ("inconclusive", 100)
+    assert judged(first, looked(cell(items=RIGHT), cell(items=RIGHT), "tasks"), "arc acc").word == "pass"
+
+
 def test_different_text_is_not_looked_at_again() -> None:
     base, head = FIRST
     assert head.score is not None
@@ -229,6 +259,51 @@ def test_without_a_second_look_nothing_fails_and_nothing_is_better(
     assert not {one.word for one in found.values()} & (FAILING | {"improvement"})
 
 
+# -- how often the second look errs -----------------------------------------------------------------------------------
+
+#: The limit of a base of `BEFORE`: exactly there a change is none that anybody asked about.
+BEFORE, LIMIT = 0.05, 0.005
+
+
+def gate(before: Any, after: Any) -> list[str]:
+    """The words of a gate of cells with these divergences: ``float[cells, windows]``; the first 8 come first."""
+    sides = [(cell(one[:8]), cell(other[:8])) for one, other in zip(before, after, strict=True)]
+    seconds = [
+        looked(cell(one), cell(other)) if doubts(*side, ONLY_DIVERGENCE) else None
+        for side, one, other in zip(sides, before, after, strict=True)
+    ]
+    return [found["kld_mean"].word for found in of_cells(sides, ONLY_DIVERGENCE, seconds)]
+
+
+ONLY_DIVERGENCE = {"kld_mean": DEFAULTS["kld_mean"]}
+
+
+@pytest.mark.parametrize(("cells", "gates", "rate"), [(1, 300, 0.01), (20, 15, 0.05)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_heavy_tails_at_the_limit_raise_no_more_false_alarms_than_the_level(
+    cells: int, gates: int, rate: float, sign: int
+) -> None:
+    random = np.random.default_rng(cells)
+    false = 0
+    for _ in range(gates):
+        before = np.full((cells, 18), BEFORE)
+        words = gate(before, before + sign * LIMIT + 0.005 * random.standard_t(2, (cells, 18)))
+        false += bool({"regression", "improvement"} & {*words})
+    assert false <= rate * gates + 2 * math.sqrt(rate * gates)
+
+
+@pytest.mark.parametrize("cells", [1, 20])
+def test_a_doubled_divergence_of_one_cell_is_found(cells: int) -> None:
+    random = np.random.default_rng(cells)
+    found = 0
+    for _ in range(20):
+        before = BEFORE * random.lognormal(0, 0.5, (cells, 18))
+        after = before + 0.002 * random.standard_t(2, (cells, 18))
+        after[0] = 2 * before[0] * random.lognormal(0, 0.2, 18)
+        found += gate(before, after)[0] == "regression"
+    assert found >= 19
+
+
 # -- the whole command ------------------------------------------------------------------------------------------------
 
 SMALL = (
@@ -239,9 +314,21 @@ SMALL = (
 WORDS = ("--head", "recipe=INT4", "--max-pairs", "8", "--with-suspect", "--format", "json", "-q")
 
 
-def test_a_gate_scores_what_is_in_doubt_again_on_more_windows(lab: Lab) -> None:
-    lab.suite(SMALL)
+def test_a_gate_scores_what_is_in_doubt_again_on_more_windows(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.suite(SMALL + "timeout: 100s\n")
+    limits: dict[int, set[float]] = {}
+    execute = session.execute
+
+    def seen(launch: Any, load: Any, spec: Any, limit: Any, **more: Any) -> Any:
+        limits.setdefault(getattr(spec, "max_windows", 0), set()).add(limit.timeout_s)
+        return execute(launch, load, spec, limit, **more)
+
+    monkeypatch.setattr(session, "execute", seen)
     document = lab.run("gate", "fake.yaml", *WORDS).json
+    # Nine times as many windows, of the reference too, may take nine times as long.
+    assert limits == {0: {100.0}, 2: {100.0}, 2 + MORE_WINDOWS: {900.0}}
     (row,) = [row for row in document["verdicts"] if row["metric"] == "kld_mean"]
     assert row["verdict"] == "regression"
     assert (row["pairs"], row["fresh"]) == (2 + MORE_WINDOWS, MORE_WINDOWS)
@@ -257,6 +344,10 @@ def test_a_gate_scores_what_is_in_doubt_again_on_more_windows(lab: Lab) -> None:
         )
         assert ("score", other, 2 + MORE_WINDOWS) in runs
         assert not [kind for kind, *_ in runs if kind == "timed"]
+        # Each leads to the other.
+        (gate,) = lab.run("show", again, "--json").json["gates"]
+        assert gate["id"] == document["gate"]
+        assert lab.run("show", document["gate"], "--json").json["details"]["again"][name] == again
     sessions = lab.query("SELECT suite, status FROM session")
     sides = ("base", "base, again", "head", "head, again")
     assert sorted(sessions) == sorted((f"fake [gate {side}]", "ok") for side in sides)
@@ -266,6 +357,46 @@ def test_a_gate_scores_what_is_in_doubt_again_on_more_windows(lab: Lab) -> None:
         f"SELECT count(*) FROM run WHERE kind = 'score' AND session_id = '{second['sides']['head']['again']}'"
     )
     assert scored == [(1,)]
+
+
+def test_weights_of_a_cell_that_nothing_scores_are_counted_again(lab: Lab) -> None:
+    """No run names its artifact before the first pair, as of synthetic weights."""
+    lab.suite(SMALL.replace("scoring: {", "check: null\nscoring: null\nx-scoring: {"))
+    words = ("--base", "recipe=INT4", "--head", "recipe=INT8", *WORDS[2:])
+    result = lab.run("gate", "fake.yaml", *words)
+    (row,) = [row for row in result.json["verdicts"] if row["metric"] == "bits_per_weight"]
+    assert (result.status, row["verdict"]) == (1, "regression")
+    assert "looked at again" in row["reason"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process could answer")
+def test_a_gate_that_is_ended_in_its_second_look_leaves_interrupted_sessions_and_no_process(lab: Lab) -> None:
+    lab.suite(SMALL)
+    child = lab.folder / "child"
+    # The first look has two windows.
+    acts = [{"do": "spawn", "pid_file": str(child), "at": 4}, {"do": "hang", "at": 4}]
+    base = "option=fake.compute=bf16"
+    head = f"option=fake.script={json.dumps({'logits': acts})}"
+    gate = lab.start("gate", "fake.yaml", "--base", base, "--head", head, *WORDS[2:])
+    wait_until(lambda: child.exists() and child.read_text(encoding="utf-8"), "the second look at head")
+    gate.send_signal(signal.SIGTERM)
+    result = finish(gate)
+    assert result.status == 130, result.err
+    assert "interrupted: no verdict" in result.err
+    wait_until(
+        lambda: not psutil.pid_exists(int(child.read_text(encoding="utf-8"))), "the worker's child's end"
+    )
+    assert sorted(lab.query("SELECT suite, status FROM session")) == [
+        ("fake [gate base, again]", "ok"),
+        ("fake [gate base]", "interrupted"),
+        ("fake [gate head, again]", "interrupted"),
+        ("fake [gate head]", "interrupted"),
+    ]
+    assert lab.query("SELECT count(*) FROM gate") == [(0,)]
+    assert lab.run("db", "check").status == 0
+    resumed = lab.run("run", "fake.yaml", "--resume")
+    assert resumed.status == 2, "none of these is a session to resume"
+    assert "holds no session of fake.yaml" in resumed.err
 
 
 def test_an_artifact_that_is_broken_once_fails_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

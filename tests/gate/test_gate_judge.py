@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -10,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.errors import UsageError
 from harness.gate.accuracy import RATE, level, of_cells
 from harness.gate.confirming import Second
 from harness.gate.design import Design
 from harness.gate.exact import ALPHA, divergence, tasks, weights
-from harness.gate.judge import Judged, _of_process, of_absent, unreliable
+from harness.gate.judge import ALONE, Judged, _of_cell, _of_process, _of_whole_cell, of_absent, unreliable
 from harness.gate.metrics import DEFAULTS
 from harness.gate.paired import PairedCell, PairedRunner, Pairing
 from harness.gate.sides import CellPair, Name, Paired, Side, pair_cells
@@ -94,13 +96,50 @@ def test_a_figure_that_a_side_lacks_is_told_as_what_it_is(
 ) -> None:
     """One pair was left out as well: that says nothing about a figure that the other pairs do not have."""
     one = PairedCell(CellPair("a", cell("cpu"), cell("cpu")), discarded=1, flags={"a hog": 1})
-    one.metrics["base"] |= {METRIC.name} if base else set()
-    one.metrics["head"] |= {METRIC.name} if head else set()
+    one.metrics["base"][METRIC.name] = ALONE * base
+    one.metrics["head"][METRIC.name] = ALONE * head
     design = Design({"a": {METRIC.name: METRIC.limits}})
     design.add("a", {})
     verdict = _of_process(Pairing({}, {"a": one}, design), "a", one, METRIC)
     assert verdict.word == word
     assert told in verdict.reason
+
+
+def test_a_figure_that_head_lacks_in_few_pairs_may_be_chance() -> None:
+    one = PairedCell(CellPair("a", cell("cpu"), cell("cpu")))
+    one.metrics["base"][METRIC.name] = ALONE - 1
+    pairing = Pairing({}, {"a": one}, Design({"a": {METRIC.name: METRIC.limits}}))
+    verdict = _of_process(pairing, "a", one, METRIC)
+    assert (verdict.word, verdict.reason) == (
+        "inconclusive",
+        "base has a figure in 4 pairs and head in none",
+    )
+
+
+def test_two_settings_of_one_cell_are_refused_where_a_side_names_the_setting() -> None:
+    """Else one of base's two cells would be compared, whichever comes last, and the other left out unseen."""
+    plans = {
+        name: cast(
+            "Plan",
+            SimpleNamespace(
+                cells=[
+                    PlannedCell(
+                        replace(cell("cpu"), options={"compute": one}), None, None, cast("RunSettings", None)
+                    )
+                    for one in settings
+                ]
+            ),
+        )
+        for name, settings in cast(
+            "dict[Name, list[str]]", {"base": ["bf16", "f16"], "head": ["f32"]}
+        ).items()
+    }
+    sides: dict[Name, Side] = {
+        "base": Side.parse("base", ()),
+        "head": Side.parse("head", ("option=fake.compute=f32",)),
+    }
+    with pytest.raises(UsageError, match="several settings of one cell"):
+        pair_cells(plans, sides)
 
 
 def test_where_every_pair_was_left_out_nothing_is_known() -> None:
@@ -270,30 +309,75 @@ def test_cells_that_rest_on_one_evaluation_are_one_test() -> None:
 @pytest.mark.parametrize(
     ("base", "head", "missing"),
     [
-        ("....", ".x.x", ["head"]),
-        ("x.x.", "....", ["base"]),
+        ("..", "xx", ["head"]),
+        ("xx", "..", ["base"]),
         ("xx", "xx", ["base", "head"]),
-        (".x.x.", "..x.x", []),
+        # Once pairs succeed, a machine that fails now and then is as likely to hit head twice as not.
+        (".....", ".x.x.", []),
+        (".......", "..xxxxxx", []),
+        ("........", ".xxxxxxx", ["head"]),
+        (".xxxxxxx", "........", ["base"]),
         (".x.x.", ".x.x.", []),
-        (".x....", "..xxxx", ["head"]),
+        (".x.......", "..xxxxxxx", []),
+        (".x..........", "..xxxxxxxxxx", ["head"]),
     ],
 )
 def test_a_side_is_missing_where_it_fails_more_often_than_the_other(
     base: str, head: str, missing: list[str]
 ) -> None:
     """What befalls both alike, such as a machine that runs out of memory, is no fault of head's."""
+    runner = scripted(base, head)
+    for _ in base:
+        if not runner._cells["a"].missing:
+            runner._pair("a")
+    assert sorted(runner._cells["a"].missing) == missing
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "pairs", "missing", "unsteady"),
+    [
+        # Two failures of one side in seven pairs: what fresh pairs say of them.
+        ("." * 30, ".xx" + "." * 27, 30, [], "failed 2 of 30 times, base's 0"),
+        ("." * 30, ".xx" * 10, 11, ["head"], ""),
+        ("." * 8 + "x" + "." * 21, ".xx" + "." * 27, 9, [], ""),
+        ("." * 30, "." * 30, 6, [], ""),
+    ],
+)
+def test_a_head_that_failed_more_often_gets_fresh_pairs_before_it_is_missing(
+    base: str, head: str, pairs: int, missing: list[str], unsteady: str
+) -> None:
+    runner = scripted(base, head)
+    design = Design({"a": {METRIC.name: METRIC.limits}})
+    runner._take_pairs(design)
+    one = runner._cells["a"]
+    assert (runner._next["a"], sorted(one.missing)) == (pairs, missing)
+    assert unsteady in one.unsteady
+    assert bool(one.unsteady) == bool(unsteady)
+    whole = _of_whole_cell(one)
+    verdicts = _of_cell(Pairing({}, {"a": one}, design), "a", one, {METRIC.name: METRIC}, whole, {})
+    words = {name: verdict.word for name, verdict in verdicts.items()}
+    if missing:
+        assert words == {"cell": "missing"}
+    else:
+        assert words == {METRIC.name: "pass", **({"cell": "inconclusive"} if unsteady else {})}
+
+
+class Runs:
+    """A side whose runs fail where its script has an x."""
+
+    def __init__(self, script: str) -> None:
+        self.script = script
+
+    def one_more(self, _ready: object, index: int, _seed: int) -> SimpleNamespace:
+        failed = self.script[index] == "x"
+        return SimpleNamespace(
+            id="", status="failed" if failed else "ok", reason="it fell", validity="ok", flags=[]
+        )
+
+
+def scripted(base: str, head: str) -> PairedRunner:
+    """What carries out a gate of one cell, whose runs follow scripts and all have one figure."""
     scripts: dict[Name, str] = {"base": base, "head": head}
-
-    class Runs:
-        def __init__(self, script: str) -> None:
-            self.script = script
-
-        def one_more(self, _ready: object, index: int, _seed: int) -> SimpleNamespace:
-            failed = self.script[index] == "x"
-            return SimpleNamespace(
-                id="", status="failed" if failed else "ok", reason="it fell", validity="ok", flags=[]
-            )
-
     pair = CellPair("a", cell("cpu"), cell("cpu"))
     runner = PairedRunner(
         {}, SIDES, [pair], {METRIC.name: METRIC}, store=cast("Store", None), entries={}, cache_dir=Path(),
@@ -302,7 +386,4 @@ def test_a_side_is_missing_where_it_fails_more_often_than_the_other(
     runner._runners = cast("dict[Name, SessionRunner]", {name: Runs(text) for name, text in scripts.items()})
     runner._ready = cast("dict[Name, Mapping[str, Ready]]", {name: {pair.base.id: None} for name in scripts})
     setattr(runner, "_figures", lambda _run: {METRIC.name: 1.0})  # noqa: B010 - of one object alone
-    for _ in base:
-        if not runner._cells["a"].missing:
-            runner._pair("a")
-    assert sorted(runner._cells["a"].missing) == missing
+    return runner
