@@ -19,7 +19,7 @@ from harness.errors import UsageError
 from harness.frameworks import framework
 from harness.gate.metrics import GateMetric
 from harness.store import Store
-from harness.store.facts import CellFacts
+from harness.store.facts import CellFacts, first_look
 from harness.store.history import HistoryPoint
 
 _CONDITION = re.compile(
@@ -133,8 +133,7 @@ class StoredRuns:
 
     def _second(self, session_id: str) -> bool:
         """Whether a session is a gate's second look."""
-        gate = self._settings(session_id).get("gate")
-        return isinstance(gate, dict) and bool(gate.get("again"))
+        return first_look(self._settings(session_id)) is not None
 
     def _settings(self, session_id: str) -> Mapping[str, Any]:
         if session_id not in self._known:

@@ -154,6 +154,13 @@ class CellFacts:
         return tuple(last.values())
 
 
+def first_look(settings: Mapping[str, Any]) -> str | None:
+    """Id of the session that a gate's second look looks at again, from its settings; None of any other session."""
+    gate = settings.get("gate")
+    again = gate.get("again") if isinstance(gate, dict) else None
+    return again if isinstance(again, str) else None
+
+
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
     """One session.

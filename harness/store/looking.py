@@ -102,12 +102,13 @@ def newest_session(
     """Id of the measured session that began last; ``unfinished``: among those that lack runs or never ended.
 
     A cell whose runs are to be repeated until a rule ends them lacks runs until it has a stop. What was imported is
-    never the newest: nobody means another tool's figures without naming them.
+    never the newest: nobody means another tool's figures without naming them. Nor is a gate's second look, which is a
+    part of the gate and has some of its cells.
     """
     sessions = table("session")
     query = (
         select(sessions.c.id)
-        .where(sessions.c.origin == "measured")
+        .where(sessions.c.origin == "measured", sessions.c.settings[("gate", "again")].as_string().is_(None))
         .order_by(sessions.c.started_at.desc(), sessions.c.id.desc())
         .limit(1)
     )
@@ -387,9 +388,7 @@ def _of_session(connection: Connection, row_id: str) -> dict[str, Any]:
 
 def _first_look(connection: Connection, session_id: str) -> str:
     """The session that a gate's second look looked at again; of any other session itself."""
-    gate = session_state(connection, session_id)["settings"].get("gate")
-    again = gate.get("again") if isinstance(gate, dict) else None
-    return again if isinstance(again, str) else session_id
+    return facts.first_look(session_state(connection, session_id)["settings"]) or session_id
 
 
 def _gates(connection: Connection, session_id: str) -> list[dict[str, Any]]:

@@ -307,6 +307,7 @@ class CellFacts:
         tasks_status: status of the run that evaluated them; None where there was none.
         tasks_reason: why ``tasks`` is empty, None where none were asked for.
         stop: what ended the repeating of runs; None where their number was fixed, or where it goes on.
+        second_look: the session is a gate's second look, which times a cell only where its runs are in doubt.
     """
 
     framework: str
@@ -333,6 +334,7 @@ class CellFacts:
     tasks_status: Status | None = None
     tasks_reason: str | None = None
     stop: StopFacts | None = None
+    second_look: bool = False
 
 
 @dataclass(frozen=True, slots=True)

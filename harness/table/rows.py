@@ -35,6 +35,7 @@ from harness.table.power import detectable_errors
 _SEVERITY: tuple[Status, ...] = ("ok", "skipped", "timeout", "oom", "failed")
 
 NOT_RUN = "not run: the session ended before it"
+NOT_TIMED = "not timed: a gate's second look at its accuracy"
 
 #: Flag of a row whose own runs may be fine, but not those that its speed-ups are relative to.
 BASELINE_SUSPECT = "the speed baseline's runs are suspect"
@@ -243,7 +244,7 @@ def status_of(cell: CellFacts) -> tuple[Status, str | None]:
     if cell.tasks_status not in (None, "ok", "skipped"):
         ended.append((cell.tasks_status, f"tasks: {cell.tasks_reason or 'no reason was stored'}"))
     if not cell.runs:
-        ended.append(("skipped", NOT_RUN))
+        ended.append(("skipped", NOT_TIMED if cell.second_look else NOT_RUN))
     worst = max(ended, key=lambda each: _SEVERITY.index(each[0]))
     return worst[0], None if worst[0] == "ok" else worst[1] or "no reason was stored"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from harness.frameworks import FrameworkEntry
@@ -55,7 +56,8 @@ def session_facts(session: stored.SessionFacts, entries: Mapping[str, FrameworkE
             lacks is taken to have fp16.
     """
     machine = session.machine
-    cells = tuple(cell_facts(cell, entries) for cell in session.cells)
+    second_look = stored.first_look(session.settings) is not None
+    cells = tuple(replace(cell_facts(cell, entries), second_look=second_look) for cell in session.cells)
     reasons = {
         energy.reason
         for cell in session.cells

@@ -30,6 +30,7 @@ from harness.runner.setup import Workshop
 from harness.store.evaluations import EvaluationFacts, TaskFacts
 from harness.store.facts import ArtifactFacts, CellFacts, ScoreFacts
 from harness.store.records import VerdictRecord, WindowRecord
+from harness.table.rows import NOT_TIMED
 
 POSITIONS = 100
 #: Beyond the limit of 10 % and 0.001 nats, and the same as base.
@@ -348,9 +349,13 @@ def test_a_gate_scores_what_is_in_doubt_again_on_more_windows(
         (gate,) = lab.run("show", again, "--json").json["gates"]
         assert gate["id"] == document["gate"]
         assert lab.run("show", document["gate"], "--json").json["details"]["again"][name] == again
+        table = lab.run("table", "--session", again, "--format", "json").json
+        assert [row["reason"] for row in table["rows"]] == [NOT_TIMED]
     sessions = lab.query("SELECT suite, status FROM session")
     sides = ("base", "base, again", "head", "head, again")
     assert sorted(sessions) == sorted((f"fake [gate {side}]", "ok") for side in sides)
+    newest = lab.run("show", "--json").json["id"]
+    assert newest == document["sides"]["head"]["session"], "a second look is a part of its gate"
     # A second gate measures anew what the database holds.
     second = lab.run("gate", "fake.yaml", *WORDS).json
     scored = lab.query(
