@@ -19,13 +19,15 @@ from harness.errors import UsageError
 from harness.gate.again import Looker
 from harness.gate.against import Judging
 from harness.gate.alone import alone
+from harness.gate.baseline import _confirmed
 from harness.gate.between import RATE, Comparison, compare, judge
 from harness.gate.design import Rules
 from harness.gate.metrics import DEFAULTS
 from harness.gate.render import FORMATS
+from harness.gate.sides import Side, in_pairs, plan_side
 from harness.gate.stored import Baseline, StoredRuns
 from harness.runner.catalogue import cell_record
-from harness.runner.front import cell_of
+from harness.runner.front import Request, cell_of
 from harness.store import Store, records
 from harness.suite import PlannedCell, RunSettings
 
@@ -370,6 +372,20 @@ def test_every_output_tells_a_baselines_verdicts(name: str) -> None:
         assert "a note" in text
         assert "stored, ==1.0" in text
         assert "edgebench show" not in text, "a condition is no session"
+
+
+def test_what_heads_plan_cannot_run_stays_missing_beside_what_is_looked_at_again() -> None:
+    row = {"cell_id": "a", "metric": "cell", "verdict": "missing", "reason": "no such device"}
+    assert _confirmed([row], [], "again", {"a"}) == [row]
+    (open_,) = _confirmed([row], [], "again")
+    assert open_["verdict"] == "inconclusive"
+
+
+def test_a_rule_repeats_the_runs_of_a_baselines_head_and_none_those_of_pairs(bare_lab: Lab) -> None:
+    request = Request(suite=str(bare_lab.suite()), runs="auto")
+    plan = plan_side(Side.parse("head", ()), request, bare_lab.cache)
+    assert all(one.settings.runs_width and one.settings.runs_max for one in plan.cells)
+    assert not any(one.settings.runs_width or one.settings.runs_max for one in in_pairs(plan).cells)
 
 
 # -- the command ------------------------------------------------------------------------------------------------------
