@@ -125,6 +125,22 @@ def test_the_place_is_within_its_interval_nine_times_in_ten() -> None:
     assert inside >= 0.9 * found
 
 
+@pytest.mark.parametrize(("deviations", "exact"), [(5, 0.9), (20, 1.0)])
+def test_a_large_step_lies_where_it_is_though_ranks_showed_it_before_five_rows_followed(
+    deviations: float, exact: float
+) -> None:
+    """Ranks show it as soon as a last row before it happens to lie high: five rows then seem to follow already."""
+    inside = there = 0
+    for seed in range(20):
+        values = noise(seed, 100)
+        values[60:] += 2.0 * deviations
+        change = only(change_points(values))
+        inside += change.first_row <= 59 <= change.last_row
+        there += change.row == 59
+    assert inside >= 0.95 * 20
+    assert there >= exact * 20
+
+
 # -- what it leaves alone ----------------------------------------------------------------------------------------------
 
 
