@@ -208,7 +208,8 @@ def _resume(
         outcome = front.carry_out(
             session, store, cache_dir, progress, resumed=True, trust_task_code=trusted, pace=pace
         )
-    except UsageError as error:
+    except EdgebenchError as error:
+        # What is gone may be gone for good, and would end every night; a full disk ends the new session too.
         night.notes.append(f"session {session} could not be taken up: {error.what}")
         return False
     night.resumed = session

@@ -160,6 +160,20 @@ def test_the_rest_of_an_older_night_is_done_before_this_nights_own_session(lab: 
     assert Counter(status for *_, status in lab.runs()) == {"ok": 4}  # reference, score; timed in both
 
 
+def test_an_older_night_that_can_never_be_taken_up_does_not_end_every_later_one(lab: Lab) -> None:
+    """As where a folder of its tasks, or the package of a framework, is gone for good."""
+    lab.suite(ONE)
+    plan = front.make_plan(wish().request)
+    gone = {"names": ["a"], "paths": [], "data_paths": [str(lab.folder / "gone")], "code_paths": []}
+    with Store.open(lab.database) as store:
+        old = front.begin_session(plan, store, about={"nightly": {}, "tasks": gone})
+    night, report = spent(lab, wish(), Clock())
+    assert (night.resumed, night.sessions) == (None, [night.session])
+    assert f"session {old} could not be taken up: the session's tasks are in" in report
+    with Store.open(lab.database) as store, pytest.raises(EdgebenchError, match="which is gone"):
+        front.carry_out(old, store, lab.cache, QuietProgress(), resumed=True)
+
+
 def test_there_is_one_night_at_a_time_on_a_machine(lab: Lab) -> None:
     with only_night(lab.cache):
         refused = lab.run("nightly", "fake.yaml")
