@@ -184,11 +184,13 @@ class _Scan:
             # Drift and slow noise pass for a change by ranks at every row: they are not worth a fit each time.
             self._rest_until = units + 1 + n // _RESTS
             return
+        # Ranks may show a large step before enough units follow it: then it lies behind every place that is allowed.
+        anywhere = fit_step(self._window.values, split, 1) or step
         self._found.append(
             _Found(
                 before=self._start + step.before,
-                first=self._start + step.first,
-                last=self._start + step.last,
+                first=self._start + min(step.first, anywhere.first),
+                last=self._start + max(step.last, anywhere.last),
                 start=self._start,
                 chance=chance,
                 direction="up" if self._window.score(split) > 0 else "down",

@@ -43,7 +43,7 @@ class Step:
 
     Attributes:
         before: values before it.
-        first, last: bounds of ``before``, 95 %; where few values follow, beyond the places that it may have itself.
+        first, last: bounds of ``before``, 95 %.
         chance: two-sided, that noise as autocorrelated as this looks like a step as large, at this one place.
         is_step: it explains the window better than drift does.
     """
@@ -68,41 +68,34 @@ def fit_step(values: Floats, split: int, least: int, allowed: tuple[int, int] | 
         None where the two sides have the same median: there is no step.
     """
     n = len(values)
-    first, last = allowed or (1, n - 1)
-    low, high = max(least, first), min(n - least, last)
+    low, high = least, n - least
+    if allowed is not None:
+        low, high = max(low, allowed[0]), min(high, allowed[1])
     medians = float(np.median(values[:split])), float(np.median(values[split:]))
     if low > high or medians[0] == medians[1]:
         return None
     # By a power of two, so that no square vanishes and no digit changes; nor does one overflow.
     scale = 2.0 ** math.frexp(max(abs(median) for median in medians))[1]
     values = np.clip(values / scale, -_FARTHEST, _FARTHEST)
-    # A step may lie where too few values follow it: it is none yet, but what is one may well lie there.
-    before = np.arange(max(1, first), min(n - 1, last) + 1)
-    inside = (before >= low) & (before <= high)
+    before = np.arange(low, high + 1)
     split = _robust_place(values, split, before)
     medians = float(np.median(values[:split])), float(np.median(values[split:]))
     clipped = drawn_in(values, np.repeat(medians, (split, n - split)))
     fits = _fits(clipped, before)
-    at = _least_at(fits.step, inside)
+    at = int(np.argmin(fits.step))
     worth = worth_of(_residuals(clipped, int(before[at])))
     gain = n * worth * math.log(fits.trend / fits.step[at])
     profile, without, is_step = fits.step, fits.level, gain >= STEP_OVER_TREND
     if not is_step:
-        at_slope = _least_at(fits.step_on_trend, inside)
+        at_slope = int(np.argmin(fits.step_on_trend))
         worth_slope = worth_of(_residuals(clipped, int(before[at_slope]), with_trend=True))
         gain = n * worth_slope * math.log(fits.trend / fits.step_on_trend[at_slope])
         if gain >= STEP_ON_TREND:
             at, worth, is_step = at_slope, worth_slope, True
             profile, without = fits.step_on_trend, fits.trend
-    near = np.flatnonzero(n * worth * np.log(profile / profile.min()) <= _PLACE_95)
+    near = np.flatnonzero(n * worth * np.log(profile / profile[at]) <= _PLACE_95)
     chance = chance_of(math.log(without / profile[at]), n * worth - 2)
-    ends = min(at, int(near[0])), max(at, int(near[-1]))
-    return Step(int(before[at]), int(before[ends[0]]), int(before[ends[1]]), chance, is_step)
-
-
-def _least_at(profile: Floats, inside: NDArray[np.bool_]) -> int:
-    """Where a profile is least, inside."""
-    return int(np.argmin(np.where(inside, profile, math.inf)))
+    return Step(int(before[at]), int(before[near[0]]), int(before[near[-1]]), chance, is_step)
 
 
 def chance_of(gain: float, free: float) -> float:
