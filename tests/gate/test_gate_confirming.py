@@ -25,7 +25,7 @@ from harness.gate.again import MORE_WINDOWS
 from harness.gate.confirming import FEW, Look, Second, broken_again, doubts, verdicts
 from harness.gate.metrics import DEFAULTS
 from harness.gate.verdict import FAILING
-from harness.runner import session
+from harness.runner.execute import execute
 from harness.runner.setup import Workshop
 from harness.store.evaluations import EvaluationFacts, TaskFacts
 from harness.store.facts import ArtifactFacts, CellFacts, ScoreFacts
@@ -320,13 +320,12 @@ def test_a_gate_scores_what_is_in_doubt_again_on_more_windows(
 ) -> None:
     lab.suite(SMALL + "timeout: 100s\n")
     limits: dict[int, set[float]] = {}
-    execute = session.execute
 
     def seen(launch: Any, load: Any, spec: Any, limit: Any, **more: Any) -> Any:
         limits.setdefault(getattr(spec, "max_windows", 0), set()).add(limit.timeout_s)
         return execute(launch, load, spec, limit, **more)
 
-    monkeypatch.setattr(session, "execute", seen)
+    monkeypatch.setattr("harness.runner.session.execute", seen)
     document = lab.run("gate", "fake.yaml", *WORDS).json
     # Nine times as many windows, of the reference too, may take nine times as long.
     assert limits == {0: {100.0}, 2: {100.0}, 2 + MORE_WINDOWS: {900.0}}
