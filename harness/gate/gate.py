@@ -18,10 +18,10 @@ from harness.gate.judge import judge, unreliable
 from harness.gate.keeping import keep
 from harness.gate.metrics import DEFAULTS, GateMetric
 from harness.gate.paired import PairedRunner
-from harness.gate.sides import NAMES, Name, Side, check_sides, in_pairs, pair_cells, plan_side, settle
+from harness.gate.sides import NAMES, Name, Paired, Side, check_sides, in_pairs, pair_cells, plan_side, settle
 from harness.machine import describe_machine, describe_session_state
 from harness.machine.harms import find_harms, watch_load
-from harness.runner.front import Request
+from harness.runner.front import Plan, Request
 from harness.runner.progress import SessionProgress
 from harness.store import Store
 
@@ -71,8 +71,7 @@ def run_gate(
     sides = {name: settle(side, progress.note) for name, side in asked.items()}
     if not request.same:
         check_sides(sides)
-    plans = {name: in_pairs(plan_side(sides[name], request.run, cache_dir)) for name in NAMES}
-    cells = pair_cells(plans, sides)
+    plans, cells = planned(request.run, sides, cache_dir)
     if not cells.pairs:
         raise UsageError(
             "base and head have no cell in common that can run here",
@@ -114,6 +113,24 @@ def run_gate(
         allow_missing=request.allow_missing,
         seed=plans["head"].suite.seed,
     )
+
+
+def planned(request: Request, sides: Mapping[Name, Side], cache_dir: Path) -> tuple[dict[Name, Plan], Paired]:
+    """The plans of both sides, and their cells.
+
+    Where one side alone can run a cell here, both are planned once more: each plan asks what hardware there is, and a
+    driver may answer once and not the next time.
+
+    Raises:
+        UsageError: something in the words or the suite is wrong.
+        EdgebenchError: a revision cannot be built, or an artifact not be copied.
+    """
+    for again in (False, True):
+        plans = {name: in_pairs(plan_side(sides[name], request, cache_dir)) for name in NAMES}
+        cells = pair_cells(plans, sides)
+        if again or not (cells.absent or cells.added):
+            break
+    return plans, cells
 
 
 def _advice() -> list[str]:

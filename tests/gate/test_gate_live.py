@@ -8,7 +8,11 @@ from xml.etree import ElementTree as ET
 import pytest
 from fake_lab import SUITE, Lab
 
+from harness.backends.fake import Fake
 from harness.cli.gate_command import _metrics
+from harness.gate.gate import planned
+from harness.gate.sides import NAMES, Name, Side
+from harness.runner.front import Request
 
 SMALL = (
     SUITE.replace("runs: 2", "runs: 2\nrepetitions: 1\nwarmups: 0")
@@ -157,6 +161,19 @@ def test_a_machine_that_spoils_every_pair_is_told_what_harms_it(
     assert result.status == 3, result.err
     assert [cell["pairs"] for cell in result.json["cells"]] == [0], "a pair that was left out is no pair"
     assert result.json["advice"] == ["the governor is powersave: choose performance"]
+
+
+@pytest.mark.parametrize(("answers", "absent"), [("yn yy", 0), ("ny yy", 0), ("yn yn", 1), ("yy", 0)])
+def test_a_device_that_does_not_answer_once_is_asked_again_before_its_cell_is_missing(
+    bare_lab: Lab, monkeypatch: pytest.MonkeyPatch, answers: str, absent: int
+) -> None:
+    bare_lab.suite(SMALL)
+    left = list(answers.replace(" ", ""))
+    monkeypatch.setattr(Fake, "unavailable", lambda *_: None if left.pop(0) == "y" else "no answer")
+    sides: dict[Name, Side] = {name: Side.parse(name, ()) for name in NAMES}
+    _, cells = planned(Request("fake.yaml"), sides, bare_lab.cache)
+    assert (len(cells.pairs), len(cells.absent), cells.added) == (1 - absent, absent, [])
+    assert not left
 
 
 @pytest.mark.parametrize(
