@@ -70,3 +70,17 @@ def test_a_merge_takes_gates_along_and_twice_is_once(tmp_path: Path) -> None:
         with opened(tmp_path / "theirs.db") as source, Store.open(str(tmp_path / "ours.db")) as ours:
             merging.merge(source, ours)
             assert ours.gates(gate.session_id) == [gate]
+
+
+def test_a_second_look_is_never_the_newest_session_and_names_its_gate(any_database: str) -> None:
+    with Store.open(any_database) as store:
+        gate = stored_gate(store)
+        again = {"gate": {"side": "head", "again": gate.session_id}}
+        second = store.start_session(make.session(make.machine().id, later_s=9e6, settings=again), [])
+        assert store.newest_session() not in (None, second)
+        (named,) = store.describe("session", second)["gates"]
+        assert named["id"] == gate.id
+        first = {"gate": {"side": "head", "base_session": None}}
+        newest = store.start_session(make.session(make.machine().id, later_s=8e6, settings=first), [])
+        assert store.newest_session() == newest
+        assert store.describe("session", newest)["gates"] == []
