@@ -8,6 +8,7 @@ the reason says so. What could not be looked at again is inconclusive.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -119,7 +120,7 @@ def verdicts(
         found[name] = _task_again(verdict, again.get(name), seen) if _doubted(verdict) else verdict
     if not first and "tasks" in seen.looks:
         late = _evaluation(seen.base), _evaluation(seen.head)
-        found |= {name: _seen_once(verdict) for name, verdict in tasks(*late, alpha).items()}
+        found |= {name: _seen_once(verdict, "base") for name, verdict in tasks(*late, alpha).items()}
     return found
 
 
@@ -137,9 +138,9 @@ def _base_lacks(base: CellFacts | None, head: CellFacts, what: Literal["score", 
     return base is not None and getattr(base, what) is None and getattr(head, what) is not None
 
 
-def _seen_once(verdict: Verdict) -> Verdict:
+def _seen_once(verdict: Verdict, side: str) -> Verdict:
     """Of what the first look could not compare: nothing confirms it."""
-    told = "base could be measured the second time alone"
+    told = f"{side} could be measured the second time alone"
     if verdict.word not in _CHANGED:
         return replace(verdict, fresh=verdict.pairs, reason=f"{verdict.reason}; {told}")
     reason = f"{verdict.word}, and not confirmed: {told} ({verdict.reason})"
@@ -170,14 +171,16 @@ def _divergence_again(
 ) -> Verdict:
     first = divergence(base, head, metric, alpha)
     before, after = _score(seen.base), _score(seen.head)
-    if first.word == "unmeasured":
-        found = before is not None and after is not None
-        return _seen_once(divergence(before, after, metric, alpha)) if found else first
-    if first.word == "missing" and "score" in seen.looks and after is None and before is not None:
-        return replace(first, reason=f"{first.reason}, and again none")
+    if base is None or head is None:
+        if before is not None and after is not None:
+            return _seen_once(divergence(before, after, metric, alpha), "head" if head is None else "base")
+        if base is not None and before is not None and "score" in seen.looks:
+            return replace(first, reason=f"{first.reason}, and again none")
+        return _unlooked("a scoring", first, seen, "score")
     if before is None or after is None or "score" not in seen.looks:
         return _unlooked("a scoring", first, seen, "score")
-    known = {window.window for one in (base, head) if one is not None for window in one.windows}
+    moved = max(_moved(base, before, metric), _moved(head, after, metric))
+    known = {window.window for one in (base, head) for window in one.windows}
     unseen = _without(before, known), _without(after, known)
     new = min(len(one.windows) for one in unseen) >= FEW
     if new:
@@ -185,9 +188,34 @@ def _divergence_again(
     verdict = divergence(before, after, metric, alpha)
     fresh = verdict.pairs
     told = "fresh windows" if new else "the same windows, scored again: the text has no others"
-    return replace(
-        verdict, pairs=first.pairs + fresh, fresh=fresh, reason=_of_fresh(verdict.reason, "windows", told)
-    )
+    reason = _of_fresh(verdict.reason, "windows", told)
+    verdict = replace(verdict, pairs=first.pairs + fresh, fresh=fresh, reason=reason)
+    if verdict.word in _CHANGED and moved:
+        why = f"windows of the first look were off by {moved:.2g} nats a position"
+        verdict = replace(
+            verdict,
+            word="inconclusive",
+            reason=f"{verdict.word}, and not confirmed: scored again, {why} ({reason})",
+        )
+    return verdict
+
+
+def _moved(first: ScoreFacts, second: ScoreFacts, metric: GateMetric) -> float:
+    """How far a second scoring is from the first one on the windows of both: mean size, nats a position.
+
+    Divergence does not vary: what comes out otherwise was computed wrongly once, and says nothing of the other windows.
+    0 within the limits of the metric, which no rounding reaches.
+    """
+    again = {window.window: window for window in second.windows}
+    both = [(one, again[one.window]) for one in first.windows if one.window in again]
+    sums = [
+        math.inf if one.kld_sum is None or other.kld_sum is None else abs(other.kld_sum - one.kld_sum)
+        for one, other in both
+    ]
+    positions = max(1, sum(one.positions for one, _ in both))
+    size = math.fsum(one.kld_sum or 0.0 for one, _ in both) / positions
+    moved = math.fsum(sums) / positions
+    return 0.0 if moved <= max(metric.absolute or 0.0, metric.margin * size) else moved
 
 
 def _without(score: ScoreFacts, known: set[int]) -> ScoreFacts:
@@ -284,4 +312,6 @@ def _task_again(first: Verdict, again: Verdict | None, seen: Second) -> Verdict:
         return _unlooked("an evaluation", first, seen, "tasks")
     if again.word == "missing":
         return replace(again, reason=f"{again.reason}, twice")
+    if first.word == "missing":
+        return _seen_once(again, "head")
     return replace(again, pairs=first.pairs + again.fresh)

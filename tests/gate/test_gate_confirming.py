@@ -138,7 +138,23 @@ def test_a_head_that_cannot_be_scored_twice_is_missing() -> None:
     assert doubts(*first, DEFAULTS) == {"score"}
     twice = judged(first, looked(cell([SAME] * 24), cell()))
     assert (twice.word, twice.reason) == ("missing", "head has no score, and again none")
+    once = judged(first, looked(cell([SAME] * 24), cell([WORSE] * 24)))
+    assert once.word == "inconclusive"
+    assert "head could be measured the second time alone" in once.reason
     assert judged(first, looked(cell([SAME] * 24), cell([SAME] * 24))).word == "pass"
+
+
+def test_a_second_look_that_finds_other_divergences_in_the_same_windows_confirms_nothing() -> None:
+    """Given the artifact it is a fact: one of the two scorings was wrong, and nobody knows which."""
+    first = cell([SAME]), cell([1.01 * SAME])
+    assert doubts(*first, DEFAULTS) == {"score"}
+    wrong = judged(first, looked(cell([SAME] * 17), cell([WORSE] * 17)))
+    assert wrong.word == "inconclusive"
+    assert "scored again, windows of the first look were off by 0.04 nats" in wrong.reason
+    right = judged(first, looked(cell([SAME] * 17), cell([SAME, *[WORSE] * 16])))
+    assert right.word == "regression"
+    base = judged(first, looked(cell([WORSE] * 17), cell([SAME] * 17)))
+    assert base.word == "inconclusive"
 
 
 def test_a_base_that_is_scored_only_the_second_time_confirms_nothing() -> None:
