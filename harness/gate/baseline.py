@@ -80,7 +80,7 @@ def _run(
     stored = StoredRuns(store, machine.id, request.baseline, request.metrics or DEFAULTS)
     if not any(stored.points(one.cell.id) for one in plan.cells):
         raise UsageError(
-            f"--baseline {request.baseline.text!r}: no stored run of these cells on this machine",
+            f"--baseline {request.baseline.text!r}: no stored run of these cells on this machine counts",
             next_step="`edgebench db sessions` lists the sessions; measure a baseline first with `edgebench run`",
         )
     about: dict[str, Any] = {"side": "head", "words": list(side.words), "baseline": request.baseline.text}
