@@ -209,7 +209,9 @@ def _resume(
             session, store, cache_dir, progress, resumed=True, trust_task_code=trusted, pace=pace
         )
     except EdgebenchError as error:
-        # What is gone may be gone for good, and would end every night; a full disk ends the new session too.
+        # What is gone may be gone for good, and would end every night; a full disk ends the new session too, if any.
+        if wish.only_resume and not isinstance(error, UsageError):
+            raise
         night.notes.append(f"session {session} could not be taken up: {error.what}")
         return False
     night.resumed = session

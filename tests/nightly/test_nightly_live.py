@@ -170,8 +170,17 @@ def test_an_older_night_that_can_never_be_taken_up_does_not_end_every_later_one(
     night, report = spent(lab, wish(), Clock())
     assert (night.resumed, night.sessions) == (None, [night.session])
     assert f"session {old} could not be taken up: the session's tasks are in" in report
-    with Store.open(lab.database) as store, pytest.raises(EdgebenchError, match="which is gone"):
-        front.carry_out(old, store, lab.cache, QuietProgress(), resumed=True)
+    assert old != night.session
+
+
+def test_a_night_that_is_only_to_be_taken_up_and_cannot_be_is_an_error(lab: Lab) -> None:
+    lab.suite(ONE)
+    gone = {"names": ["a"], "paths": [], "data_paths": [str(lab.folder / "gone")], "code_paths": []}
+    with Store.open(lab.database) as store:
+        front.begin_session(front.make_plan(wish().request), store, about={"nightly": {}, "tasks": gone})
+    result = lab.run("nightly", "fake.yaml", "--resume", "-q")
+    assert result.status == 1
+    assert "which is gone" in result.one_message()
 
 
 def test_there_is_one_night_at_a_time_on_a_machine(lab: Lab) -> None:
