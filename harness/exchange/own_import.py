@@ -16,7 +16,8 @@ from pathlib import Path
 from sqlalchemy import Connection, MetaData
 
 from harness.exchange import merging
-from harness.exchange.json_lines import MARK, LinesReader
+from harness.exchange.header import MARK
+from harness.exchange.json_lines import LinesReader
 from harness.exchange.reading import ROWS_AT_ONCE, Reader
 from harness.exchange.shape import Shape, TableShape
 from harness.exchange.source import SHAPE, opened
