@@ -1,4 +1,4 @@
-"""Where things are: the packaged data folders, the cache, the default database.
+"""Where things are: the packaged data folders, the cache, the locks, the default database.
 
 In an installed wheel the data folders are inside the package; in a checkout they are beside it.
 """
@@ -25,6 +25,16 @@ def cache_dir() -> Path:
     import platformdirs  # not at the top: `edgebench --help` must not pay for it
 
     return Path(platformdirs.user_cache_dir("edgebench", appauthor=False))
+
+
+def state_dir() -> Path:
+    """The locks of this machine: ``EDGEBENCH_STATE_DIR``, else the user's state folder."""
+    set_by_user = os.environ.get("EDGEBENCH_STATE_DIR")
+    if set_by_user:
+        return Path(set_by_user).expanduser().resolve()
+    import platformdirs  # as above
+
+    return Path(platformdirs.user_state_dir("edgebench", appauthor=False))
 
 
 def default_database() -> Path:

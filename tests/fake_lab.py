@@ -222,6 +222,7 @@ def bare_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("EDGEBENCH_FAKE", "1")
     monkeypatch.setenv("EDGEBENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("EDGEBENCH_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("NO_COLOR", "1")
     # What is measured around a run does not matter here, and takes longer than a scripted one.
     for name, value in {"_PASSES": 1, "_TRIES": 2, "_MEMORY_BYTES": 2**20}.items():

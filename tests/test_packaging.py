@@ -86,6 +86,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel: list[str]) -> None:
         "harness/store/migrations/script.py.mako",
         "harness/store/migrations/versions/0001_first_schema.py",
         "harness/table/claims.yaml",
+        "harness/table/table.css",
         "harness/table/table.html.j2",
     ):
         assert name in code

@@ -1,6 +1,6 @@
 """The options of a llama.cpp load: names, defaults, and how each is read.
 
-Imports the standard library. Contract: names and defaults are llama-bench's, so that figures compare; an unknown
+Imports how a value is read. Contract: names and defaults are llama-bench's, so that figures compare; an unknown
 option or value is an error that names what would do.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from harness.backends._option_values import choice, positive
 
 #: Environment variable that names an RPC server: ``host:port``. No option: the machine it runs on is no setting.
 RPC_VARIABLE = "EDGEBENCH_LLAMACPP_RPC"
@@ -23,13 +25,6 @@ def _flag(text: str) -> bool:
     return text == "1"
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("a number above 0")
-    return number
-
-
 def _poll(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 100:
@@ -37,23 +32,14 @@ def _poll(text: str) -> int:
     return number
 
 
-def _choice(*words: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(" or ".join(words))
-        return text
-
-    return parse
-
-
 #: Options of `LoadSpec.options`: how each is read. The names and defaults are llama-bench's.
 _OPTIONS: Mapping[str, tuple[Callable[[str], Any], str]] = {
-    "n_batch": (_positive, "2048"),
-    "n_ubatch": (_positive, "512"),
+    "n_batch": (positive, "2048"),
+    "n_ubatch": (positive, "512"),
     "type_k": (str, "f16"),
     "type_v": (str, "f16"),
-    "flash_attn": (_choice(*FLASH_ATTENTION), "auto"),
-    "load_mode": (_choice("auto", "none", "mmap", "mlock", "mmap+mlock", "dio"), "auto"),
+    "flash_attn": (choice(*FLASH_ATTENTION), "auto"),
+    "load_mode": (choice("auto", "none", "mmap", "mlock", "mmap+mlock", "dio"), "auto"),
     "repack": (_flag, "1"),
     "swa_full": (_flag, "0"),
     "poll": (_poll, "50"),

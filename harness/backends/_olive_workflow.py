@@ -27,6 +27,7 @@ import numpy as np
 from harness.backends import _hf_checkpoint
 from harness.backends._ort_genai import CONFIG
 from harness.worker.api import Calibration, Made, MakeRequest
+from harness.worker.onnx_file import INDICES
 
 #: Raised by one whenever the same passes leave other files; part of every artifact's key.
 REVISION = 1
@@ -44,9 +45,6 @@ _PROVIDERS = {
 
 #: Initialisers that no training made: tables of the rotary embedding.
 NOT_WEIGHTS = frozenset({"cos_cache", "sin_cache"})
-
-#: ONNX element types that hold shapes, indices and booleans.
-INDICES = frozenset({"INT64", "INT32", "BOOL", "STRING"})
 
 #: Bits of the element types that share bytes; NumPy's stand-ins for them take a whole one.
 _PACKED_BITS = {

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 from harness.backends import _llamacpp_ggml as ggml
+from harness.backends._option_values import choice, positive
 from harness.backends._server_client import STALL_S, Endpoint, ServerError, completion, streams
 from harness.backends._server_command import URL, CommandServer, command_of
 from harness.backends._server_process import ServerMemory, StartedServer, reading, vocabulary
@@ -120,22 +121,6 @@ _STOPS = 4
 _LENGTH_TRIES = 8
 
 
-def _choice(*words: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(" or ".join(words))
-        return text
-
-    return parse
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("a number above 0")
-    return number
-
-
 def _seconds(text: str) -> float:
     number = float(text)
     if not 0 < number < float("inf"):
@@ -157,16 +142,16 @@ _OPTIONS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "url": (str, "running"),
     "command_env": (_own_variable, "running"),
     "model": (str, "running"),
-    "prompt": (_choice("text", "tokens"), "running"),
-    "vocab_size": (_positive, "running"),
-    "endpoint": (_choice("completions", "chat"), "running"),
-    "pid": (_positive, "running"),
+    "prompt": (choice("text", "tokens"), "running"),
+    "vocab_size": (positive, "running"),
+    "endpoint": (choice("completions", "chat"), "running"),
+    "pid": (positive, "running"),
     "api_key_env": (_own_variable, "running"),
-    "ignore_eos": (_choice("0", "1"), "running"),
+    "ignore_eos": (choice("0", "1"), "running"),
     "stall_s": (_seconds, "both"),
-    "n_batch": (_positive, "started"),
-    "n_ubatch": (_positive, "started"),
-    "flash_attn": (_choice("true", "false"), "started"),
+    "n_batch": (positive, "started"),
+    "n_ubatch": (positive, "started"),
+    "flash_attn": (choice("true", "false"), "started"),
 }
 
 

@@ -38,20 +38,57 @@ def complete_suites(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 def db_option(function: F) -> F:
     """``--db``."""
+    return database_option("--db", "Results database: a file, or an SQLAlchemy URL.")(function)
+
+
+def database_option(name: str, what: str) -> Callable[[F], F]:
+    """The option that names the results database, by this name and with this help."""
     return click.option(
-        "--db",
+        name,
         metavar="PATH|URL",
         envvar="EDGEBENCH_DB",
         default=str(default_database()),
         show_default=True,
-        help="Results database: a file, or an SQLAlchemy URL.",
+        help=what,
         shell_complete=complete_files,
-    )(function)
+    )
 
 
 def json_option(function: F) -> F:
     """``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")(function)
+
+
+def format_option(*formats: str) -> Callable[[F], F]:
+    """``--format``, by default a table for a terminal, and ``--json``, of a command that prints a table.
+
+    Args:
+        formats: of `harness.table.FORMATS`, those that the command has.
+    """
+    programs = [one for one in ("json", "csv") if one in formats]
+    people = [one for one in formats if one not in programs]
+
+    def decorate(function: F) -> F:
+        function = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")(
+            function
+        )
+        return click.option(
+            "--format",
+            "format_",
+            type=click.Choice(formats),
+            default=formats[0],
+            show_default=True,
+            help=f"For people: {', '.join(people)}. For programs: {', '.join(programs)}.",
+        )(function)
+
+    return decorate
+
+
+def output_option(function: F) -> F:
+    """``--output``, for `write_output`."""
+    return click.option(
+        "-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file."
+    )(function)
 
 
 def models_option(function: F) -> F:

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from harness.cli.common import db_option, terminal_width, write_output
+from harness.cli.common import db_option, format_option, output_option, terminal_width, write_output
 
 EPILOG = """\b
 Examples:
@@ -24,21 +24,13 @@ A side is a session's id (or its beginning), conditions as of `edgebench table -
 @click.command("compare", epilog=EPILOG)
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["table", "markdown", "csv", "json", "html", "latex"]),
-    default="table",
-    show_default=True,
-    help="For people: table, markdown, html, latex. For programs: json, csv.",
-)
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@format_option("table", "markdown", "csv", "json", "html", "latex")
 @click.option(
     "--columns", metavar="COLUMNS", help="Figures to compare. Default: speed, memory, energy, divergence."
 )
 @click.option("--where", metavar="CONDITIONS", help="Only rows for which these hold, on both sides.")
 @click.option("--with-suspect", is_flag=True, help="Figures over suspect runs too.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file.")
+@output_option
 @db_option
 def command(
     a: str,

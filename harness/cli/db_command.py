@@ -10,6 +10,7 @@ from harness.cli import report_error
 from harness.cli.common import (
     check_kept,
     complete_files,
+    database_option,
     db_option,
     json_option,
     print_json,
@@ -19,7 +20,6 @@ from harness.cli.common import (
 )
 from harness.cli.db_datasette import command as datasette_command
 from harness.errors import EdgebenchError
-from harness.paths import default_database
 from harness.safe_text import printable
 
 EPILOG = """\b
@@ -144,15 +144,7 @@ def upgrade(db: str) -> None:
 
 @command.command("merge")
 @click.argument("sources", nargs=-1, required=True, metavar="DATABASE...", shell_complete=complete_files)
-@click.option(
-    "--into",
-    metavar="PATH|URL",
-    envvar="EDGEBENCH_DB",
-    default=str(default_database()),
-    show_default=True,
-    help="The database that takes them in; made where it does not exist.",
-    shell_complete=complete_files,
-)
+@database_option("--into", "The database that takes them in; made where it does not exist.")
 @json_option
 def merge_databases(sources: tuple[str, ...], into: str, as_json: bool) -> None:
     """Take in everything that each DATABASE holds: files, or SQLAlchemy URLs.

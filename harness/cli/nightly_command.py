@@ -161,7 +161,7 @@ def command(
     wish = Wish(request, budget, upgrade, cool_below, resume)
     terminate_like_interrupt()
     check_cache()
-    with only_night(cache_dir()), Store.open(db) as store:
+    with only_night(), Store.open(db) as store:
         if store.upgraded:
             tell(store.upgraded)
         progress = progress_for(quiet=quiet or as_json)

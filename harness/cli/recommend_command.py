@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import db_option, terminal_width, write_output
+from harness.cli.common import db_option, format_option, output_option, terminal_width, write_output
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,12 +60,8 @@ Examples:
 )  # fmt: skip
 @click.option("--with-suspect", is_flag=True, help="Rows of which all runs are suspect may be chosen too.")
 @click.option("--matrix", is_flag=True, help="Print the framework selection matrix instead: platform x need.")
-@click.option(
-    "--format", "format_", type=click.Choice(["table", "markdown", "html", "latex", "json"]), default="table",
-    show_default=True, help="For people: table, markdown, html, latex. For programs: json.",
-)  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file.")
+@format_option("table", "markdown", "html", "latex", "json")
+@output_option
 @db_option
 def command(
     max_memory: str | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import db_option, terminal_width, write_output
+from harness.cli.common import db_option, format_option, output_option, terminal_width, write_output
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,15 +28,7 @@ Examples:
 
 
 @click.command("table", epilog=EPILOG)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["table", "markdown", "csv", "json", "html", "latex"]),
-    default="table",
-    show_default=True,
-    help="For people: table, markdown, html, latex. For programs: json, csv.",
-)
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@format_option("table", "markdown", "csv", "json", "html", "latex")
 @click.option(
     "--session", metavar="ID", help="A session's id or the beginning of one. Default: the newest one."
 )
@@ -56,7 +48,7 @@ Examples:
     help="For each figure: definition, arithmetic, runs and samples, and where they come from. "
     "With --format table, markdown or json.",
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file.")
+@output_option
 @db_option
 def command(
     format_: str,

@@ -12,17 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness import __version__
 from harness.errors import EdgebenchError
 from harness.exchange import values
+from harness.exchange.header import MARK, header, schema_of
 from harness.exchange.reading import Reader
 from harness.exchange.shape import Shape, TableShape
 from harness.exchange.values import Row
 from harness.files import Progress, sync_file
-from harness.store import schema
 
-#: Key of the first line; its value is the version of this format.
-MARK = "edgebench_export"
+#: Of this format, as the first line says it.
 VERSION = 1
 #: A line that is longer is nothing that this program wrote.
 LONGEST_LINE_BYTES = 256 * 2**20
@@ -39,7 +37,7 @@ def write_lines(reader: Reader, target: Path, progress: Progress) -> dict[str, i
             file.write(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
             file.write("\n")
 
-        line({MARK: VERSION, "edgebench_version": __version__, "schema": schema.newest()})
+        line(header(VERSION))
         for shape in reader.shape:
             counts[shape.name] = 0
             for rows in reader.rows(shape):
@@ -70,18 +68,12 @@ class LinesReader:
         self._path = path
         self._number = 0
         self._lines = self._read()
-        header = next(self._lines, None)
-        if not isinstance(header, dict) or MARK not in header:
+        told = next(self._lines, None)
+        if not isinstance(told, dict) or MARK not in told:
             raise self._wrong("it is no export of edgebench")
-        version, revision = header.get("edgebench_version"), header.get("schema")
-        if not isinstance(revision, str):
+        if not isinstance(told.get("schema"), str):
             raise self._wrong("it names no schema")
-        if header[MARK] != VERSION or revision not in schema.REVISIONS:
-            raise EdgebenchError(
-                f"{path} was written by edgebench {version} (schema {revision}), which this version cannot read",
-                next_step="pip install --upgrade edgebench",
-            )
-        self.schema = revision
+        self.schema = schema_of(told, VERSION, path)
 
     def rows(self, shape: Shape) -> Iterator[tuple[TableShape, Row]]:
         """Every row with its table.

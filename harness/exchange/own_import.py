@@ -16,10 +16,11 @@ from pathlib import Path
 from sqlalchemy import Connection, MetaData
 
 from harness.exchange import merging
-from harness.exchange.json_lines import MARK, LinesReader
+from harness.exchange.header import MARK
+from harness.exchange.json_lines import LinesReader
 from harness.exchange.reading import ROWS_AT_ONCE, Reader
 from harness.exchange.shape import Shape, TableShape
-from harness.exchange.source import opened
+from harness.exchange.source import SHAPE, opened
 from harness.exchange.tabular_reading import TablesReader, is_tabular
 from harness.exchange.values import Row
 from harness.exchange.writing import Writer
@@ -87,13 +88,18 @@ def _fill(place: engine.Place, lines: LinesReader | TablesReader, name: str) -> 
     try:
         schema.make_at(temporary, place, lines.schema)
         with engine.writing(temporary, place) as connection:
-            metadata = MetaData()
-            metadata.reflect(connection)
-            shape = Shape(metadata)
+            shape = SHAPE if lines.schema == schema.newest() else _found(connection)
             for _, some in groupby(lines.rows(shape), key=lambda one: one[0].name):
                 _insert(connection, place, shape, some, name)
     finally:
         temporary.dispose()
+
+
+def _found(connection: Connection) -> Shape:
+    """The shape of an older schema, of which this program has no models."""
+    metadata = MetaData()
+    metadata.reflect(connection)
+    return Shape(metadata)
 
 
 def _insert(

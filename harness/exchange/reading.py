@@ -83,7 +83,6 @@ class Reader:
         self.shape = shape
         self.selection = selection
         self._names = {name: self._local_names(name) for name in shape.local if name != "run"}
-        self._selects = {one.name: self._select(one) for one in shape}
 
     # -- what there is ------------------------------------------------------------------------------------------
 
@@ -143,7 +142,7 @@ class Reader:
 
     def shared(self, shape: TableShape) -> Iterator[list[Row]]:
         """The rows of a table that belong to no session, or may belong to none, in the order of their keys."""
-        query = self._selects[shape.name]
+        query = self._select(shape)
         wanted = self.selection.shared.get(shape.name)
         columns = [shape.fields[place].column for place in shape.key]
         if wanted is None:
@@ -170,7 +169,7 @@ class Reader:
             if len(columns) == 1
             else tuple_(*columns).in_(list(keys))
         )
-        rows = self._fetched(shape, self._selects[shape.name].where(chosen))
+        rows = self._fetched(shape, self._select(shape).where(chosen))
         return {shape.key_of(row): row for row in rows}
 
     def of_sessions(self, shape: TableShape, sessions: Sequence[str]) -> list[Row]:
@@ -179,7 +178,7 @@ class Reader:
         assert shape.owner is not None
         whole = self.selection.sessions
         wanted = [one for one in sessions if shape.name == "session" or whole is None or one in whole]
-        query = self._selects[shape.name].where(shape.fields[shape.owner].column.in_(wanted))
+        query = self._select(shape).where(shape.fields[shape.owner].column.in_(wanted))
         rows = self._fetched(shape, query)
         if self.selection.cells is not None and "cell_id" in shape.names:
             place, cells = shape.at("cell_id"), self.selection.cells
@@ -193,7 +192,7 @@ class Reader:
         places = {run_id: place for place, (run_id, _) in enumerate(runs)}
         table = self.shape["run"].table
         owner = table.c.key if shape.name == "run" else shape.fields[shape.owner].column
-        query = self._selects[shape.name].where(owner.in_([key for _, key in runs]))
+        query = self._select(shape).where(owner.in_([key for _, key in runs]))
         ids = {key: run_id for run_id, key in runs}
         rows = self._fetched(shape, query, ids)
         at = shape.owner
@@ -235,6 +234,13 @@ class Reader:
 
     def _select(self, shape: TableShape) -> Select[Any]:
         """The fields; then the keys that the joined ids stand for, to see what refers to nothing."""
+        # Readers are made for a few tables and a few rows: making it takes longer than using it there.
+        which = (shape.name, self.connection.dialect.name)
+        if which not in self.shape.selects:
+            self.shape.selects[which] = self._made_select(shape)
+        return self.shape.selects[which]
+
+    def _made_select(self, shape: TableShape) -> Select[Any]:
         runs = self.shape["run"].table
         source: Any = shape.table
         columns: list[Any] = []

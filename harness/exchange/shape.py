@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import (
     JSON,
@@ -25,6 +25,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.sql import Select
 
 #: About the file and the program that wrote it; no facts.
 OF_THE_FILE = frozenset({"schema_revision", "alembic_version"})
@@ -103,10 +104,15 @@ class TableShape:
 
 
 class Shape:
-    """All tables of a schema as they travel, parents first. Iterate over it for its tables."""
+    """All tables of a schema as they travel, parents first. Iterate over it for its tables.
+
+    Attributes:
+        selects: by table and dialect, what reads its portable rows; filled by readers, of which there are many.
+    """
 
     def __init__(self, metadata: MetaData) -> None:
         self.metadata = metadata
+        self.selects: dict[tuple[str, str], Select[Any]] = {}
         self._tables = [one for one in metadata.sorted_tables if one.name not in OF_THE_FILE]
         #: Table -> the column that names a row everywhere, where its primary key is local to a file.
         self.local = {one.name: _name_beside(one) for one in self._tables if _has_local_key(one)}

@@ -23,6 +23,7 @@ from typing import Any
 from harness import __version__
 from harness.errors import EdgebenchError
 from harness.exchange.flat import Part
+from harness.exchange.header import header
 from harness.exchange.shape import Kind
 from harness.exchange.values import Row
 from harness.files import Progress, sync_file, sync_folder
@@ -31,8 +32,7 @@ from harness.store import schema
 
 #: What the folder says of itself.
 ABOUT = "export.json"
-#: Key in it; its value is the version of this form. In the first, CSV did not tell an empty text from a missing one.
-MARK = "edgebench_export"
+#: Of this form, as it says. In the first, CSV did not tell an empty text from a missing one.
 VERSION = 2
 # Parquet's row groups: large enough to compress, small enough for any machine.
 _ROWS_AT_ONCE = 50_000
@@ -69,7 +69,7 @@ def write(
             sync_file(path)
             names.append(path.name)
             progress(f"{table.name}: {counts[table.name]:,} rows")
-        about = {MARK: VERSION, "edgebench_version": __version__, "schema": schema.newest(), "rows": counts}
+        about = {**header(VERSION), "rows": counts}
         (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8", newline="\n")
         sync_folder(folder)
         if zipped:

@@ -22,10 +22,10 @@ from typing import IO, Any
 
 from harness.errors import EdgebenchError
 from harness.exchange import values
+from harness.exchange.header import schema_of
 from harness.exchange.shape import Kind, Shape, TableShape
-from harness.exchange.tabular import ABOUT, MARK, VERSION, check_parquet
+from harness.exchange.tabular import ABOUT, VERSION, check_parquet
 from harness.exchange.values import Row
-from harness.store import schema
 
 #: A cell that is longer is nothing that this program wrote.
 LONGEST_CELL = 256 * 2**20
@@ -74,14 +74,8 @@ class TablesReader:
             raise self._wrong(ABOUT, f"it is no JSON: {error}") from None
         if not isinstance(about, dict) or not isinstance(about.get("rows"), dict):
             raise self._wrong(ABOUT, "it does not say which tables there are")
-        version, revision = about.get("edgebench_version"), about.get("schema")
-        if about.get(MARK) != VERSION or revision not in schema.REVISIONS:
-            raise EdgebenchError(
-                f"{path} was written by edgebench {version} (schema {revision}), which this version cannot read",
-                next_step="pip install --upgrade edgebench, or export again with the version that wrote it, to a "
-                "file that ends in .jsonl or .db",
-            )
-        self.schema = str(revision)
+        again = ", or export again with the version that wrote it, to a file that ends in .jsonl or .db"
+        self.schema = schema_of(about, VERSION, path, otherwise=again)
         self._counts: Mapping[str, Any] = about["rows"]
         self._format = "csv" if self._has("session.csv") else "parquet"
         if self._format == "parquet":

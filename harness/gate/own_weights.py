@@ -17,14 +17,14 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from harness.backends._olive_workflow import INDICES, NOT_WEIGHTS
+from harness.backends._olive_workflow import NOT_WEIGHTS
 from harness.backends._openvino_convert import ENTRY as OPENVINO
 from harness.backends._openvino_convert import NOT_WEIGHTS as OPENVINO_NOT_WEIGHTS
 from harness.backends._ort_genai import CONFIG as GENAI
 from harness.backends._qnn_artifact import FORMAT as QNN_FORMAT
 from harness.errors import UsageError
 from harness.model import check_gguf
-from harness.model.onnx_header import OnnxError, onnx_tensors
+from harness.worker.onnx_file import INDICES, OnnxError, onnx_tensors
 
 #: Weights outside of the initialisers are not counted; beyond this share of the others the count would mislead. Half of
 #: the margin of bits per weight.
@@ -135,7 +135,7 @@ def _onnx_bytes(graph: Path) -> int | str:
     for one in onnx_tensors(graph):
         if one.size_bytes is None or one.kind in INDICES or one.name in NOT_WEIGHTS:
             continue
-        if one.initializer:
+        if one.place == "graph":
             counted += one.size_bytes
         else:
             aside += one.size_bytes
@@ -161,7 +161,7 @@ def _qnn_bytes(folder: Path) -> int | str:
         if kind == np.float16:
             # The graph keeps four bytes of a weight, of which the NPU computes with two.
             return rows + 2 * sum(
-                one.elements for one in onnx_tensors(folder / "block.onnx") if one.initializer
+                one.elements for one in onnx_tensors(folder / "block.onnx") if one.place == "graph"
             )
         return rows + scale + (folder / "weights.data").stat().st_size
     except OnnxError as error:

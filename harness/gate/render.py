@@ -60,14 +60,18 @@ def _notes(document: Document) -> list[tuple[str, str | None]]:
     """What stands below the table, each with the page of the site that it is about."""
     sides = []
     for name, side in document["sides"].items():
-        where = f" (edgebench show {side['session']})" if side["session"] else ""
+        shown = [f"edgebench show {side['session']}"] if side["session"] else []
+        if side.get("again"):
+            shown.append(f"measured again: edgebench show {side['again']}")
+        where = f" ({'; '.join(shown)})" if shown else ""
         sides.append((f"{name}: {side['text']}{where}", side.get("url")))
     notes = []
     if "gate" in document:
         notes.append(f"kept: edgebench show {document['gate']}")
     discarded = sum(one["discarded"] for one in document["cells"])
     if discarded:
-        notes.append(f"{discarded} pairs were left out because something could have spoiled a run of them")
+        told = "1 pair was" if discarded == 1 else f"{discarded} pairs were"
+        notes.append(f"{told} left out because something could have spoiled a run of them")
     notes += [f"not compared: {one}" for one in document["lonely"]]
     notes += [f"this machine: {one}" for one in document["advice"]]
     notes += document.get("notes", ())

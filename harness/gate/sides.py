@@ -23,6 +23,7 @@ from harness.environment import Override
 from harness.environment.releases import settled
 from harness.errors import EdgebenchError, UsageError
 from harness.gate.own_artifact import with_artifact
+from harness.git import git
 from harness.runner.front import Plan, Request, make_plan
 from harness.suite import Cell, PlannedCell
 from harness.suite.options import merged_options, options_of
@@ -374,20 +375,7 @@ def _run_long(command: Sequence[str], folder: Path | str, what: str) -> subproce
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """What git prints, None where it fails or is not there."""
-    try:
-        answer = subprocess.run(
-            ["git", *words],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
+    return git(*words, folder=folder, timeout_s=120)
 
 
 def settle(side: Side, tell: Callable[[str], None]) -> Side:

@@ -21,6 +21,7 @@ from harness.errors import EdgebenchError, UsageError
 from harness.files import exclusive_now
 from harness.history.alerts import Look, look
 from harness.machine import describe_machine, describe_session_state
+from harness.machine.locks import lock_path
 from harness.nightly.candidates import candidates
 from harness.nightly.pace import Cooled, NightPace, temperatures
 from harness.nightly.planner import Choice, choose
@@ -92,14 +93,15 @@ class Night:
 
 
 @contextmanager
-def only_night(cache_dir: Path) -> Iterator[None]:
+def only_night() -> Iterator[None]:
     """This machine's one night; free again as soon as the process is dead.
 
     Raises:
         UsageError: another one is under way.
     """
-    about = cache_dir / "nightly.running"
-    with exclusive_now(cache_dir / "nightly.lock") as is_ours:
+    lock = lock_path("nightly")
+    about = lock.with_suffix(".running")
+    with exclusive_now(lock) as is_ours:
         if not is_ours:
             told = about.read_text(encoding="utf-8").strip() if about.is_file() else "another process"
             raise UsageError(

@@ -7,9 +7,7 @@ sees no picture reads the same figures in a table; texts of a database are escap
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 import html
 import json
 import re
@@ -17,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.page_policy import page_policy
 from harness.plot.drawn import Drawn, Figures
 from harness.plot.palette import DARK_CONFIG, ON_DARK
 from harness.safe_text import printable, printable_values
@@ -181,21 +180,16 @@ def page_of(spec: Mapping[str, Any], title: str) -> str:
     """A page of one plot, under the same policy as the site's."""
     script = vega_script()
     style = f":root {{ color-scheme: light dark; }}\n{PLOT_STYLE}"
-    allowed = [_hash(one) for one in (script, style)]
+    policy = page_policy([style], [script])
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; script-src {allowed[0]}; '
-        f"style-src {allowed[1]}; img-src data:; base-uri 'none'; form-action 'none'\">\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{_text(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
         '<figure class="plot"><div class="scroll"><div id="plot-plot"></div></div></figure>\n'
         f'<script type="application/json" class="plot" id="plot">{json_in_page(spec)}</script>\n'
         f"<script>{script}</script>\n</body>\n</html>\n"
     )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _spec(drawn: Drawn) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from harness.errors import EdgebenchError
 from harness.frameworks import framework
 from harness.machine import describe_session_state
 from harness.machine.bench import MachineBench, measure
+from harness.machine.locks import lock_path
 from harness.store.records import MachineBenchRecord
 
 #: Which columns a reason of the bench belongs to.
@@ -44,15 +45,14 @@ def bench_machine(cache_dir: Path, say: Callable[[str], None]) -> MachineBench:
     """Measure this machine; waits for a session that is measuring.
 
     Args:
-        cache_dir: where the environments and the measuring lock are.
+        cache_dir: where the environments are.
         say: told of each step as it begins.
 
     Raises:
         EdgebenchError: a kernel did not run.
     """
     python, reason = int8_python(cache_dir)
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(cache_dir / "measuring.lock")
+    lock = FileLock(lock_path("measuring"))
     try:
         lock.acquire(timeout=1)
     except Timeout:

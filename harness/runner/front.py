@@ -8,7 +8,6 @@ when the process is killed.
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +22,7 @@ from harness.artifact import Adopted
 from harness.environment import Override, check_overrides
 from harness.errors import EdgebenchError, UsageError
 from harness.frameworks import FrameworkEntry, framework, frameworks
+from harness.git import git
 from harness.machine import describe_machine, describe_session_state, host, physical_cores
 from harness.model import Model
 from harness.model.checked_yaml import parse_yaml
@@ -356,18 +356,7 @@ def record_machine(store: Store) -> str:
 
 def _commit() -> str | None:
     """Commit of the working folder: what was under test when a project runs edgebench in its own checkout."""
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None if answer.returncode == 0 else None
+    return git("rev-parse", "HEAD", timeout_s=5) or None
 
 
 def newest_session_here(store: Store, title: str) -> str | None:

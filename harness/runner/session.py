@@ -19,6 +19,7 @@ from filelock import FileLock
 from harness.errors import EdgebenchError
 from harness.files import disk_is_full, sync_folder
 from harness.machine import RunWatch
+from harness.machine.locks import lock_path
 from harness.machine.throttle import GpuClocks
 from harness.runner.calibrate import calibrate
 from harness.runner.catalogue import Catalogue, Ready, cell_record
@@ -121,7 +122,7 @@ class SessionRunner:
         store: the database.
         workshop: makes environments and artifacts.
         catalogue: writes down what was made.
-        cache_dir: where reference log-probabilities and the measuring lock are kept.
+        cache_dir: where reference log-probabilities are kept.
         progress: the display.
         expectation: how long runs take.
         pace: asked between runs; None: nothing holds the session up or ends it early.
@@ -160,7 +161,7 @@ class SessionRunner:
         self._outcomes = {cell_id: dict(job.outcomes.get(cell_id, {})) for cell_id in self._rules}
         self._references: dict[tuple[str, str], ReferenceScore | EdgebenchError] = {}
         cache_dir.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(cache_dir / "measuring.lock")
+        self._lock = FileLock(lock_path("measuring"))
 
     @property
     def failures(self) -> Mapping[str, str]:

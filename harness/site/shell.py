@@ -1,4 +1,4 @@
-"""What every page shares: template, style, scripts, the content-security policy, and how a page is written.
+"""What every page shares: template, style, scripts, and how a page is written.
 
 Owns `Shell` and `Folder`. Imports Jinja. Contract: whatever a template shows is escaped, and control characters are
 made visible; a page's policy lets nothing load and nothing run but the styles and scripts that stand in it, by their
@@ -7,11 +7,9 @@ hashes; a page is written whole or not at all.
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from harness import __version__
 from harness.errors import EdgebenchError
 from harness.files import write_atomically
 from harness.names import safe_path
+from harness.page_policy import page_policy
 from harness.safe_text import printable
 
 _HERE = Path(__file__).parent
@@ -40,18 +39,6 @@ def asset(name: str) -> str:
 def _shown(value: Any) -> Any:
     """Words of a database from elsewhere are shown, not obeyed: here for every template."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def policy(styles: Iterable[str], scripts: Iterable[str]) -> str:
-    """The content-security policy of a page that holds these styles and scripts and nothing else."""
-    allowed = {"script-src": [_hash(one) for one in scripts], "style-src": [_hash(one) for one in styles]}
-    none = "'none'"
-    parts = [f"default-src {none}", *(f"{name} {' '.join(found) or none}" for name, found in allowed.items())]
-    return "; ".join([*parts, "img-src data:", f"base-uri {none}", f"form-action {none}"])
 
 
 #: What every page leads to: path from the site's root, and name.
@@ -121,7 +108,7 @@ class Shell:
             # Ours, and hashed: neither a style nor a script holds anything of a database.
             styles=[Markup(one) for one in used],
             scripts=[Markup(one) for one in scripts],
-            policy=policy(used, scripts),
+            policy=page_policy(used, scripts),
             version=__version__,
             **values,
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Column, Connection, Row, select
 
 from harness.store import traces
 from harness.store.evaluation_records import EvaluationRecord, TaskHoleRecord
@@ -153,15 +153,21 @@ def evaluation_facts(connection: Connection, run_keys: Iterable[int]) -> dict[in
 
 def find_evaluation(connection: Connection, evaluation_key: str) -> EvaluationFacts | None:
     """The newest evaluation under a key from a run that is ok."""
-    evaluations, runs = table("evaluation"), table("run")
-    key = connection.execute(
-        select(evaluations.c.run_key)
-        .join(runs, runs.c.key == evaluations.c.run_key)
-        .where(evaluations.c.evaluation_key == evaluation_key, runs.c.status == "ok")
+    key = newest_ok(connection, table("evaluation").c.evaluation_key, evaluation_key)
+    return None if key is None else evaluation_facts(connection, [key])[key]
+
+
+def newest_ok(connection: Connection, column: Column[Any], value: str) -> int | None:
+    """The key of the newest run that is ok and has a row with a value in this column; None where there is none."""
+    runs = table("run")
+    key: int | None = connection.execute(
+        select(runs.c.key)
+        .join(column.table, column.table.c.run_key == runs.c.key)
+        .where(column == value, runs.c.status == "ok")
         .order_by(runs.c.started_at.desc(), runs.c.id)
         .limit(1)
     ).scalar()
-    return None if key is None else evaluation_facts(connection, [key])[key]
+    return key
 
 
 def described(connection: Connection, key: int) -> dict[str, Any] | None:

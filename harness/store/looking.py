@@ -192,14 +192,7 @@ def cells(connection: Connection, ids: Collection[str]) -> dict[str, records.Cel
 
 def find_score(connection: Connection, scoring_key: str) -> facts.ScoreFacts | None:
     """The newest score under a key from a run that is ok."""
-    scores, runs = table("score"), table("run")
-    key = connection.execute(
-        select(scores.c.run_key)
-        .join(runs, runs.c.key == scores.c.run_key)
-        .where(scores.c.scoring_key == scoring_key, runs.c.status == "ok")
-        .order_by(runs.c.started_at.desc(), runs.c.id)
-        .limit(1)
-    ).scalar()
+    key = evaluations.newest_ok(connection, table("score").c.scoring_key, scoring_key)
     return None if key is None else facts.score_facts(connection, [key])[key]
 
 

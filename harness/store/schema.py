@@ -240,23 +240,28 @@ def _version(told: object) -> str | None:
 
 
 def _create(engine: Engine, place: Place) -> None:
-    """Makes all tables and views in one transaction; the tests hold this equal to what the migrations make."""
+    """Makes all tables and views in one transaction."""
     keep_journal(engine, place)
     try:
         with writing(engine, place) as connection:
             if _classify(connection, place).state is State.CURRENT:
                 return  # another process was faster
-            metadata.create_all(connection, checkfirst=False)
-            views.create(connection)
-            connection.execute(text(_VERSION_TABLE))
-            connection.execute(
-                text("INSERT INTO alembic_version (version_num) VALUES (:revision)"), {"revision": newest()}
-            )
+            _make_newest(connection)
             _note_revisions(connection)
     except DBAPIError:
         # A server does not make others wait for new tables: whoever comes second finds them made.
         if _look(engine, place).state is not State.CURRENT:
             raise
+
+
+def _make_newest(connection: Connection) -> None:
+    """Makes the tables and views of the newest revision; the tests hold this equal to what the migrations make."""
+    metadata.create_all(connection, checkfirst=False)
+    views.create(connection)
+    connection.execute(text(_VERSION_TABLE))
+    connection.execute(
+        text("INSERT INTO alembic_version (version_num) VALUES (:revision)"), {"revision": newest()}
+    )
 
 
 def _migrations() -> Config:
@@ -372,11 +377,15 @@ def copy_compact(place: Place, target: Path) -> None:
 
 
 def make_at(engine: Engine, place: Place, revision: str) -> None:
-    """Makes the tables of an older (or the newest) revision in a new database, by the migrations.
+    """Makes the tables of a revision in a new database: the newest one's at once, an older one's by the migrations.
 
     Raises:
         EdgebenchError: it cannot be written.
     """
+    if revision == newest():
+        with writing(engine, place) as connection:
+            _make_newest(connection)
+        return
     from alembic import command
 
     config = _migrations()

@@ -13,18 +13,21 @@ from onnx import TensorProto, helper, numpy_helper
 
 from harness.backends import _olive_workflow as workflow
 from harness.backends import _onnx_graph
+from harness.worker.onnx_file import ELEMENT_TYPES, INDICES
 
 KINDS = {number: name for name, number in TensorProto.DataType.items() if name != "UNDEFINED"}
 
 
 def compare_types() -> None:
-    """Every element type of the package is a weight's or none, and takes as many bits as its values do."""
-    assert KINDS.keys() == _onnx_graph.ELEMENT_BITS.keys() | _onnx_graph.INDICES, KINDS
-    assert {KINDS[number] for number in _onnx_graph.INDICES} == workflow.INDICES
-    for number, bits in _onnx_graph.ELEMENT_BITS.items():
+    """Every element type of the package is known, and one of a weight takes as many bits as its values do."""
+    assert {number: name for number, (name, _) in ELEMENT_TYPES.items()} == KINDS
+    for number, (name, bits) in ELEMENT_TYPES.items():
+        if name in INDICES:
+            continue
+        assert bits is not None
         values = np.zeros(16, helper.tensor_dtype_to_np_dtype(number))
         tensor = numpy_helper.from_array(values, "x")
-        assert (tensor.data_type, 8 * len(tensor.raw_data)) == (number, 16 * bits), KINDS[number]
+        assert (tensor.data_type, 8 * len(tensor.raw_data)) == (number, 16 * bits), name
 
 
 def weight(name: str, *dims: int) -> Any:

@@ -21,13 +21,13 @@ from harness.backends.olive import Olive
 from harness.frameworks import frameworks
 from harness.gate.own_weights import weight_bytes
 from harness.model import load_models
-from harness.model.onnx_header import ELEMENT_TYPES
 from harness.paths import cache_dir
 from harness.runner.process import WorkerProcess, WorkerRefused
 from harness.runner.progress import QuietProgress
 from harness.runner.setup import Workshop
 from harness.worker.api import LoadSpec, MakeRequest, Recipe
 from harness.worker.bodies import to_body
+from harness.worker.onnx_file import ELEMENT_TYPES
 from harness.worker.synthetic import SyntheticModel, pool, row_order
 
 pytestmark = pytest.mark.framework("olive")

@@ -5,43 +5,29 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx_bytes as wire
 import pytest
+from onnx_bytes import FLOAT, INT64, UINT4, UINT8, message, number
 
 from harness.backends import _onnx_graph
 from harness.backends.directml import DirectML
 from harness.backends.olive import Olive
 
-FLOAT, UINT8, INT64, UINT4 = 1, 2, 7, 21
 
-
-def number(field: int, value: int) -> bytes:
-    return varint(field << 3) + varint(value)
-
-
-def varint(value: int) -> bytes:
-    made = bytearray()
-    while value >= 0x80:
-        made.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*made, value])
-
-
-def message(field: int, content: bytes | str) -> bytes:
-    body = content.encode() if isinstance(content, str) else content
-    return varint(field << 3 | 2) + varint(len(body)) + body
-
-
-def tensor(name: str, kind: int, *dims: int, packed: bool = False, data: bytes = b"") -> bytes:
-    shape = message(1, b"".join(map(varint, dims))) if packed else b"".join(number(1, dim) for dim in dims)
-    return message(5, shape + number(2, kind) + message(9, data) + message(8, name))
+def tensor(name: str, kind: int, *dims: int) -> bytes:
+    """An initialiser of a graph, without its bytes."""
+    return message(5, wire.tensor(name, kind, dims))
 
 
 def node(operator: str, *inputs: str, branch: bytes = b"") -> bytes:
-    attribute = message(5, message(1, "then_branch") + message(6, branch)) if branch else b""
-    return message(1, b"".join(message(1, name) for name in inputs) + message(4, operator) + attribute)
+    """A node of a graph, perhaps with a graph of its own."""
+    attribute = message(5, message(1, b"then_branch") + message(6, branch)) if branch else b""
+    names = b"".join(message(1, name.encode()) for name in inputs)
+    return message(1, names + message(4, operator.encode()) + attribute)
 
 
 def write(path: Path, *parts: bytes) -> Path:
+    """A file of a graph of these parts."""
     # The version in front, the operator sets behind: fields that are none of ours.
     path.write_bytes(number(1, 10) + message(7, b"".join(parts)) + message(8, number(2, 21)))
     return path
@@ -64,7 +50,7 @@ LOOK_UP, PROJECTION = node("Gather", "table", "ids"), node("MatMul", "hidden", "
         # Of a look-up, the indices are read.
         ((TABLE, node("Gather", "hidden", "table")), set()),
         # A table whose rows are used outside is the graph's answer.
-        ((TABLE, message(12, message(1, "table"))), set()),
+        ((TABLE, message(12, message(1, b"table"))), set()),
         ((TABLE, HEAD, node("If", "flag", branch=PROJECTION), LOOK_UP), {"table"}),
         ((TABLE, node("If", "flag", branch=TABLE + LOOK_UP)), {"table"}),
     ],
@@ -98,20 +84,20 @@ def test_shapes_and_what_the_caller_leaves_out_are_no_weights(tmp_path: Path) ->
 
 
 def test_dimensions_may_be_packed_and_tensors_lie_in_the_file(tmp_path: Path) -> None:
-    part = tensor("table", FLOAT, 300, 8, packed=True, data=bytes(9600))
+    part = message(5, wire.tensor("table", FLOAT, [300, 8], raw=bytes(9600), packed_dims=True))
     assert _onnx_graph.read_weights(write(tmp_path / "model.onnx", part)).bytes == {"table": 9600}
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "empty file"),
+        (b"", "no graph"),
         (b"no graph at all", "no protobuf"),
-        (number(1, 10), "no ONNX model"),
-        (message(7, TABLE)[:-1], "ends behind what it is in"),
-        (message(7, b"\x0f"), "wire type 7"),
-        (message(7, b"\xff" * 12), "too long"),
-        (message(7, b"\xff"), "does not end"),
+        (number(1, 10), "no graph"),
+        (message(7, TABLE)[:-1], "ends inside what begins at"),
+        (message(7, b"\x0f"), "no protobuf"),
+        (message(7, b"\xff" * 12), "more than ten bytes"),
+        (message(7, b"\xff"), "ends inside a number"),
         (message(7, tensor("odd", 99, 2)), "unknown type 99"),
         (message(7, message(5, message(8, b"\xff\xfe") + number(2, FLOAT))), "decode"),
     ],
@@ -127,7 +113,7 @@ def test_graphs_within_graphs_have_an_end(tmp_path: Path) -> None:
     inner = LOOK_UP
     for _ in range(40):
         inner = node("If", "flag", branch=inner)
-    with pytest.raises(ValueError, match="no end"):
+    with pytest.raises(ValueError, match="nested too deeply"):
         _onnx_graph.read_weights(write(tmp_path / "model.onnx", inner))
 
 

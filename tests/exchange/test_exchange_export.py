@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from small_databases import CELL, MOST_RUNS, OTHER, Night, contents, make_database
 
 from harness.errors import EdgebenchError, UsageError
-from harness.exchange import export, merging, own_import, tabular, values
+from harness.exchange import export, header, merging, own_import, tabular, values
 from harness.exchange.choosing import ALL, Wish
 from harness.exchange.shape import TableShape
 from harness.exchange.source import SHAPE, opened
@@ -460,8 +460,10 @@ def test_tables_without_a_sound_description_are_refused(source: Path, tmp_path: 
     for content, words in (
         ("{", "no JSON"),
         ("[]", "which tables"),
-        (json.dumps({**told, tabular.MARK: 1}), "cannot read"),
+        (json.dumps({**told, header.MARK: 1}), "cannot read"),
         (json.dumps({**told, "schema": "9999"}), "cannot read"),
+        (json.dumps({**told, "schema": ["0017"]}), "cannot read"),
+        (json.dumps({key: value for key, value in told.items() if key != "schema"}), "cannot read"),
     ):
         about.write_text(content, encoding="utf-8")
         with (

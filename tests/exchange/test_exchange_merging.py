@@ -15,11 +15,14 @@ import make_store_records as make
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from old_databases import restore
+from old_databases import migrated, restore
 from small_databases import MOST_RUNS, STATES, Lab, Night, contents, joined, make_database
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 from harness.errors import EdgebenchError, UsageError
 from harness.exchange import merging, rules, writing
+from harness.exchange.own_import import _found
 from harness.exchange.shape import Shape
 from harness.exchange.source import SHAPE, opened
 from harness.store import Store
@@ -104,6 +107,37 @@ def test_every_table_is_merged(source: Path, tmp_path: Path) -> None:
     assert [name for name, found in rows.items() if not found] == []
     assert dict(outcome.added) == {name: len(found) for name, found in rows.items()}
     assert set(rows) | {"schema_revision"} == set(metadata.tables)
+
+
+def test_what_travels_is_the_same_by_the_models_and_by_a_file(tmp_path: Path) -> None:
+    """Rows of the newest schema are read by the models; those of an older one by the file that its migrations made."""
+
+    def told(shape: Shape) -> list[object]:
+        # Columns that a migration added stand last in a file, and rows travel by the names of theirs.
+        return [
+            (
+                one.name,
+                one.level,
+                [one.names[place] for place in (*one.key, *([] if one.owner is None else [one.owner]))],
+                str(shape.local.get(one.name)),
+                sorted(
+                    (
+                        each.name,
+                        str(each.column),
+                        each.kind,
+                        each.nullable,
+                        str(each.stands_for),
+                        str(each.refers_to),
+                    )
+                    for each in one.fields
+                ),
+            )
+            for one in shape
+        ]
+
+    engine = create_engine(f"sqlite:///{migrated(tmp_path / 'migrated.db')}", poolclass=NullPool)
+    with engine.connect() as connection:
+        assert told(_found(connection)) == told(SHAPE)
 
 
 def test_every_table_has_its_place() -> None:

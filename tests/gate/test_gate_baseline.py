@@ -391,9 +391,8 @@ def test_a_rule_repeats_the_runs_of_a_baselines_head_and_none_those_of_pairs(bar
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
-def test_a_much_slower_head_fails_against_three_stored_sessions(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def three_nights_and_a_slow_head(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lab with three stored sessions, whose framework has become fifteen times slower since."""
     monkeypatch.setattr("harness.runner.record.verdict", lambda _window, **_: ("ok", []))
     small = SUITE.replace("runs: 2", "runs: 2\nrepetitions: 1\nwarmups: 0").replace("[fp16, int4]", "fp16")
     lab.suite(small)
@@ -401,6 +400,12 @@ def test_a_much_slower_head_fails_against_three_stored_sessions(
     for _ in range(3):
         assert lab.run("run", "fake.yaml", "--runs", "1", "-q").status == 0
     lab.script({"decode": [{"do": "wait", "seconds": 0.3}]})
+
+
+def test_a_much_slower_head_fails_against_three_stored_sessions(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three_nights_and_a_slow_head(lab, monkeypatch)
     result = lab.run("gate", "fake.yaml", "--baseline", "fake==1.0", "--format", "json", "-q")
     assert result.status == 1, result.err + result.out
     rows = {row["metric"]: row for row in result.json["verdicts"]}
@@ -423,13 +428,7 @@ def test_a_much_slower_head_fails_against_three_stored_sessions(
 def test_what_the_second_session_of_head_does_not_show_fails_nothing(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.runner.record.verdict", lambda _window, **_: ("ok", []))
-    small = SUITE.replace("runs: 2", "runs: 2\nrepetitions: 1\nwarmups: 0").replace("[fp16, int4]", "fp16")
-    lab.suite(small)
-    lab.script({"decode": [{"do": "wait", "seconds": 0.02}]})
-    for _ in range(3):
-        assert lab.run("run", "fake.yaml", "--runs", "1", "-q").status == 0
-    lab.script({"decode": [{"do": "wait", "seconds": 0.3}]})
+    three_nights_and_a_slow_head(lab, monkeypatch)
     look = Looker.look
 
     def quick_again(*given: Any, **more: Any) -> Any:

@@ -46,3 +46,13 @@ def test_a_comment_holds_what_changed_first_and_is_never_longer_than_github_take
     assert f"{same} without a change" in text
     assert text.rstrip().endswith("- machine: here")
     assert "- and 4" in text, "of the notes"
+
+
+def test_every_session_of_a_side_and_what_was_left_out_are_named() -> None:
+    made = document([row(0, "pass")])
+    made["sides"]["head"] = {**made["sides"]["head"], "again": "20261127T0845"}
+    made["cells"] = [{"discarded": 1}]
+    text = markdown(made)
+    assert "- base: as pinned (edgebench show 20261127T0830)" in text
+    assert "(edgebench show 20261127T0830; measured again: edgebench show 20261127T0845)" in text
+    assert "- 1 pair was left out" in text

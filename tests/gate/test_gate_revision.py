@@ -38,9 +38,9 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def commit(folder: Path) -> None:
+def commit(folder: Path, message: str = "a commit") -> None:
     git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "a commit")
+    git(folder, "commit", "-q", "-m", message)
 
 
 @pytest.fixture
@@ -53,8 +53,7 @@ def project(tmp_path: Path) -> Path:
     (folder / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
     for text in ("speed = 1\n", "speed = 2\n", "broken\n"):
         (folder / "thing.py").write_text(text, encoding="utf-8")
-        git(folder.parent, "add", "-A")
-        git(folder.parent, "commit", "-q", "-m", text.strip())
+        commit(folder.parent, text.strip())
     return folder.parent
 
 

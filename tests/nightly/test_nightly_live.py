@@ -183,13 +183,16 @@ def test_a_night_that_is_only_to_be_taken_up_and_cannot_be_is_an_error(lab: Lab)
     assert "which is gone" in result.one_message()
 
 
-def test_there_is_one_night_at_a_time_on_a_machine(lab: Lab) -> None:
-    with only_night(lab.cache):
+def test_there_is_one_night_at_a_time_on_a_machine_whatever_its_cache_folder(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with only_night():
+        monkeypatch.setenv("EDGEBENCH_CACHE_DIR", str(lab.folder / "another"))
         refused = lab.run("nightly", "fake.yaml")
         assert refused.status == 2
         assert f"a nightly is under way on this machine: process {os.getpid()}, since 20" in refused.err
         assert not lab.database.exists()
-    with only_night(lab.cache), pytest.raises(UsageError), only_night(lab.cache):
+    with only_night(), pytest.raises(UsageError), only_night():
         pass
 
 

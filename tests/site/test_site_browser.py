@@ -11,6 +11,8 @@ from chromium import Watched, browser, watched
 from site_labs import fill, fill_hostile, fill_winner, make_site
 
 from harness.store import Store
+from harness.table.render_html import render_html
+from harness.table.view import Column, View
 
 pytestmark = pytest.mark.framework("chromium")
 
@@ -271,6 +273,30 @@ def test_axe_finds_nothing_serious(site: Path, chromium: Any, scheme: str) -> No
             ]
             assert serious == [], path
         assert found.said == []
+
+
+def test_a_tables_page_has_its_style_and_runs_and_loads_nothing(chromium: Any, tmp_path: Path) -> None:
+    word = "<script>document.title = 'taken'</script><img src='https://example.org/a.png' style='width: 9px'>"
+    text = render_html(View("A table", (Column("reason", "Reason", False),), ((word,),)))
+    sound, broken = tmp_path / "sound.html", tmp_path / "broken.html"
+    sound.write_text(text, encoding="utf-8")
+    with watched(chromium, offline=True) as found:
+        found.open(sound)
+        cell = found.page.locator("td")
+        assert cell.inner_text() == word
+        assert cell.evaluate("cell => getComputedStyle(cell).whiteSpace") == "nowrap"
+        assert found.said == []
+        assert found.asked == []
+    # Were the text not escaped, the policy would still hold.
+    broken.write_text(text.replace("<td>", f"<td>{word}"), encoding="utf-8")
+    with watched(chromium, offline=True) as found:
+        found.open(broken)
+        assert found.page.title() == "A table"
+        assert found.page.locator("img").evaluate("image => getComputedStyle(image).width") != "9px"
+        refused = {
+            part for part in ("script-src", "style-src", "img-src") if any(part in one for one in found.said)
+        }
+        assert refused == {"script-src", "style-src", "img-src"}, found.said
 
 
 def test_a_printed_page_has_its_table_and_no_tools(site: Path, wide: Watched) -> None:

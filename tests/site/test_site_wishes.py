@@ -161,6 +161,12 @@ const answers = WISHES.map((wish) => {
     return answers
 
 
+def of_all_rows(**changes: Any) -> dict[str, Any]:
+    """What somebody sets who leaves no row out."""
+    everything = {"device": "", "workload": "", "platform": "", "machine": "", "limits": {}}
+    return {**wishes(1), **everything, **changes}
+
+
 def test_the_script_chooses_as_the_program_does_whatever_is_wished(tmp_path: Path) -> None:
     all_rows = rows(80, 1)
     each = [wishes(seed) for seed in range(60)]
@@ -207,15 +213,7 @@ def test_of_what_is_practically_equal_in_everything_both_name_the_same(tmp_path:
         Row({**first.values, **alike, "recipe": name, "decode_tps": speed}, first.notes)
         for name, speed in (("A", 50.0), ("B", 50.5), ("C", 50.5))
     ]
-    wish = {
-        **wishes(1),
-        "device": "",
-        "workload": "",
-        "platform": "",
-        "machine": "",
-        "limits": {},
-        "weights": None,
-    }
+    wish = of_all_rows(weights=None)
     (answer,) = by_script(tmp_path, wishes_data(all_rows, PROCESSORS), [wish])
     found = by_program(all_rows, wish)
     assert found.choice is not None
@@ -235,15 +233,7 @@ def test_where_no_limit_is_at_fault_neither_blames_the_limits(tmp_path: Path) ->
         "device": "cpu",
     }
     all_rows = [Row({**first.values, **ill}, first.notes)]
-    wish = {
-        **wishes(1),
-        "device": "",
-        "workload": "",
-        "platform": "",
-        "machine": "",
-        "limits": {},
-        "withSuspect": False,
-    }
+    wish = of_all_rows(withSuspect=False)
     (answer,) = by_script(tmp_path, wishes_data(all_rows, PROCESSORS), [wish])
     found = by_program(all_rows, wish)
     assert answer["decided"] == found.decided == "nothing is left to choose from, whatever the limits"
@@ -260,7 +250,7 @@ def test_weights_weigh_what_the_program_weighs(tmp_path: Path) -> None:
         Row({**first.values, **alike, "recipe": name, "decode_tps": speed, "kld_mean": kld}, first.notes)
         for name, speed, kld in (("FAST", 100.0, 0.3), ("GOOD", 50.0, 0.01))
     ]
-    wish = {**wishes(1), "device": "", "workload": "", "platform": "", "machine": "", "limits": {}}
+    wish = of_all_rows()
     # ln 2 of speed is worth 0.69 nats: more than 0.29, and less than five times as many.
     each = [{**wish, "weights": {"decode_tps": 1.0, "kld_mean": weight}} for weight in (1.0, 5.0)]
     answers = by_script(tmp_path, wishes_data(all_rows, PROCESSORS), each)
@@ -272,14 +262,7 @@ def test_weights_weigh_what_the_program_weighs(tmp_path: Path) -> None:
 def test_the_script_shortens_no_limit_and_names_what_is_broken(tmp_path: Path) -> None:
     all_rows = [Row({**rows(1, 3)[0].values, "status": "ok", "artifact_verdict": "ok", "emulated": False,
                      "validity": "ok", "decode_tps": 50.0, "peak_rss_bytes": 900e6})]  # fmt: skip
-    wish = {
-        **wishes(1),
-        "device": "",
-        "workload": "",
-        "platform": "",
-        "machine": "",
-        "limits": {"peak_rss_bytes": 500e6},
-    }
+    wish = of_all_rows(limits={"peak_rss_bytes": 500e6})
     data = wishes_data(all_rows, PROCESSORS)
     program = tmp_path / "one.cjs"
     node = shutil.which("node")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 from chromium import Watched, browser, watched
 from test_site_wishes import PROCESSORS, rows
 
+from harness.page_policy import page_policy
 from harness.plot.embedding import PLOT_STYLE, plot_block, vega_script
 from harness.plot.registry import session_plots
 from harness.recommend import Limits, recommend
@@ -34,14 +33,9 @@ pytestmark = pytest.mark.framework("chromium")
 
 def page(body: str, script: str, style: str) -> str:
     """A page that may run this script, use this style, and nothing else."""
-
-    def of(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-    policy = f"default-src 'none'; script-src {of(script)}; style-src {of(style)}; img-src data:"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>t</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{page_policy([style], [script])}">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'
         f"<body><main><h1>t</h1>{body}</main><script>{script}</script></body></html>"
     )

@@ -6,7 +6,10 @@ diff.
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
+import html
 import io
 import json
 import os
@@ -80,6 +83,23 @@ def test_a_browser_runs_nothing() -> None:
     assert "<script>alert" not in text
     assert "<b>" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_a_page_allows_its_own_style_by_its_hash_and_nothing_else() -> None:
+    text = html.unescape(text_of("html"))
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="(.*?)">', text)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy.split("; ") == [
+        "default-src 'none'",
+        "script-src 'none'",
+        f"style-src 'sha256-{digest}'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    # Nothing of the page itself needs what it forbids.
+    assert not re.search(r"<[^>]*\s(?:style|on\w+|src|href)=", text_of("html"))
 
 
 def view() -> View:

@@ -15,11 +15,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from table_facts import cell, run, session
 
+from harness.cli.table_command import command
 from harness.errors import UsageError
 from harness.table import FORMATS, ROW_KEYS, comparison_rows, render
 from harness.table import render_latex as latex
@@ -192,6 +194,12 @@ def test_emulated_devices_and_synthetic_models_are_labelled() -> None:
     text = render(comparison_rows(made_up), [made_up.about()], "markdown")
     assert text.startswith("### SmolLM2-135M-Instruct (synthetic), pp32+tg4")
     assert "there is no function to compare with" in text
+
+
+def test_the_command_offers_every_format() -> None:
+    option = next(one for one in command.params if one.name == "format_")
+    assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == FORMATS
 
 
 def test_wrong_words_are_usage_errors_that_help() -> None:

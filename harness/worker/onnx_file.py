@@ -1,9 +1,8 @@
-"""Which tensors an ONNX file holds: their types, shapes and bytes, never a value.
+"""What an ONNX file holds: its tensors' types, shapes and bytes, never a value, and which nodes use them.
 
-Owns walking the protobuf wire format of the few messages that lead to tensors. Imports the standard library alone: the
-``onnx`` package is in the environments of frameworks only. Contract: any file whatsoever gives tensors, those with raw
-or external bytes with all of them, or an `OnnxError` that says what is not understood; memory stays bounded, as a
-tensor's bytes are passed over.
+Owns walking the protobuf wire format of the few messages that lead there, for both halves. Imports the standard library
+alone: the ``onnx`` package is in the environments of some frameworks only. Contract: any file whatsoever gives its
+parts, or an `OnnxError` that says what is not understood; memory stays bounded, as a tensor's bytes are passed over.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 #: ONNX's element types: number -> name, bits of an element; a text has no bits (the format's own table; a test compares
 #: it with ``onnx``).
@@ -26,6 +25,9 @@ ELEMENT_TYPES: Mapping[int, tuple[str, int | None]] = {
     27: ("FLOAT6E2M3", 6), 28: ("FLOAT6E3M2", 6),
 }  # fmt: skip
 
+#: Those that hold shapes, indices, texts and booleans: no weights.
+INDICES = frozenset({"INT64", "INT32", "BOOL", "STRING"})
+
 # Wire types.
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED = {_FIXED64: 8, _FIXED32: 4}
@@ -33,8 +35,9 @@ _FIXED = {_FIXED64: 8, _FIXED32: 4}
 # Field numbers of the messages that are read (onnx.proto).
 _MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
 _FUNCTION_NODE = 7
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
-_NODE_ATTRIBUTE = 5
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_OUTPUT, _GRAPH_SPARSE = 1, 5, 12, 15
+_OUTPUT_NAME = 1
+_NODE_INPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE = 1, 4, 5
 _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS, _ATTRIBUTE_SPARSE = (5, 10), (6, 11), (22, 23)
 _DIMS, _DATA_TYPE, _SEGMENT, _NAME, _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 1, 2, 3, 8, 9, 13, 14
 #: float_data, int32_data, string_data, int64_data, double_data, uint64_data.
@@ -49,7 +52,12 @@ _MAX_DIMENSIONS = 64
 _GRAPH_DEPTH = 16
 
 
-class OnnxError(Exception):
+#: ``graph``: an initialiser of the model's graph. ``branch``: one of a graph inside a node of it. ``aside``: a constant
+#: of a node, or anything inside a function.
+Place = Literal["graph", "branch", "aside"]
+
+
+class OnnxError(ValueError):
     """The file is not understood; the message says why."""
 
 
@@ -62,14 +70,32 @@ class OnnxTensor:
         kind: element type, as in `ELEMENT_TYPES`.
         elements: how many it has.
         size_bytes: what they take, packed; None of texts.
-        initializer: whether it is one of the model's graph, not a constant inside a node, a branch or a function.
+        place: where it stands.
     """
 
     name: str
     kind: str
     elements: int
     size_bytes: int | None
-    initializer: bool
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxNode:
+    """One node of a model's graph, or of a branch: its operator, and the names of its inputs in their order."""
+
+    operator: str
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxOutput:
+    """What a model's graph, or a branch, gives: its name."""
+
+    name: str
+
+
+OnnxPart = OnnxTensor | OnnxNode | OnnxOutput
 
 
 @dataclass(slots=True)
@@ -86,22 +112,37 @@ class _Tensor:
 
 
 def onnx_tensors(path: Path) -> Iterator[OnnxTensor]:
-    """Every constant of a model; those in files of their own beside it are looked for there.
+    """Every constant of a model, all of whose bytes are there; those in files of their own are looked for there.
 
     Raises:
         OnnxError: it is no ONNX model, not all of it is there, or it holds what is not understood.
         OSError: it cannot be read.
     """
+    return (part for part in onnx_parts(path, whole=True) if isinstance(part, OnnxTensor))
+
+
+def onnx_parts(path: Path, *, whole: bool) -> Iterator[OnnxPart]:
+    """Every constant of a model, and the nodes and outputs of its graph and its branches, in the file's order.
+
+    Args:
+        path: of the model.
+        whole: look also whether the bytes of every constant are there, in the file or beside it.
+
+    Raises:
+        OnnxError: it is no ONNX model, or it holds what is not understood; with ``whole`` also: not all of it is there.
+        OSError: it cannot be read.
+    """
     with path.open("rb", buffering=_BUFFER_BYTES) as file:
-        yield from _Walk(path.parent, file).model()
+        yield from _Walk(path.parent, file, whole=whole).model()
 
 
 class _Walk:
     """One pass over a file, from the beginning to the end."""
 
-    def __init__(self, folder: Path, file: BinaryIO) -> None:
+    def __init__(self, folder: Path, file: BinaryIO, *, whole: bool) -> None:
         self._folder = folder
         self._file = file
+        self._whole = whole
         self._at = 0  # where the file stands: asking it takes a system call each time
         self._end = os.fstat(file.fileno()).st_size
         self._sizes: dict[str, int] = {}
@@ -155,48 +196,70 @@ class _Walk:
     def _text(self, length: int) -> str:
         if length > _NAME_BYTES:
             raise OnnxError(f"it has a name of {length:,} bytes")
-        return self._take(length, self._at + length).decode("utf-8", "replace")
+        try:
+            return self._take(length, self._at + length).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise OnnxError(f"it has a name that is no text: {error}") from error
 
     # -- the messages -------------------------------------------------------------------------------------------------
 
-    def model(self) -> Iterator[OnnxTensor]:
+    def model(self) -> Iterator[OnnxPart]:
         """Of the whole file."""
         graphs = 0
         for number, end in self._messages(self._end):
             if number == _MODEL_GRAPH:
                 graphs += 1
-                yield from self._graph(end, depth=0)
+                yield from self._graph(end, 0, "graph")
             elif number == _MODEL_FUNCTION:
                 for part, part_end in self._messages(end):
                     if part == _FUNCTION_NODE:
-                        yield from self._node(part_end, depth=1)
+                        yield from self._node(part_end, 1, "aside")
         if not graphs:
             raise OnnxError("it holds no graph")
 
-    def _graph(self, end: int, depth: int) -> Iterator[OnnxTensor]:
+    def _graph(self, end: int, depth: int, place: Place) -> Iterator[OnnxPart]:
+        """``place``: of its initialisers. Inside a function names are the function's own: no node or output counts."""
         if depth > _GRAPH_DEPTH:
             raise OnnxError("its graphs are nested too deeply")
         for number, part_end in self._messages(end):
             if number == _GRAPH_INITIALIZER:
-                yield self._tensor(part_end, initializer=depth == 0)
+                yield self._tensor(part_end, place)
             elif number == _GRAPH_NODE:
-                yield from self._node(part_end, depth + 1)
+                yield from self._node(part_end, depth + 1, place)
+            elif number == _GRAPH_OUTPUT and place != "aside":
+                for part, length_end in self._messages(part_end):
+                    if part == _OUTPUT_NAME:
+                        yield OnnxOutput(self._text(length_end - self._at))
             elif number == _GRAPH_SPARSE:
                 raise OnnxError("it holds sparse tensors")
 
-    def _node(self, end: int, depth: int) -> Iterator[OnnxTensor]:
+    def _node(self, end: int, depth: int, place: Place) -> Iterator[OnnxPart]:
+        """``place``: of the initialisers of the graph that it is in."""
+        operator = ""
+        inputs: list[str] = []
         for number, part_end in self._messages(end):
-            if number != _NODE_ATTRIBUTE:
+            if number == _NODE_ATTRIBUTE:
+                yield from self._attribute(part_end, depth, "aside" if place == "aside" else "branch")
+            elif place == "aside":
                 continue
-            for kind, value_end in self._messages(part_end):
-                if kind in _ATTRIBUTE_TENSORS:
-                    yield self._tensor(value_end, initializer=False)
-                elif kind in _ATTRIBUTE_GRAPHS:
-                    yield from self._graph(value_end, depth)
-                elif kind in _ATTRIBUTE_SPARSE:
-                    raise OnnxError("it holds sparse tensors")
+            elif number == _NODE_OPERATOR:
+                operator = self._text(part_end - self._at)
+            elif number == _NODE_INPUT:
+                inputs.append(self._text(part_end - self._at))
+        if place != "aside":
+            yield OnnxNode(operator, tuple(inputs))
 
-    def _tensor(self, end: int, *, initializer: bool) -> OnnxTensor:
+    def _attribute(self, end: int, depth: int, inside: Place) -> Iterator[OnnxPart]:
+        """``inside``: the place of initialisers of a graph in it."""
+        for number, part_end in self._messages(end):
+            if number in _ATTRIBUTE_TENSORS:
+                yield self._tensor(part_end, "aside")
+            elif number in _ATTRIBUTE_GRAPHS:
+                yield from self._graph(part_end, depth, inside)
+            elif number in _ATTRIBUTE_SPARSE:
+                raise OnnxError("it holds sparse tensors")
+
+    def _tensor(self, end: int, place: Place) -> OnnxTensor:
         read = _Tensor()
         for number, wire, value in self._fields(end):
             if number == _DIMS:
@@ -218,7 +281,7 @@ class _Walk:
                 raise OnnxError(f"its tensor {read.name!r} is a segment of another")
             elif number in _TYPED_DATA:
                 read.typed = True
-        return self._whole(read, initializer=initializer)
+        return self._known(read, place)
 
     def _read_dims(self, read: _Tensor, wire: int, value: int) -> None:
         """One dimension, or several packed into one field."""
@@ -239,17 +302,20 @@ class _Walk:
                 words[number] = self._text(length)
         read.place[words[_KEY]] = words[_VALUE]
 
-    # -- whether all of it is there -----------------------------------------------------------------------------------
-
-    def _whole(self, read: _Tensor, *, initializer: bool) -> OnnxTensor:
+    def _known(self, read: _Tensor, place: Place) -> OnnxTensor:
         known = ELEMENT_TYPES.get(read.kind)
         if known is None:
             raise OnnxError(f"its tensor {read.name!r} has elements of unknown type {read.kind}")
         kind, bits = known
         elements = math.prod(read.dims)
         size = None if bits is None else -(-elements * bits // 8)
-        if size is None or size == 0:
-            return OnnxTensor(read.name, kind, elements, size, initializer)
+        if self._whole and size:
+            self._check_bytes(read, size)
+        return OnnxTensor(read.name, kind, elements, size, place)
+
+    # -- whether all of it is there -----------------------------------------------------------------------------------
+
+    def _check_bytes(self, read: _Tensor, size: int) -> None:
         if read.external:
             self._check_place(read, size)
         elif read.raw_bytes is not None:
@@ -257,7 +323,6 @@ class _Walk:
                 raise OnnxError(f"its tensor {read.name!r} has {read.raw_bytes:,} of {size:,} bytes")
         elif not read.typed:
             raise OnnxError(f"its tensor {read.name!r} has no values: they were taken out")
-        return OnnxTensor(read.name, kind, elements, size, initializer)
 
     def _check_place(self, read: _Tensor, size: int) -> None:
         """That ``size`` bytes of a tensor are where it says, in a file below the model's folder."""
@@ -281,9 +346,10 @@ class _Walk:
                 raise OnnxError(f"it names {location!r}, which is no file below its folder")
             file = self._folder.joinpath(*place.parts)
             try:
-                if not file.is_file():
-                    raise OnnxError(f"{location}, which holds its weights, is not there")
-                self._sizes[location] = file.stat().st_size
+                size = file.stat().st_size if file.is_file() else None
             except ValueError as error:  # such as a zero byte in the name
                 raise OnnxError(f"it names {location!r}: {error}") from error
+            if size is None:
+                raise OnnxError(f"{location}, which holds its weights, is not there")
+            self._sizes[location] = size
         return self._sizes[location]

@@ -1,4 +1,4 @@
-"""The tensors of an ONNX file: right sizes, and a reason for every file that is not whole."""
+"""The parts of an ONNX file: right sizes, nodes with what they read, and a reason for every file that is not whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.model.onnx_header import ELEMENT_TYPES, OnnxError, OnnxTensor, onnx_tensors
+from harness.worker.onnx_file import (
+    ELEMENT_TYPES,
+    OnnxError,
+    OnnxNode,
+    OnnxOutput,
+    OnnxTensor,
+    Place,
+    onnx_parts,
+    onnx_tensors,
+)
 
 BITS = {kind: bits for kind, (_, bits) in ELEMENT_TYPES.items() if bits is not None}
 #: Fields that newer writers may add, of every wire type.
@@ -79,7 +88,7 @@ def test_every_tensor_is_found_with_its_size_wherever_its_values_are(
                 name, kind, dims, packed_dims=packed_dims, more=wire.message(4, bytes(elements))
             )
         contents.append(order.choice(UNKNOWN) + made + order.choice(UNKNOWN))
-        expected.append(OnnxTensor(name, ELEMENT_TYPES[kind][0], elements, size, initializer=True))
+        expected.append(OnnxTensor(name, ELEMENT_TYPES[kind][0], elements, size, "graph"))
     (tmp_path / "model.onnx.data").write_bytes(beside)
     assert read(tmp_path, order.choice(UNKNOWN) + wire.model(contents)) == expected
 
@@ -127,9 +136,39 @@ def test_constants_of_nodes_branches_and_functions_are_told_from_initialisers(tm
         nodes=[wire.node(wire.message(5, constant("of a node"))), wire.node(wire.message(6, branch))],
         more=function,
     )
-    found = {one.name: one.initializer for one in read(tmp_path, data)}
-    aside = dict.fromkeys(["of a node", "of a branch", "deep", "of a function"], False)
-    assert found == {**aside, "of the graph": True}
+    found = {one.name: one.place for one in read(tmp_path, data)}
+    places: dict[str, Place] = dict.fromkeys(["of a node", "deep", "of a function"], "aside")
+    assert found == {**places, "of a branch": "branch", "of the graph": "graph"}
+
+
+def test_nodes_and_outputs_are_those_of_the_graph_and_its_branches_and_of_no_function(tmp_path: Path) -> None:
+    def output(name: str) -> bytes:
+        return wire.message(12, wire.message(2, b"its type") + wire.message(1, name.encode()))
+
+    def node(operator: str, *inputs: str, more: bytes = b"") -> bytes:
+        names = b"".join(wire.message(1, one.encode()) for one in inputs)
+        return names + wire.message(2, b"y") + wire.message(4, operator.encode()) + more
+
+    branch = wire.message(1, node("Neg", "w")) + output("y")
+    inner = wire.message(5, wire.message(6, branch))
+    function = wire.message(25, wire.message(7, node("Exp", "w", more=inner)))
+    graph = wire.message(1, node("MatMul", "x", "w")) + wire.message(1, node("If", "flag", more=inner))
+    path = written(tmp_path, wire.message(7, graph + output("logits")) + function)
+    assert list(onnx_parts(path, whole=True)) == [
+        OnnxNode("MatMul", ("x", "w")),
+        OnnxNode("Neg", ("w",)),
+        OnnxOutput("y"),
+        OnnxNode("If", ("flag",)),
+        OnnxOutput("logits"),
+    ]
+
+
+def test_bytes_that_are_not_there_matter_where_it_is_asked(tmp_path: Path) -> None:
+    absent = wire.tensor("w", wire.FLOAT, [2], external={"location": "absent"})
+    path = written(tmp_path, wire.model([absent]))
+    assert list(onnx_parts(path, whole=False)) == [OnnxTensor("w", "FLOAT", 2, 8, "graph")]
+    with pytest.raises(OnnxError, match="is not there"):
+        list(onnx_parts(path, whole=True))
 
 
 def test_texts_and_empty_tensors_need_no_bytes(tmp_path: Path) -> None:
@@ -153,6 +192,7 @@ def test_texts_and_empty_tensors_need_no_bytes(tmp_path: Path) -> None:
         (wire.tensor("w", wire.FLOAT, [1 << 63], raw=bytes(4)), "no possible shape"),
         (wire.tensor("w", wire.FLOAT, [1] * 65, raw=bytes(4)), "no possible shape"),
         (wire.tensor("w" * 70_000, wire.FLOAT, [1], raw=bytes(4)), "name of 70,000 bytes"),
+        (wire.tensor("", wire.FLOAT, [1], raw=bytes(4), more=wire.message(8, b"\xff\xfe")), "can't decode"),
         (wire.tensor("w", wire.UINT8, [4], external={"location": "absent"}), "absent.* is not there"),
         (wire.tensor("w", wire.UINT8, [4], external={"location": "short"}), "short ends before"),
         (wire.tensor("w", wire.UINT8, [3], external={"location": "short", "offset": 1}), "short ends before"),
