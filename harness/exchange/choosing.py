@@ -129,6 +129,16 @@ def _sessions(reader: Reader, wish: Wish, cells: frozenset[str] | None) -> set[s
                 has = select(columns.session_id).where(columns.cell_id.in_(some)).distinct()
                 with_cells.update(reader.connection.execute(has).scalars())
         found &= with_cells
+    return found | _second_looks(reader, found)
+
+
+def _second_looks(reader: Reader, sessions: set[str]) -> set[str]:
+    """The sessions in which a gate looked at these again: its verdicts rest on them."""
+    table = reader.shape["session"].table
+    first = table.c.settings[("gate", "again")].as_string()
+    found: set[str] = set()
+    for some in batches(sorted(sessions), ROWS_AT_ONCE):
+        found.update(reader.connection.execute(select(table.c.id).where(first.in_(some))).scalars())
     return found
 
 

@@ -256,6 +256,23 @@ def test_one_session_brings_along_what_it_refers_to_and_no_more(source: Path, tm
     assert len(found["model"]) == 1
 
 
+def test_a_side_of_a_gate_brings_along_its_second_look(source: Path, tmp_path: Path) -> None:
+    with Store.open(source) as store:
+        machine = store.session_facts(session_ids(source)[0]).machine.id
+        begun = [
+            store.start_session(
+                make.session(machine, later_s=10**6 + place, settings={"gate": {"side": "head", **about}}), []
+            )
+            for place, about in enumerate(({}, {"again": "another"}))
+        ]
+        again = make.session(machine, later_s=10**6 + 2, settings={"gate": {"again": begun[0]}})
+        begun.append(store.start_session(again, []))
+    for asked, there in ((begun[0], {begun[0], begun[2]}), (begun[2], {begun[2]})):
+        part = tmp_path / f"{asked}.db"
+        write(source, part, Wish(sessions=[asked]))
+        assert set(session_ids(part)) == there
+
+
 def test_a_part_is_merged_back_into_what_it_came_from_without_a_trace(source: Path, tmp_path: Path) -> None:
     write(source, tmp_path / "part.db", Wish(sessions=[session_ids(source)[1]]))
     before = contents(source)
