@@ -86,10 +86,12 @@ path, seconds = sys.argv[1], float(sys.argv[3])
 end = time.monotonic() + seconds
 while time.monotonic() < end:
     try:
-        Store.open(path, read_only=True).close()
-        break
+        with Store.open(path, read_only=True) as store:
+            if store.sessions(limit=1):  # there is one to show
+                break
     except EdgebenchError:
-        time.sleep(0.02)
+        pass
+    time.sleep(0.02)
 commands = (["db", "sessions", "--db", path], ["db", "info", "--db", path], ["show", "--db", path])
 number = 0
 while time.monotonic() < end or number < 3:
