@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   edgebench gate quickstart -k llamacpp --head ./dist/llama_cpp_python-0.3.37-py3-none-any.whl
-  edgebench gate quickstart --base "openvino==2026.4.0" --head "openvino==2026.5.0"
+  edgebench gate quickstart --base "openvino==2026.3.1" --head "openvino==2026.4.1"
   edgebench gate quickstart --base recipe=Q4_K_M --head recipe=IQ4_XS
   edgebench gate quickstart -k llamacpp --base artifact=./old.gguf --head artifact=./new.gguf
   edgebench gate nightly.yaml --base git=main --head git=HEAD --write markdown=comment.md --write junit=gate.xml

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from harness.environment import host, torch_build
 from harness.environment.build import Build, Builder
+from harness.environment.loosening import given_way, in_the_way, without
 from harness.environment.override import Override
 from harness.environment.pip_run import Package, clean_environment, diagnose, pip, read_report
 from harness.environment.plan import Plan, Role, Source, make_plan
@@ -265,7 +266,7 @@ class EnvironmentManager:
                 made_s=time.perf_counter() - begin,
                 made_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 size_bytes=tree_bytes(folder),
-                notes=_of_torch(folder, packages, pin),
+                notes=(*_of_torch(folder, packages, pin), *given_way(plan, packages)),
             )
             # The manifest says that all of it is there: also after a power cut.
             sync_tree(folder)
@@ -291,11 +292,10 @@ class EnvironmentManager:
             line = f"{source.name}{extras} @ {self._builder.path(source, build).as_uri()}"
             lines.append(f"{line} --hash=sha256:{build.sha256}" if plan.hashed else line)
         requirements, constraints = folder / "requirements.txt", folder / "constraints.txt"
-        requirements.write_text("\n".join(lines) + "\n", encoding="utf-8")
         pins = plan.constraints if pin is None else (*plan.constraints, pin)
-        constraints.write_text("\n".join(pins) + "\n", encoding="utf-8")
         report = folder / "pip-report.json"
         label = _label(plan)
+        loose: frozenset[str] = frozenset()
 
         def on_line(line: str) -> None:
             # The configured indexes, their warnings, and where a line comes from are for the log.
@@ -307,12 +307,22 @@ class EnvironmentManager:
 
         # A lock names every package, so there is nothing to resolve.
         mode = ["--no-deps", "--require-hashes"] if plan.hashed else ["-c", str(constraints)]
-        status = pip(
-            "install", "--report", report, *mode, "-r", requirements,
-            python=python_of(folder), log=log, on_line=on_line,
-        )  # fmt: skip
-        if status != 0:
-            raise diagnose(log.read_text(encoding="utf-8"), f"making {label}", log)
+        while True:
+            asked, held = without(lines, loose, keep=True), without(pins, loose, keep=False)
+            requirements.write_text("\n".join(asked) + "\n", encoding="utf-8")
+            constraints.write_text("\n".join(held) + "\n", encoding="utf-8")
+            status = pip(
+                "install", "--report", report, *mode, "-r", requirements,
+                python=python_of(folder), log=log, on_line=on_line,
+            )  # fmt: skip
+            if status == 0:
+                break
+            said = log.read_text(encoding="utf-8")
+            more = in_the_way(said, plan, loose)
+            if not more:
+                raise diagnose(said, f"making {label}", log)
+            loose |= more
+            progress(f"{label}: the pins of {', '.join(sorted(more))} give way to what was asked for")
         packages = read_report(report)
         for override in plan.overrides:
             installed = next((package for package in packages if package.name == override.name), None)

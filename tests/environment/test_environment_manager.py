@@ -111,19 +111,56 @@ def test_an_override_makes_an_environment_of_its_own(index: Index, cache: Path, 
     assert EnvironmentManager(cache).find(declared) == plain
 
 
-def test_an_override_keeps_the_other_pins_and_a_conflict_is_told(index: Index, cache: Path) -> None:
-    declared = locked(index.wheel("engine", "1.0", requires=("helper",)), index.wheel("helper", "2.0"))
+def test_an_override_keeps_the_pins_that_are_not_in_its_way(index: Index, cache: Path) -> None:
+    declared = locked(
+        index.wheel("engine", "1.0", requires=("helper", "other")),
+        index.wheel("helper", "2.0"),
+        index.wheel("other", "1.0"),
+    )
     index.wheel("helper", "3.0")
-    index.wheel("engine", "1.1", requires=("helper",))
-    index.wheel("engine", "1.2", requires=("helper>=3",))
+    index.wheel("other", "2.0")
+    index.wheel("engine", "1.1", requires=("helper", "other"))
+    index.wheel("engine", "1.2", requires=("helper>=3", "other"))
     manager = EnvironmentManager(cache)
     kept = manager.ensure(declared, overrides=[Override.parse("engine==1.1")])
     assert kept.version("helper") == "2.0", "the newest is 3.0, the pin is 2.0"
-    with pytest.raises(EdgebenchError, match=r"cannot be installed together.*helper==2\.0") as caught:
-        manager.ensure(declared, overrides=[Override.parse("engine==1.2")])
+    assert kept.notes == ()
+    lines: list[str] = []
+    made = manager.ensure(declared, overrides=[Override.parse("engine==1.2")], progress=lines.append)
+    assert (made.version("helper"), made.version("other")) == ("3.0", "1.0")
+    assert any("the pins of helper give way" in line for line in lines)
+    (note,) = made.notes
+    assert note.startswith("helper 3.0 in place of the pin helper==2.0")
+    assert EnvironmentManager(cache).find(declared, overrides=[Override.parse("engine==1.2")]) == made
+
+
+def test_companions_that_need_each_other_give_way_one_after_the_other(index: Index, cache: Path) -> None:
+    """As a runtime, what builds on it, and what that builds on, which a release has all of."""
+    for version in ("1.0", "2.0", "3.0"):
+        index.wheel("engine", version)
+        index.wheel("middle", version, requires=(f"engine=={version}",))
+        index.wheel("top", version, requires=(f"middle=={version}", "apart"))
+    files = [index.folder / f"{name}-2.0-py3-none-any.whl" for name in ("engine", "middle", "top")]
+    index.wheel("apart", "6.0")
+    (pins.LOCKS / "tiny.txt").write_text(lock_lines(*files, index.wheel("apart", "5.0")), encoding="utf-8")
+    declared = backend("engine==2.0", "top==2.0", lock="tiny.txt", from_source=())
+    made = EnvironmentManager(cache).ensure(declared, overrides=[Override.parse("engine==1.0")])
+    assert [made.version(name) for name in ("engine", "middle", "top", "apart")] == [
+        "1.0",
+        "1.0",
+        "1.0",
+        "5.0",
+    ]
+    assert len(made.notes) == 2
+
+
+def test_overrides_that_do_not_fit_each_other_are_told(index: Index, cache: Path) -> None:
+    declared = locked(index.wheel("engine", "1.0", requires=("helper",)), index.wheel("helper", "2.0"))
+    index.wheel("engine", "1.2", requires=("helper>=3",))
+    asked = [Override.parse("engine==1.2"), Override.parse("helper==2.0")]
+    with pytest.raises(EdgebenchError, match="cannot be installed together") as caught:
+        EnvironmentManager(cache).ensure(declared, overrides=asked)
     assert "--with" in caught.value.next_step
-    both = [Override.parse("engine==1.2"), Override.parse("helper==3.0")]
-    assert manager.ensure(declared, overrides=both).version("helper") == "3.0"
 
 
 def test_a_file_with_another_hash_is_refused_and_named(index: Index, cache: Path) -> None:
