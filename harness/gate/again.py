@@ -1,8 +1,8 @@
 """The second look at accuracy: what the first one left in doubt is scored and evaluated anew, on more of the text.
 
 Owns the sessions of the second look, which windows and items they have, and the count of an artifact's weights in its
-files. The machinery of sessions does the rest. Contract: everything is measured anew, whatever the database holds; an
-interruption leaves both sessions stored as interrupted.
+files. The machinery of sessions does the rest. Contract: both sides are measured anew, whatever the database holds (the
+quality reference may be a stored one); an interruption leaves both sessions stored as interrupted.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from harness.errors import UsageError
 from harness.gate.again import Looker
 from harness.gate.against import Judging
 from harness.gate.alone import alone
-from harness.gate.confirming import Look, Second
+from harness.gate.confirming import CHANGED, Look, Second
 from harness.gate.design import Rules
 from harness.gate.keeping import keep
 from harness.gate.metrics import DEFAULTS, GateMetric
@@ -30,7 +30,7 @@ from harness.store.records import RunKind
 from harness.suite import PlannedCell
 
 #: Verdicts that a second session has to confirm.
-CHANGED = ("regression", "improvement", "missing", "broken")
+_CHANGED = (*CHANGED, "broken")
 #: What is judged of processes.
 TIMED = frozenset(name for name, one in DEFAULTS.items() if one.unit == "process")
 #: What every report of such a gate says.
@@ -77,7 +77,8 @@ def _run(
     if wanted is not None:
         plan = replace(plan, cells=tuple(one for one in plan.cells if one.cell.framework == wanted))
     machine = describe_machine()
-    stored = StoredRuns(store, machine.id, request.baseline, request.metrics or DEFAULTS)
+    metrics, rules = request.metrics or DEFAULTS, Rules(max_pairs=request.max_pairs)
+    stored = StoredRuns(store, machine.id, request.baseline, metrics)
     if not any(stored.points(one.cell.id) for one in plan.cells):
         raise UsageError(
             f"--baseline {request.baseline.text!r}: no stored run of these cells on this machine counts",
@@ -87,7 +88,6 @@ def _run(
     session_id = begin_session(plan, store, about={"gate": about}, title=f"{plan.suite.title} [gate head]")
     progress.note(f"head: {side.text} (session {session_id})")
     carry_out(session_id, store, cache_dir, progress, close=False)
-    metrics, rules = request.metrics or DEFAULTS, Rules(max_pairs=request.max_pairs)
     judging = Judging(store, stored, session_id, metrics, rules)
     rows = judging.rows(plan.cells)
     looks, exact = _looks(judging, plan.cells, rows)
@@ -129,7 +129,7 @@ def _run(
     return keep(
         made,
         store,
-        request.metrics or DEFAULTS,
+        metrics,
         max_pairs=request.max_pairs,
         allow_missing=request.allow_missing,
         baseline=request.baseline.text,
@@ -142,7 +142,7 @@ def _looks(
     """Ids of the cells that a second session times, scores and evaluates, and what is in doubt of their accuracy."""
     runnable = {one.cell.id for one in cells if one.reason is None}
     exact = judging.doubts(cells)
-    changed = [row for row in rows if row["verdict"] in CHANGED and row["cell_id"] in runnable]
+    changed = [row for row in rows if row["verdict"] in _CHANGED and row["cell_id"] in runnable]
     timed = frozenset(row["cell_id"] for row in changed if row["metric"] in TIMED or row["metric"] == "cell")
     broken = frozenset(row["cell_id"] for row in changed if row["metric"] == "artifact")
     looks: dict[RunKind, frozenset[str]] = {
@@ -171,7 +171,7 @@ def _confirmed(
     found = []
     for row in rows:
         looked = row["metric"] in TIMED or row["metric"] in ("cell", "artifact")
-        if row["verdict"] not in CHANGED or not looked or row["cell_id"] in unlooked:
+        if row["verdict"] not in _CHANGED or not looked or row["cell_id"] in unlooked:
             found.append(row)
             continue
         other = second.get((row["cell_id"], row["metric"]))

@@ -26,7 +26,8 @@ Look = Literal["score", "tasks", "weights"]
 FEW = 8
 #: A task whose p-value is at most this is in doubt: no procedure with this rate of false discoveries selects more.
 SUSPECT = 0.2
-_CHANGED = ("regression", "improvement", "missing")
+#: Verdicts that a second look has to confirm.
+CHANGED = ("regression", "improvement", "missing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +70,14 @@ def doubts(
             first = divergence(_score(base), head.score, metric)
             # Of different text or references a second look would say the same.
             few = first.word == "inconclusive" and first.pairs > 0
-            if first.word in _CHANGED or (more and (few or _base_lacks(base, head, "score"))):
+            if first.word in CHANGED or (more and (few or _base_lacks(base, head, "score"))):
                 found.add("score")
         elif metric.unit == "artifact":
             first = weights(None if base is None else base.artifact, head.artifact, metric)
-            if first.word in _CHANGED:
+            if first.word in CHANGED:
                 found.add("weights")
     for first in tasks(_evaluation(base), head.evaluation).values():
-        if first.word in _CHANGED or (more and _doubted(first)):
+        if first.word in CHANGED or (more and _doubted(first)):
             found.add("tasks")
     if more and _base_lacks(base, head, "evaluation"):
         found.add("tasks")
@@ -96,26 +97,18 @@ def verdicts(
         base: the first look at base, None: nothing is known of it.
         head: the first look at head.
         metrics: what is judged; those of processes are passed over.
-        second: what was looked at again, None: nothing was in doubt.
+        second: what was looked at again: what `doubts` named of it; None: nothing.
         alpha: level of each test.
     """
-    doubted = doubts(base, head, metrics)
     seen = second or Second(None, None, frozenset())
     found: dict[str, Verdict] = {}
     for name, metric in metrics.items():
         if metric.unit == "window":
-            one, other = _score(base), _score(head)
-            if "score" in doubted:
-                found[name] = _divergence_again(one, other, seen, metric, alpha)
-            else:
-                found[name] = divergence(one, other, metric, alpha)
+            found[name] = _divergence(_score(base), _score(head), seen, metric, alpha)
         elif metric.unit == "artifact":
-            before, after = None if base is None else base.artifact, head.artifact
-            found[name] = weights(before, after, metric)
-            if "weights" in doubted:
-                found[name] = _weights_again(found[name], before, after, seen, metric)
+            found[name] = _weights(None if base is None else base.artifact, head.artifact, seen, metric)
     first = tasks(_evaluation(base), head.evaluation, alpha)
-    again = _tasks_again(_evaluation(base), seen, alpha) if "tasks" in doubted else {}
+    again = _tasks_again(_evaluation(base), seen, alpha) if "tasks" in seen.looks else {}
     for name, verdict in first.items():
         found[name] = _task_again(verdict, again.get(name), seen) if _doubted(verdict) else verdict
     if not first and "tasks" in seen.looks:
@@ -131,7 +124,7 @@ def broken_again(second: Second) -> VerdictRecord | None:
 
 
 def _doubted(task: Verdict) -> bool:
-    return task.word in _CHANGED or (task.p_value is not None and task.p_value <= SUSPECT)
+    return task.word in CHANGED or (task.p_value is not None and task.p_value <= SUSPECT)
 
 
 def _base_lacks(base: CellFacts | None, head: CellFacts, what: Literal["score", "evaluation"]) -> bool:
@@ -141,7 +134,7 @@ def _base_lacks(base: CellFacts | None, head: CellFacts, what: Literal["score", 
 def _seen_once(verdict: Verdict, side: str) -> Verdict:
     """Of what the first look could not compare: nothing confirms it."""
     told = f"{side} could be measured the second time alone"
-    if verdict.word not in _CHANGED:
+    if verdict.word not in CHANGED:
         return replace(verdict, fresh=verdict.pairs, reason=f"{verdict.reason}; {told}")
     reason = f"{verdict.word}, and not confirmed: {told} ({verdict.reason})"
     return replace(verdict, word="inconclusive", fresh=verdict.pairs, reason=reason)
@@ -149,7 +142,7 @@ def _seen_once(verdict: Verdict, side: str) -> Verdict:
 
 def _unlooked(what: str, first: Verdict, seen: Second, look: Look) -> Verdict:
     """Of what was in doubt and has no second look: it is no change then."""
-    if first.word not in _CHANGED:
+    if first.word not in CHANGED:
         return first
     why = f"{what} failed the second time" if look in seen.looks else "there was no second look"
     return replace(first, word="inconclusive", reason=f"suspected, and not confirmed: {why} ({first.reason})")
@@ -166,18 +159,17 @@ def _evaluation(cell: CellFacts | None) -> EvaluationFacts | None:
     return None if cell is None else cell.evaluation
 
 
-def _divergence_again(
+def _divergence(
     base: ScoreFacts | None, head: ScoreFacts | None, seen: Second, metric: GateMetric, alpha: float
 ) -> Verdict:
     first = divergence(base, head, metric, alpha)
-    before, after = _score(seen.base), _score(seen.head)
+    before, after = (_score(seen.base), _score(seen.head)) if "score" in seen.looks else (None, None)
     if base is None or head is None:
         if before is not None and after is not None:
             return _seen_once(divergence(before, after, metric, alpha), "head" if head is None else "base")
-        if base is not None and before is not None and "score" in seen.looks:
+        if base is not None and before is not None:
             return replace(first, reason=f"{first.reason}, and again none")
-        return _unlooked("a scoring", first, seen, "score")
-    if before is None or after is None or "score" not in seen.looks:
+    if base is None or head is None or before is None or after is None:
         return _unlooked("a scoring", first, seen, "score")
     moved = max(_moved(base, before, metric), _moved(head, after, metric))
     known = {window.window for one in (base, head) for window in one.windows}
@@ -190,7 +182,7 @@ def _divergence_again(
     told = "fresh windows" if new else "the same windows, scored again: the text has no others"
     reason = _of_fresh(verdict.reason, "windows", told)
     verdict = replace(verdict, pairs=first.pairs + fresh, fresh=fresh, reason=reason)
-    if verdict.word in _CHANGED and moved:
+    if verdict.word in CHANGED and moved:
         why = f"windows of the first look were off by {moved:.2g} nats a position"
         verdict = replace(
             verdict,
@@ -230,13 +222,10 @@ def _of_fresh(reason: str, unit: str, told: str) -> str:
 # -- the weights ------------------------------------------------------------------------------------------------------
 
 
-def _weights_again(
-    first: Verdict,
-    base: ArtifactFacts | None,
-    head: ArtifactFacts | None,
-    seen: Second,
-    metric: GateMetric,
+def _weights(
+    base: ArtifactFacts | None, head: ArtifactFacts | None, seen: Second, metric: GateMetric
 ) -> Verdict:
+    first = weights(base, head, metric)
     if "weights" not in seen.looks:
         return _unlooked("the count", first, seen, "weights")
     sizes = zip(("base", "head"), seen.weight_bytes, strict=True)

@@ -88,14 +88,15 @@ class Pairing:
     seconds: Mapping[str, Second] = field(default_factory=dict)
 
 
-def with_artifact(cell: CellFacts, ready: Ready) -> CellFacts:
-    """A cell with the artifact that its runs will load."""
+def _knowing_its_artifact(cell: CellFacts, ready: Ready) -> CellFacts:
+    """A cell with the artifact that its runs will load, where no run named one yet."""
+    if cell.artifact is not None:
+        return cell
     made = ready.artifact
-    bits = (
-        8 * made.weight_bytes / made.parameter_count if made.weight_bytes and made.parameter_count else None
+    known = ArtifactFacts(
+        made.id, made.weight_bytes, made.parameter_count, made.bits_per_weight, notes=made.notes
     )
-    known = ArtifactFacts(made.id, made.weight_bytes, made.parameter_count, bits, notes=made.notes)
-    return cell if cell.artifact is not None else replace(cell, artifact=known)
+    return replace(cell, artifact=known)
 
 
 class PairedRunner:
@@ -236,7 +237,9 @@ class PairedRunner:
                 continue
             # Of a cell that nothing scored no run names the artifact yet.
             base, head = (
-                with_artifact(facts[name][one.cells.of(name).id], self._ready[name][one.cells.of(name).id])
+                _knowing_its_artifact(
+                    facts[name][one.cells.of(name).id], self._ready[name][one.cells.of(name).id]
+                )
                 for name in NAMES
             )
             found = confirming.doubts(base, head, self._judged)
